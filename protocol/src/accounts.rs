@@ -1,0 +1,133 @@
+//! People, programs and what they may do.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ApiTokenId, Millis, UserId};
+
+/// What a user or a token may do in its tenant. Each role includes the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Sees everything, changes nothing.
+    Viewer,
+    /// Starts and stops tasks.
+    Operator,
+    /// Adds and removes devices and tokens.
+    Admin,
+    /// Everything, and cannot be removed by an admin.
+    Owner,
+}
+
+impl Role {
+    pub const ALL: [Role; 4] = [Role::Viewer, Role::Operator, Role::Admin, Role::Owner];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Admin => "admin",
+            Role::Owner => "owner",
+        }
+    }
+}
+
+/// Whether the first owner is still to be made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SetupState {
+    pub needed: bool,
+}
+
+/// Makes the owner. The code is printed in the server's terminal at first start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SetupRequest {
+    pub code: String,
+    /// 1 to 64 characters.
+    pub name: String,
+    /// 10 to 256 characters.
+    pub password: String,
+}
+
+/// Signs a browser in: by name and password, or by a one-use link made on the host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged, deny_unknown_fields)]
+pub enum SignIn {
+    Password { name: String, password: String },
+    Link { ticket: String },
+}
+
+/// Who is signed in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Me {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub user_id: Option<UserId>,
+    pub name: String,
+    pub role: Role,
+    /// The tenant's name.
+    pub tenant: String,
+    /// Whether a password is set; an owner made by a one-use link has none yet.
+    pub has_password: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ChangePassword {
+    /// Required when a password is set already.
+    #[serde(default)]
+    pub current: Option<String>,
+    /// 10 to 256 characters.
+    pub new: String,
+}
+
+/// A bearer token for programs, without its secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApiToken {
+    pub id: ApiTokenId,
+    pub name: String,
+    pub role: Role,
+    pub created_at: Millis,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_used_at: Option<Millis>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CreateApiToken {
+    /// 1 to 64 characters.
+    pub name: String,
+    pub role: Role,
+}
+
+/// The answer to making a token: the only time its secret is shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CreatedApiToken {
+    pub token: ApiToken,
+    pub secret: String,
+}
+
+/// What this server is, for the dashboard's footer and for programs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ServerInfo {
+    pub version: String,
+    pub protocol_version: u32,
+    /// `sqlite` or `postgresql`.
+    pub database: String,
+    /// Where clients and devices reach this server.
+    pub public_url: String,
+    pub server_time: Millis,
+    /// How often agents report, in seconds.
+    pub heartbeat_s: u32,
+    /// After this many seconds without a heartbeat a device counts as offline.
+    pub offline_after_s: u32,
+}

@@ -1,0 +1,205 @@
+//! The event log: every state change, by whom, from where, in one order.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ApiTokenId, Device, DeviceId, Millis, Role, Task, UserId};
+
+/// Who caused something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Actor {
+    User {
+        id: UserId,
+        name: String,
+    },
+    /// A program with a bearer token.
+    Token {
+        id: ApiTokenId,
+        name: String,
+    },
+    Device {
+        id: DeviceId,
+        name: String,
+    },
+    /// Someone with a shell on the server's host.
+    Host,
+    /// Foreman itself: a timer, a limit.
+    System,
+    /// Not signed in.
+    Anonymous,
+}
+
+/// One row of the log. Applying it twice changes nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EventRecord {
+    /// Rises by one with each event of a tenant; the SSE id.
+    pub cursor: i64,
+    pub at: Millis,
+    pub actor: Actor,
+    /// Network address it came from, when it came from the network.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<String>,
+    #[serde(flatten)]
+    pub event: Event,
+    /// SHA-256 over the hash before and this row, hex.
+    pub hash: String,
+}
+
+/// Everything that can happen. The payload is the thing's state after it happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "type", content = "data")]
+pub enum Event {
+    #[serde(rename = "device.created")]
+    DeviceCreated { device: Box<Device> },
+    /// A new connection token replaced the one before.
+    #[serde(rename = "device.token.created")]
+    DeviceTokenCreated { device: Box<Device> },
+    /// An agent spent the token and registered its key.
+    #[serde(rename = "device.connected")]
+    DeviceConnected { device: Box<Device> },
+    /// The agent signed off for good.
+    #[serde(rename = "device.disconnected")]
+    DeviceDisconnected { device: Box<Device> },
+    #[serde(rename = "device.online")]
+    DeviceOnline { device: Box<Device> },
+    #[serde(rename = "device.offline")]
+    DeviceOffline { device: Box<Device> },
+    /// Renamed, or its capabilities, policy or agent changed.
+    #[serde(rename = "device.updated")]
+    DeviceUpdated { device: Box<Device> },
+    #[serde(rename = "device.gpu_memory.high")]
+    DeviceGpuMemoryHigh { device: Box<Device>, percent: f32 },
+    #[serde(rename = "device.gpu_memory.normal")]
+    DeviceGpuMemoryNormal { device: Box<Device>, percent: f32 },
+    #[serde(rename = "device.deleted")]
+    DeviceDeleted { device_id: DeviceId, name: String },
+    #[serde(rename = "device.task.queued")]
+    TaskQueued { task: Box<Task> },
+    #[serde(rename = "device.task.started")]
+    TaskStarted { task: Box<Task> },
+    #[serde(rename = "device.task.stop_requested")]
+    TaskStopRequested { task: Box<Task> },
+    #[serde(rename = "device.task.completed")]
+    TaskCompleted { task: Box<Task> },
+    #[serde(rename = "device.task.failed")]
+    TaskFailed { task: Box<Task> },
+    #[serde(rename = "device.task.stopped")]
+    TaskStopped { task: Box<Task> },
+    #[serde(rename = "device.task.lost")]
+    TaskLost { task: Box<Task> },
+    #[serde(rename = "device.task.refused")]
+    TaskRefused { task: Box<Task> },
+    #[serde(rename = "user.created")]
+    UserCreated { user_id: UserId, name: String, role: Role },
+    #[serde(rename = "user.password_changed")]
+    PasswordChanged { user_id: UserId, name: String },
+    #[serde(rename = "session.created")]
+    SessionCreated { user_id: UserId, name: String },
+    #[serde(rename = "session.ended")]
+    SessionEnded { user_id: UserId, name: String },
+    #[serde(rename = "sign_in.failed")]
+    SignInFailed { name: String },
+    #[serde(rename = "api_token.created")]
+    ApiTokenCreated { token_id: ApiTokenId, name: String, role: Role },
+    #[serde(rename = "api_token.revoked")]
+    ApiTokenRevoked { token_id: ApiTokenId, name: String },
+}
+
+impl Event {
+    /// The public name, as in the `type` field.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Event::DeviceCreated { .. } => "device.created",
+            Event::DeviceTokenCreated { .. } => "device.token.created",
+            Event::DeviceConnected { .. } => "device.connected",
+            Event::DeviceDisconnected { .. } => "device.disconnected",
+            Event::DeviceOnline { .. } => "device.online",
+            Event::DeviceOffline { .. } => "device.offline",
+            Event::DeviceUpdated { .. } => "device.updated",
+            Event::DeviceGpuMemoryHigh { .. } => "device.gpu_memory.high",
+            Event::DeviceGpuMemoryNormal { .. } => "device.gpu_memory.normal",
+            Event::DeviceDeleted { .. } => "device.deleted",
+            Event::TaskQueued { .. } => "device.task.queued",
+            Event::TaskStarted { .. } => "device.task.started",
+            Event::TaskStopRequested { .. } => "device.task.stop_requested",
+            Event::TaskCompleted { .. } => "device.task.completed",
+            Event::TaskFailed { .. } => "device.task.failed",
+            Event::TaskStopped { .. } => "device.task.stopped",
+            Event::TaskLost { .. } => "device.task.lost",
+            Event::TaskRefused { .. } => "device.task.refused",
+            Event::UserCreated { .. } => "user.created",
+            Event::PasswordChanged { .. } => "user.password_changed",
+            Event::SessionCreated { .. } => "session.created",
+            Event::SessionEnded { .. } => "session.ended",
+            Event::SignInFailed { .. } => "sign_in.failed",
+            Event::ApiTokenCreated { .. } => "api_token.created",
+            Event::ApiTokenRevoked { .. } => "api_token.revoked",
+        }
+    }
+
+    /// The device it is about, for filters.
+    #[must_use]
+    pub fn device_id(&self) -> Option<DeviceId> {
+        match self {
+            Event::DeviceCreated { device }
+            | Event::DeviceTokenCreated { device }
+            | Event::DeviceConnected { device }
+            | Event::DeviceDisconnected { device }
+            | Event::DeviceOnline { device }
+            | Event::DeviceOffline { device }
+            | Event::DeviceUpdated { device }
+            | Event::DeviceGpuMemoryHigh { device, .. }
+            | Event::DeviceGpuMemoryNormal { device, .. } => Some(device.id),
+            Event::DeviceDeleted { device_id, .. } => Some(*device_id),
+            Event::TaskQueued { task }
+            | Event::TaskStarted { task }
+            | Event::TaskStopRequested { task }
+            | Event::TaskCompleted { task }
+            | Event::TaskFailed { task }
+            | Event::TaskStopped { task }
+            | Event::TaskLost { task }
+            | Event::TaskRefused { task } => Some(task.device_id),
+            _ => None,
+        }
+    }
+
+    /// Writes the log position into the thing the event carries, so that clients can tell old from new.
+    pub fn set_version(&mut self, cursor: i64) {
+        match self {
+            Event::DeviceCreated { device }
+            | Event::DeviceTokenCreated { device }
+            | Event::DeviceConnected { device }
+            | Event::DeviceDisconnected { device }
+            | Event::DeviceOnline { device }
+            | Event::DeviceOffline { device }
+            | Event::DeviceUpdated { device }
+            | Event::DeviceGpuMemoryHigh { device, .. }
+            | Event::DeviceGpuMemoryNormal { device, .. } => device.version = cursor,
+            Event::TaskQueued { task }
+            | Event::TaskStarted { task }
+            | Event::TaskStopRequested { task }
+            | Event::TaskCompleted { task }
+            | Event::TaskFailed { task }
+            | Event::TaskStopped { task }
+            | Event::TaskLost { task }
+            | Event::TaskRefused { task } => task.version = cursor,
+            _ => {}
+        }
+    }
+}
+
+/// Whether the log's chain of hashes holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditVerification {
+    pub intact: bool,
+    /// Events checked.
+    pub checked: u64,
+    /// The first event that does not fit, when the chain is broken.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub broken_at: Option<i64>,
+}
