@@ -1,0 +1,88 @@
+//! The one HTTP client, and reading its answers into typed errors.
+//!
+//! No total time-out is set, because streams live for days: a request that must end in time carries its own
+//! (`RequestBuilder::timeout`). Redirects are not followed: they would turn a `POST` into a `GET`, so the caller
+//! is told where the server has moved.
+
+mod error;
+mod proxy;
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+pub use error::RequestError;
+pub(crate) use error::describe;
+
+/// How long the way to the server may take: name, TCP and TLS together.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Above this an error's body is not read further.
+const ERROR_BODY_LIMIT: usize = 64 * 1024;
+
+/// Makes `ring` the process's cryptography for TLS. Doing it twice changes nothing.
+pub fn install_crypto_provider() {
+    // An error says that somebody installed one already, which is what is wanted.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// The client of Foreman's programs. Make one for a process and clone it: clones share the connections.
+///
+/// Proxies named by `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` (either case) are used except for what `NO_PROXY`
+/// names and for this machine itself.
+///
+/// # Errors
+/// When a proxy's address cannot be understood or the system's certificates cannot be read.
+pub fn client() -> Result<reqwest::Client, RequestError> {
+    install_crypto_provider();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("foreman/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_keepalive(Duration::from_secs(30))
+        .tcp_nodelay(true)
+        .pool_max_idle_per_host(2)
+        .pool_idle_timeout(Duration::from_secs(60))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    for proxy in proxy::from_environment(|name| std::env::var(name).ok())? {
+        builder = builder.proxy(proxy);
+    }
+    builder.build().map_err(RequestError::from)
+}
+
+/// Sends a request and gives back the answer only when it is a success.
+///
+/// # Errors
+/// See [`RequestError`].
+pub async fn send(request: reqwest::RequestBuilder) -> Result<reqwest::Response, RequestError> {
+    let mut response = request.send().await?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    if status.is_redirection() {
+        let location = response.headers().get(reqwest::header::LOCATION);
+        return Err(RequestError::Moved {
+            status: status.as_u16(),
+            location: location.and_then(|value| value.to_str().ok()).unwrap_or("an unnamed place").to_owned(),
+        });
+    }
+    let mut body = Vec::new();
+    // A body that breaks off still has its status, which is the better news.
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() > ERROR_BODY_LIMIT {
+            break;
+        }
+    }
+    Err(RequestError::from_answer(status.as_u16(), &body))
+}
+
+/// Sends a request and reads the answer's JSON.
+///
+/// # Errors
+/// See [`RequestError`]; [`RequestError::Malformed`] when the answer is not what was expected.
+pub async fn json<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<T, RequestError> {
+    let body = send(request).await?.bytes().await?;
+    serde_json::from_slice(&body).map_err(|error| RequestError::Malformed { message: error.to_string() })
+}

@@ -1,0 +1,59 @@
+//! Proxies from the environment, never used to reach this machine itself.
+
+use reqwest::{NoProxy, Proxy};
+
+use super::RequestError;
+
+/// This machine, in the notation of `NO_PROXY`.
+const THIS_MACHINE: &str = "localhost,127.0.0.0/8,::1";
+
+/// The proxies that the environment asks for; `variable` reads one of its variables.
+pub(super) fn from_environment(
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<Proxy>, RequestError> {
+    let either_case = |name: &str| {
+        variable(&name.to_lowercase())
+            .or_else(|| variable(&name.to_uppercase()))
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
+    };
+    let direct = match either_case("no_proxy") {
+        Some(list) => format!("{list},{THIS_MACHINE}"),
+        None => THIS_MACHINE.to_owned(),
+    };
+    let direct = NoProxy::from_string(&direct);
+    let all = either_case("all_proxy");
+    let http = either_case("http_proxy").or_else(|| all.clone()).map(Proxy::http);
+    let https = either_case("https_proxy").or(all).map(Proxy::https);
+    http.into_iter()
+        .chain(https)
+        .map(|proxy| proxy.map(|proxy| proxy.no_proxy(direct.clone())).map_err(RequestError::from))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxies(variables: &[(&str, &str)]) -> Result<Vec<Proxy>, RequestError> {
+        from_environment(|name| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn none_named_none_used() {
+        assert!(proxies(&[("HTTP_PROXY", " ")]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn either_case_and_all_are_read() {
+        assert_eq!(proxies(&[("HTTP_PROXY", "http://p:1")]).unwrap().len(), 1);
+        assert_eq!(proxies(&[("all_proxy", "http://p:1")]).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_wrong_address_is_said() {
+        assert!(proxies(&[("https_proxy", "http://[broken")]).is_err());
+    }
+}
