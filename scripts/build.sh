@@ -1,0 +1,56 @@
+# Builds the dashboard and the two programs, and only what changed.
+# shellcheck shell=bash
+
+# Where the programs are after `build_programs`; used by the scripts that source this one.
+PROGRAMS="${CARGO_TARGET_DIR:-$ROOT/target}/debug"
+# shellcheck disable=SC2034
+SERVER="$PROGRAMS/foreman-server"
+# shellcheck disable=SC2034
+AGENT="$PROGRAMS/foreman-agent"
+
+CHILD=""
+
+# Runs a long command so that Ctrl-C and SIGTERM are answered at once instead of when it ends.
+attended() {
+  "$@" &
+  CHILD=$!
+  local code=0
+  wait "$CHILD" || code=$?
+  CHILD=""
+  return "$code"
+}
+
+end_child() {
+  [ -z "$CHILD" ] || kill -TERM "$CHILD" 2>/dev/null || true
+}
+
+build_failed() {
+  need_space "$ROOT" 200 "the build"
+  fail "$1 The reason is above this line."
+}
+
+install_node_modules() {
+  [ -f node_modules/.package-lock.json ] && [ ! package-lock.json -nt node_modules/.package-lock.json ] && return
+  step "Installing the dashboard's packages (about a minute)"
+  attended npm ci --no-audit --no-fund --loglevel=error || build_failed "npm ci failed."
+}
+
+dashboard_is_current() {
+  [ -f build/index.html ] || return 1
+  local changed
+  changed=$(find src static messages project.inlang package-lock.json svelte.config.js vite.config.ts \
+    -path src/lib/paraglide -prune -o -newer build/index.html -print 2>/dev/null | head -n 1)
+  [ -z "$changed" ]
+}
+
+build_dashboard() {
+  install_node_modules
+  if dashboard_is_current; then return; fi
+  step "Building the dashboard"
+  attended npm run --silent build -- --logLevel warn || build_failed "The dashboard could not be built."
+}
+
+build_programs() {
+  step "Building foreman-server and foreman-agent (several minutes the first time)"
+  attended cargo build --locked -p mgmt-api -p foreman-agent --bins || build_failed "The programs could not be built."
+}

@@ -1,0 +1,86 @@
+# Everything that needs no running program: format, lints, types, dependencies, licences.
+# shellcheck shell=bash
+
+TOOLS="$ROOT/.tools"
+SKIPPED=()
+FAILED=()
+
+# check NAME COMMAND…: runs it and remembers a failure, so that one run shows them all.
+check() {
+  local name=$1
+  shift
+  step "$name"
+  "$@" || FAILED+=("$name")
+}
+
+skip() {
+  SKIPPED+=("$1")
+  loud "SKIPPED: $1. $2"
+}
+
+# Installs a cargo tool into .tools when neither that folder nor PATH has it.
+cargo_tool() {
+  PATH="$TOOLS/bin:$PATH"
+  have "$1" && return
+  step "Installing $1 into .tools"
+  cargo install --quiet --locked --root "$TOOLS" "$1"
+}
+
+check_unused() {
+  if cargo_tool cargo-machete; then check "Unused dependencies" cargo machete
+  else skip "unused dependencies" "cargo-machete could not be installed."; fi
+}
+
+check_licences() {
+  if ! cargo_tool cargo-deny; then
+    skip "licences and advisories" "cargo-deny could not be installed."
+    return
+  fi
+  check "Licences" cargo deny --workspace check licenses bans sources
+  if cargo deny fetch db >/dev/null 2>&1; then
+    check "Advisories (Rust)" cargo deny --workspace check --disable-fetch advisories
+  else
+    skip "Rust advisories" "The advisory database could not be reached."
+  fi
+}
+
+check_npm_advisories() {
+  local answer
+  answer=$(mktemp)
+  npm audit --audit-level=high >"$answer" 2>&1 && FOUND=0 || FOUND=1
+  if [ "$FOUND" = 1 ] && grep -qE 'ENOTFOUND|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|audit endpoint returned an error|E40[0-9]|E50[0-9]' "$answer"; then
+    skip "npm advisories" "The registry did not answer."
+  else
+    check "Advisories (npm)" show_audit "$answer" "$FOUND"
+  fi
+  rm -f "$answer"
+}
+
+show_audit() {
+  cat "$1"
+  return "$2"
+}
+
+check_scripts() {
+  if have shellcheck; then check "Shell scripts" shellcheck -x dev .ci/run scripts/*.sh deploy/*.sh
+  else skip "shell scripts" "shellcheck is not installed (apt-get install shellcheck)."; fi
+}
+
+run_check() {
+  need_rust
+  need_node
+  need_for build
+  install_node_modules
+  build_dashboard
+  check "Format (Rust)" cargo fmt --all --check
+  check "Clippy" cargo clippy --locked --workspace --all-targets -- -D warnings
+  check "Types (dashboard)" npm run --silent check
+  check "ESLint" npm run --silent lint
+  check_scripts
+  check_unused
+  check_licences
+  check_npm_advisories
+  [ ${#SKIPPED[@]} -eq 0 ] || loud "Skipped: $(IFS=';'; echo "${SKIPPED[*]}")"
+  [ ${#FAILED[@]} -eq 0 ] || fail "Not in order: $(IFS=','; echo "${FAILED[*]}")."
+  say "In order."
+}

@@ -1,0 +1,43 @@
+# Generated files: the API description from the server, the TypeScript types from the description.
+# shellcheck shell=bash
+
+GENERATED=(openapi.json src/lib/api/schema.d.ts)
+
+generate() {
+  "$SERVER" openapi >"$1/openapi.json"
+  mv "$1/openapi.json" openapi.json
+  npm run --silent gen >/dev/null
+}
+
+# Generates beside the committed files and compares; what was there is put back.
+generate_and_compare() {
+  local kept=$1 file drifted=()
+  for file in "${GENERATED[@]}"; do
+    mkdir -p "$kept/$(dirname "$file")"
+    cp "$file" "$kept/$file" 2>/dev/null || : >"$kept/$file"
+  done
+  generate "$kept"
+  for file in "${GENERATED[@]}"; do
+    diff -u "$kept/$file" "$file" || drifted+=("$file")
+    mv "$kept/$file" "$file"
+  done
+  [ ${#drifted[@]} -eq 0 ] || fail "Out of date: ${drifted[*]}. Run ./dev gen and commit what it wrote."
+  say "Generated files are up to date: ${GENERATED[*]}"
+}
+
+run_gen() {
+  need_rust
+  need_node
+  need_for build
+  install_node_modules
+  build_programs
+  local scratch
+  scratch=$(mktemp -d)
+  # shellcheck disable=SC2064
+  trap "rm -rf '$scratch'" EXIT
+  case ${1:-} in
+    "") generate "$scratch" && say "Wrote ${GENERATED[*]}" ;;
+    --check) generate_and_compare "$scratch" ;;
+    *) fail "./dev gen knows only --check." ;;
+  esac
+}

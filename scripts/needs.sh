@@ -1,0 +1,112 @@
+# What has to be on the machine before anything is built. Installs system packages, only those that are absent.
+# shellcheck shell=bash
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# at_least FOUND WANTED: whether version FOUND is WANTED or newer.
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+need_rust() {
+  have cargo || fail "Rust is missing. Install it from https://rustup.rs (curl -sSf https://sh.rustup.rs | sh), open a new terminal and run this again."
+  local wanted found
+  wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+  found=$(rustc --version | cut -d ' ' -f 2)
+  at_least "$found" "$wanted" || fail "Rust $found is too old, $wanted or newer is needed. Run: rustup update stable"
+}
+
+need_node() {
+  local wanted found remedy
+  wanted=$(sed -n 's/.*"node": ">=\(.*\)".*/\1/p' package.json)
+  remedy="Install Node $wanted or newer from https://nodejs.org and run this again."
+  if ! have node || ! have npm; then fail "Node or npm is missing. $remedy"; fi
+  found=$(node --version)
+  at_least "${found#v}" "$wanted" || fail "Node $found is too old. $remedy"
+}
+
+compiles_c() { printf '#include <stdio.h>\n' | cc -E - >/dev/null 2>&1; }
+
+# Which Debian packages the build still lacks, one on a line.
+missing_for_build() {
+  compiles_c || printf '%s\n' gcc libc6-dev
+  have pkg-config || echo pkg-config
+  # .cargo/config.toml links with it.
+  [ "$(uname -s)" != Linux ] || have mold || echo mold
+}
+
+# The folder with PostgreSQL's server programs, which Debian keeps out of PATH.
+postgres_bin() {
+  local newest
+  newest=$(find /usr/lib/postgresql -mindepth 3 -maxdepth 3 -path '*/bin/initdb' 2>/dev/null | sort -V | tail -n 1)
+  if [ -n "$newest" ]; then dirname "$newest"; elif have initdb; then dirname "$(command -v initdb)"; fi
+}
+
+# The browser for the journeys: $CHROMIUM, or the first one that is installed.
+chromium_path() {
+  local name
+  for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
+    if [ -n "$name" ] && have "$name"; then
+      command -v "$name"
+      return
+    fi
+  done
+}
+
+missing_for_tests() {
+  missing_for_build
+  [ -n "$(postgres_bin)" ] || echo postgresql
+  [ -n "$(chromium_path)" ] || echo chromium
+}
+
+# as_root COMMAND…: runs it with the rights to install, or fails saying what to type.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif have sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+    sudo "$@"
+  else
+    fail "System packages are missing and this account may not install them. Ask an administrator to run: $*"
+  fi
+}
+
+# install_packages NAME…: does nothing without names.
+install_packages() {
+  [ $# -gt 0 ] || return 0
+  have apt-get || fail "Missing here: $*. Install them (these are Debian's names) and run this again."
+  step "Installing the system packages that are missing: $*"
+  local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120)
+  # Without rights, the first call ends with the sentence for the person; so it names the installation.
+  [ "$(id -u)" = 0 ] || as_root_possible || as_root apt-get install -y --no-install-recommends "$@"
+  as_root "${apt[@]}" update || loud "The package lists could not be renewed; trying with the ones that are here."
+  as_root "${apt[@]}" install -y --no-install-recommends "$@" >/dev/null ||
+    fail "The packages could not be installed. Try: sudo apt-get install $*"
+}
+
+as_root_possible() { have sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; }
+
+need_for() {
+  local packages
+  mapfile -t packages < <("missing_for_$1")
+  install_packages "${packages[@]}"
+}
+
+# writable_folder PATH REMEDY: makes the folder and proves that a file can be written there.
+writable_folder() {
+  local path=$1 remedy=$2 why probe
+  if ! why=$(LC_ALL=C mkdir -p "$path" 2>&1); then
+    fail "The folder $path cannot be made (${why##*: }). $remedy"
+  fi
+  probe="$path/.foreman-write-test.$$"
+  if ! why=$( (LC_ALL=C; export LC_ALL; echo "a file of some bytes" >"$probe") 2>&1); then
+    rm -f "$probe"
+    fail "The folder $path cannot be written (${why##*: }). $remedy"
+  fi
+  rm -f "$probe"
+}
+
+# need_space PATH MEGABYTES WHAT
+need_space() {
+  local free
+  free=$(df -Pm "$1" | awk 'NR == 2 { print $4 }')
+  [ "$free" -ge "$2" ] ||
+    fail "The disk that holds $1 is nearly full: $free MB are free and $3 needs $2 MB. Free some space and run this again."
+}

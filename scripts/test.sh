@@ -1,0 +1,59 @@
+# All tests. Each part is a call of its own, so that one failing part does not hide the others.
+# shellcheck shell=bash
+
+PARTS=(rust drift ui e2e)
+
+test_rust() {
+  build_dashboard
+  step "Rust tests"
+  if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --locked --workspace
+    cargo test --locked --workspace --doc
+  else
+    cargo test --locked --workspace
+  fi
+}
+
+test_drift() {
+  step "Generated files"
+  ./dev gen --check
+}
+
+test_ui() {
+  install_node_modules
+  step "Dashboard tests"
+  npx vitest run
+}
+
+test_e2e() {
+  build_dashboard
+  build_programs
+  step "Browser journeys"
+  CHROMIUM=$(chromium_path) POSTGRES_BIN=$(postgres_bin) FOREMAN_PROGRAMS=$PROGRAMS \
+    node --test --test-concurrency=1 --test-reporter=spec "${@:-e2e/}"
+}
+
+test_everything() {
+  local part failed=()
+  for part in "${PARTS[@]}"; do
+    ./dev test "$part" || failed+=("$part")
+  done
+  [ ${#failed[@]} -eq 0 ] || fail "Failed: ${failed[*]}. Run one part again with ./dev test NAME."
+  say "Passed: ${PARTS[*]}"
+}
+
+run_test() {
+  need_rust
+  need_node
+  need_for tests
+  local part=${1:-}
+  if [ -z "$part" ]; then
+    test_everything
+    return
+  fi
+  shift
+  case " ${PARTS[*]} " in
+    *" $part "*) "test_$part" "$@" ;;
+    *) fail "There is no part \"$part\"; there are: ${PARTS[*]}." ;;
+  esac
+}
