@@ -1,0 +1,90 @@
+// @ts-check
+// A browser as a person has it: a window or a phone, in light or dark, in one language.
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { chromium } from 'playwright-core';
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+export const DESKTOP = { viewport: { width: 1440, height: 900 } };
+export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
+
+export function launch() {
+  return chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: FLAGS });
+}
+
+/**
+ * A page that ends with the test. Errors in its console fail the test, unless it expects them.
+ * @param {import('node:test').TestContext} test
+ * @param {import('playwright-core').BrowserContextOptions & { expectErrors?: RegExp }} [options]
+ */
+export async function open(test, { expectErrors, ...options } = {}) {
+  const browser = await launch();
+  const context = await browser.newContext({ ...DESKTOP, locale: 'en-GB', reducedMotion: 'reduce', ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  /** @type {string[]} */
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(String(error)));
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(message.text());
+  });
+  test.after(async () => {
+    await keepPicture(page, test.name);
+    await browser.close();
+    const unexpected = errors.filter((error) => !expectErrors?.test(error));
+    if (unexpected.length > 0) throw new Error(`errors in the page's console:\n${unexpected.join('\n')}`);
+  });
+  return page;
+}
+
+/** What the page showed last, for whoever looks at a failure. @param {import('playwright-core').Page} page @param {string} name */
+async function keepPicture(page, name) {
+  mkdirSync('test-results', { recursive: true });
+  const path = `test-results/${name.replace(/\W+/g, '-')}.png`;
+  await page.screenshot({ path, timeout: 5_000 }).catch(() => {});
+}
+
+/** Signs in by a one-use link. @param {import('playwright-core').Page} page @param {import('./stack.mjs').Server} server */
+export async function signIn(page, server) {
+  await page.goto(await server.loginLink());
+  await page.waitForURL((url) => !url.pathname.startsWith('/sign-in'));
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What axe finds on the page as it is now, one line each. @param {import('playwright-core').Page} page */
+export async function violations(page) {
+  await page.evaluate(`${axe};undefined`);
+  const { violations: found } = await page.evaluate(() => /** @type {any} */ (globalThis).axe.run());
+  return found.map(
+    (/** @type {any} */ rule) =>
+      `${rule.id}: ${rule.help}: ${rule.nodes.map((/** @type {any} */ node) => node.html.slice(0, 160)).join(' | ')}`,
+  );
+}
+
+/**
+ * One finger, from one point to another, through the same path as a real touch.
+ * @param {import('playwright-core').Page} page
+ * @param {{ x: number, y: number }} from @param {{ x: number, y: number }} to
+ */
+export async function swipe(page, from, to, steps = 12) {
+  const devtools = await page.context().newCDPSession(page);
+  const touch = (/** @type {'touchStart' | 'touchMove' | 'touchEnd'} */ type, /** @type {object[]} */ touchPoints) =>
+    devtools.send('Input.dispatchTouchEvent', { type, touchPoints: /** @type {any} */ (touchPoints) });
+  await touch('touchStart', [from]);
+  for (let step = 1; step <= steps; step++) {
+    const share = step / steps;
+    await touch('touchMove', [{ x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share }]);
+  }
+  await touch('touchEnd', []);
+  await devtools.detach();
+}
