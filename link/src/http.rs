@@ -34,6 +34,10 @@ pub fn install_crypto_provider() {
 /// # Errors
 /// When a proxy's address cannot be understood or the system's certificates cannot be read.
 pub fn client() -> Result<reqwest::Client, RequestError> {
+    client_in(|name| std::env::var(name).ok())
+}
+
+fn client_in(variable: impl Fn(&str) -> Option<String>) -> Result<reqwest::Client, RequestError> {
     install_crypto_provider();
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("foreman/", env!("CARGO_PKG_VERSION")))
@@ -44,7 +48,7 @@ pub fn client() -> Result<reqwest::Client, RequestError> {
         .pool_idle_timeout(Duration::from_secs(60))
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy();
-    for proxy in proxy::from_environment(|name| std::env::var(name).ok())? {
+    for proxy in proxy::from_environment(variable)? {
         builder = builder.proxy(proxy);
     }
     builder.build().map_err(RequestError::from)
@@ -85,4 +89,45 @@ pub async fn send(request: reqwest::RequestBuilder) -> Result<reqwest::Response,
 pub async fn json<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<T, RequestError> {
     let body = send(request).await?.bytes().await?;
     serde_json::from_slice(&body).map_err(|error| RequestError::Malformed { message: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, response::Redirect, routing::get};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn serve() -> String {
+        let router = Router::new()
+            .route("/number", get(|| async { "7" }))
+            .route("/moved", get(|| async { Redirect::temporary("https://foreman.example/") }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    #[tokio::test]
+    async fn this_machine_is_reached_without_the_proxy_and_others_through_it() {
+        let client =
+            client_in(|name| (name == "http_proxy").then(|| "http://127.0.0.1:1".to_owned())).unwrap();
+        let url = serve().await;
+        assert_eq!(json::<u32>(client.get(format!("{url}/number"))).await.unwrap(), 7);
+        let error = send(client.get("http://192.0.2.1/")).await.unwrap_err();
+        assert!(error.to_string().contains("refused"), "the proxy refuses, nothing else could: {error}");
+    }
+
+    #[tokio::test]
+    async fn other_answers_are_errors_that_say_what_came() {
+        let (client, url) = (client().unwrap(), serve().await);
+        let moved = send(client.get(format!("{url}/moved"))).await.unwrap_err();
+        assert_eq!(moved.to_string(), "answered 307: use https://foreman.example/ instead");
+        let missing = send(client.get(format!("{url}/nothing"))).await.unwrap_err();
+        assert_eq!((missing.status(), missing.is_transient()), (Some(404), false));
+        let odd = json::<String>(client.get(format!("{url}/number"))).await.unwrap_err();
+        assert!(matches!(odd, RequestError::Malformed { .. }), "{odd}");
+        let invalid = send(client.get("not an address")).await.unwrap_err();
+        assert!(matches!(invalid, RequestError::Invalid { .. }), "{invalid}");
+    }
 }

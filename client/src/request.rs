@@ -1,0 +1,200 @@
+//! The connection to one server: its address, the bearer, and how a request is made.
+
+use std::{collections::VecDeque, fmt, time::Duration};
+
+use foreman_link::http;
+use foreman_protocol::{MAX_PAGE, Page};
+use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use reqwest::{
+    Client, Method, RequestBuilder, Url,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::Error;
+
+/// How long a request that is not a stream may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// All items of a list, fetched page by page as they are asked for. It ends after the first error.
+pub type Listing<T> = BoxStream<'static, Result<T, Error>>;
+
+/// Which page of a list.
+#[derive(Debug, Clone, Default)]
+pub struct PageRequest {
+    /// At most [`MAX_PAGE`]; the server's default when absent.
+    pub limit: Option<u32>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// One Foreman server and the right to use it. Clones share the connections.
+#[derive(Clone)]
+pub struct Foreman {
+    http: Client,
+    base: Url,
+    headers: HeaderMap,
+}
+
+impl fmt::Debug for Foreman {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Foreman").field("base", &self.base.as_str()).finish_non_exhaustive()
+    }
+}
+
+impl Foreman {
+    /// `url` is where the server is reached, with or without a path before `/api`; `bearer` the secret of a token.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the address is not http(s) or the bearer cannot stand in a header.
+    pub fn new(url: &str, bearer: &str) -> Result<Self, Error> {
+        let invalid = |message: String| Error::Invalid { message };
+        let mut base =
+            Url::parse(url.trim()).map_err(|error| invalid(format!("{url} is not an address: {error}")))?;
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(invalid(format!("{url} should begin with http:// or https://")));
+        }
+        let path = format!("{}/", base.path().trim_end_matches('/'));
+        base.set_path(&path);
+        base.set_query(None);
+        base.set_fragment(None);
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", bearer.trim()))
+            .map_err(|_| invalid("the token has characters that no token has".to_owned()))?;
+        authorization.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization)]);
+        Ok(Self { http: http::client()?, base, headers })
+    }
+
+    /// Reads `FOREMAN_URL` (default `http://127.0.0.1:3001`) and `FOREMAN_TOKEN`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the token is absent or either cannot be used.
+    pub fn from_env() -> Result<Self, Error> {
+        let url = std::env::var("FOREMAN_URL").unwrap_or_else(|_| "http://127.0.0.1:3001".to_owned());
+        let token = std::env::var("FOREMAN_TOKEN").map_err(|_| Error::Invalid {
+            message: "FOREMAN_TOKEN is not set: make one with `foreman-server token create`".to_owned(),
+        })?;
+        Self::new(&url, &token)
+    }
+
+    /// The address this was made with.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.base.as_str()
+    }
+
+    /// `path` is relative to `/api/v1/` and made of constants and ids.
+    pub(crate) fn address(&self, path: &str, query: &Query) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}api/v1/{path}", self.base.path()));
+        if !query.0.is_empty() {
+            url.query_pairs_mut().extend_pairs(&query.0);
+        }
+        url
+    }
+
+    pub(crate) fn http(&self) -> &Client {
+        &self.http
+    }
+
+    pub(crate) fn headers(&self) -> HeaderMap {
+        self.headers.clone()
+    }
+
+    /// A request without a time limit.
+    pub(crate) fn open_ended(&self, method: Method, path: &str, query: &Query) -> RequestBuilder {
+        self.http.request(method, self.address(path, query)).headers(self.headers.clone())
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str, query: &Query) -> RequestBuilder {
+        self.open_ended(method, path, query).timeout(REQUEST_TIMEOUT)
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str, query: &Query) -> Result<T, Error> {
+        http::json(self.request(Method::GET, path, query)).await
+    }
+
+    pub(crate) async fn send_json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, Error> {
+        http::json(self.request(method, path, &Query::default()).json(body)).await
+    }
+
+    pub(crate) async fn send_empty(&self, method: Method, path: &str) -> Result<(), Error> {
+        http::send(self.request(method, path, &Query::default())).await.map(drop)
+    }
+
+    pub(crate) async fn page<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query,
+        page: &PageRequest,
+    ) -> Result<Page<T>, Error> {
+        let mut query = query.clone();
+        query.add("limit", page.limit);
+        query.add("cursor", page.cursor.as_ref());
+        self.get(path, &query).await
+    }
+
+    pub(crate) fn listing<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: String,
+        query: Query,
+    ) -> Listing<T> {
+        let foreman = self.clone();
+        let first = Some(PageRequest { limit: Some(MAX_PAGE), cursor: None });
+        let pages = stream::try_unfold(first, move |next| {
+            let (foreman, path, query) = (foreman.clone(), path.clone(), query.clone());
+            async move {
+                let Some(request) = next else { return Ok::<_, Error>(None) };
+                let page: Page<T> = foreman.page(&path, &query, &request).await?;
+                let after = page.next.map(|cursor| PageRequest { cursor: Some(cursor), ..request });
+                Ok(Some((VecDeque::from(page.items), after)))
+            }
+        });
+        pages.map_ok(|items| stream::iter(items).map(Ok)).try_flatten().boxed()
+    }
+}
+
+/// The part of an address behind `?`; absent values are left out.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Query(Vec<(&'static str, String)>);
+
+impl Query {
+    pub(crate) fn add(&mut self, name: &'static str, value: Option<impl ToString>) {
+        if let Some(value) = value {
+            self.0.push((name, value.to_string()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_keep_a_path_before_the_api_and_escape_values() {
+        let foreman = Foreman::new("https://example.org/foreman/?x#y", "t").unwrap();
+        let mut query = Query::default();
+        query.add("q", Some("a b&c"));
+        query.add("cursor", None::<String>);
+        let address = foreman.address("devices", &query);
+        assert_eq!(address.as_str(), "https://example.org/foreman/api/v1/devices?q=a+b%26c");
+    }
+
+    #[test]
+    fn what_cannot_work_is_said_at_once() {
+        assert!(Foreman::new("example.org", "t").is_err());
+        assert!(Foreman::new("ftp://example.org", "t").is_err());
+        assert!(Foreman::new("http://example.org", "a\nb").is_err());
+    }
+
+    #[test]
+    fn the_bearer_is_not_shown() {
+        let foreman = Foreman::new("http://example.org", "fm_secret").unwrap();
+        assert!(!format!("{foreman:?} {:?}", foreman.headers()).contains("fm_secret"));
+    }
+}
