@@ -1,0 +1,9 @@
+// The live picture of the server, handed down by context to every page.
+
+import { createContext } from 'svelte';
+import type { Live } from './live.svelte';
+
+export { Live } from './live.svelte';
+export { apiSource } from './source';
+
+export const [useLive, provideLive] = createContext<Live>();

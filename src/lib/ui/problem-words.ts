@@ -1,0 +1,59 @@
+// A failed request in the reader's language: what happened, what was kept, what to do.
+
+import { problemOf } from '$lib/host';
+import { m } from '$lib/i18n';
+
+export interface ProblemWords {
+	what: string;
+	kept?: string;
+	todo?: string;
+}
+
+export function wordsFor(thrown: unknown): ProblemWords {
+	const problem = problemOf(thrown);
+	switch (problem.code) {
+		case 'unreachable':
+			return { what: m.problem_unreachable(), kept: m.problem_nothing_changed(), todo: m.problem_unreachable_todo() };
+		case 'unauthenticated':
+			return { what: m.problem_unauthenticated(), todo: m.problem_unauthenticated_todo() };
+		case 'forbidden':
+			return { what: m.problem_forbidden(), todo: m.problem_forbidden_todo() };
+		case 'not_found':
+			return { what: m.problem_not_found(), todo: m.problem_not_found_todo() };
+		case 'rate_limited':
+			return { what: m.problem_rate_limited(), todo: m.problem_rate_limited_todo() };
+		case 'storage_unavailable':
+			return { what: m.problem_storage(), kept: m.problem_nothing_changed(), todo: m.problem_storage_todo() };
+		case 'unavailable':
+			return { what: m.problem_unavailable(), kept: m.problem_nothing_changed(), todo: m.problem_unavailable_todo() };
+		case 'sign_in_failed':
+			return { what: m.problem_sign_in_failed() };
+		case 'setup_code_wrong':
+			return { what: m.problem_setup_code() };
+		case 'setup_done':
+			return { what: m.problem_setup_done() };
+		case 'limit_reached':
+			return { what: m.problem_limit() };
+		case 'too_large':
+			return { what: m.problem_too_large() };
+		case 'conflict':
+			return { what: m.problem_conflict(), todo: m.problem_conflict_todo() };
+		case 'device_gone':
+			return { what: m.problem_device_gone() };
+		case 'host_not_allowed':
+			return { what: m.problem_host(), todo: m.problem_host_todo() };
+		case 'invalid_request':
+			return { what: m.problem_invalid(), todo: problem.message || undefined };
+		default:
+			return {
+				what: m.problem_unexpected(),
+				todo: m.problem_unexpected_todo({ code: problem.code })
+			};
+	}
+}
+
+/** The same in one line, for toasts. */
+export function oneLineFor(thrown: unknown): string {
+	const words = wordsFor(thrown);
+	return [words.what, words.todo].filter(Boolean).join(' ');
+}

@@ -1,0 +1,29 @@
+import { paraglideVitePlugin } from '@inlang/paraglide-js';
+import { sveltekit } from '@sveltejs/kit/vite';
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig(({ mode }) => ({
+	plugins: [
+		paraglideVitePlugin({
+			project: './project.inlang',
+			outdir: './src/lib/paraglide',
+			// The locale is kept by `$lib/i18n`, which makes it reactive; nothing is read from URLs or cookies.
+			strategy: ['globalVariable', 'baseLocale']
+		}),
+		sveltekit()
+	],
+	server: {
+		port: 5173,
+		strictPort: true,
+		// `npm run dev` beside a running server: everything that is not the dashboard goes there.
+		proxy: {
+			'^/(api|healthz|readyz|metrics|downloads|install-agent)': {
+				target: 'http://127.0.0.1:3001',
+				changeOrigin: false
+			}
+		}
+	},
+	// Tests run the browser's Svelte, so that runes in `*.svelte.ts` behave as in the product.
+	resolve: mode === 'test' ? { conditions: ['browser'] } : {},
+	test: { include: ['src/**/*.test.ts'], environment: 'node' }
+}));
