@@ -57,31 +57,22 @@ missing_for_tests() {
   [ -n "$(chromium_path)" ] || echo chromium
 }
 
-# as_root COMMAND…: runs it with the rights to install, or fails saying what to type.
-as_root() {
-  if [ "$(id -u)" = 0 ]; then
-    "$@"
-  elif have sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
-    sudo "$@"
-  else
-    fail "System packages are missing and this account may not install them. Ask an administrator to run: $*"
-  fi
-}
+# Whether this account can install packages: as root, or by sudo (which asks for the password at a terminal).
+may_install() { [ "$(id -u)" = 0 ] || { have sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; }; }
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 # install_packages NAME…: does nothing without names.
 install_packages() {
   [ $# -gt 0 ] || return 0
   have apt-get || fail "Missing here: $*. Install them (these are Debian's names) and run this again."
+  may_install || fail "System packages are missing and this account may not install them. Ask an administrator to run: apt-get install --no-install-recommends $*"
   step "Installing the system packages that are missing: $*"
   local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120)
-  # Without rights, the first call ends with the sentence for the person; so it names the installation.
-  [ "$(id -u)" = 0 ] || as_root_possible || as_root apt-get install -y --no-install-recommends "$@"
   as_root "${apt[@]}" update || loud "The package lists could not be renewed; trying with the ones that are here."
   as_root "${apt[@]}" install -y --no-install-recommends "$@" >/dev/null ||
-    fail "The packages could not be installed. Try: sudo apt-get install $*"
+    fail "The packages could not be installed; the reason is above this line. By hand: apt-get install $*"
 }
-
-as_root_possible() { have sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; }
 
 need_for() {
   local packages
