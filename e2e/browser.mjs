@@ -3,6 +3,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
+import { say } from './words.mjs';
 
 const FLAGS = [
   '--no-sandbox',
@@ -17,6 +18,11 @@ const FLAGS = [
 export const DESKTOP = { viewport: { width: 1440, height: 900 } };
 export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
 
+/** Chromium itself reports each answer of 401, which is how a page learns that nobody is signed in. */
+export const NOT_SIGNED_IN = /status of 401/;
+/** What Chromium reports while the wire is cut or the server is away. */
+export const CUT_OFF = /status of 401|net::ERR_|Failed to fetch/;
+
 export function launch() {
   return chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: FLAGS });
 }
@@ -26,7 +32,7 @@ export function launch() {
  * @param {import('node:test').TestContext} test
  * @param {import('playwright-core').BrowserContextOptions & { expectErrors?: RegExp }} [options]
  */
-export async function open(test, { expectErrors, ...options } = {}) {
+export async function open(test, { expectErrors = NOT_SIGNED_IN, ...options } = {}) {
   const browser = await launch();
   const context = await browser.newContext({ ...DESKTOP, locale: 'en-GB', reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
@@ -52,6 +58,32 @@ async function keepPicture(page, name) {
   const path = `test-results/${name.replace(/\W+/g, '-')}.png`;
   await page.screenshot({ path, timeout: 5_000 }).catch(() => {});
 }
+
+/** The main navigation, by the name of the page. @param {import('playwright-core').Page} page @param {string} key */
+export async function go(page, key) {
+  await page.getByRole('navigation', { name: say('nav_main') }).getByRole('link', { name: say(key), exact: true }).click();
+}
+
+/** What a task printed so far, as the dashboard has it: by its own copy button, for the view shows only a part. */
+export async function copiedOutput(/** @type {import('playwright-core').Page} */ page) {
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await page.getByRole('button', { name: say('output_copy'), exact: true }).click();
+  await page.getByRole('status').filter({ hasText: /copied/ }).first().waitFor();
+  return page.evaluate(() => navigator.clipboard.readText());
+}
+
+/** Starts a shell line on the only device, from the dashboard. @param {import('playwright-core').Page} page @param {string} line */
+export async function runShell(page, line) {
+  await go(page, 'nav_work');
+  await page.getByRole('button', { name: say('work_new') }).first().click();
+  const dialog = page.getByRole('dialog', { name: say('run_title') });
+  await dialog.getByLabel(say('run_shell'), { exact: true }).fill(line);
+  await dialog.getByRole('button', { name: say('run_submit'), exact: true }).click();
+  await dialog.waitFor({ state: 'hidden' });
+}
+
+/** The view of a task's output. @param {import('playwright-core').Page} page */
+export const outputOf = (page) => page.getByRole('region', { name: say('output_title') }).last();
 
 /** Signs in by a one-use link. @param {import('playwright-core').Page} page @param {import('./stack.mjs').Server} server */
 export async function signIn(page, server) {

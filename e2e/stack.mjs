@@ -161,20 +161,18 @@ export class Agent {
     this.state = state;
   }
 
-  /** Adds a device through the API and joins as it. @param {Server} server @param {string} name */
-  async join(server, name) {
+  /** Adds a device through the API and joins as it. @param {Server} server @param {string} name @param {string[]} [allow] */
+  async join(server, name, allow) {
     const made = await server.api('/api/v1/devices', { json: { name, type: 'gpu_compute' } });
     this.id = made.device.id;
-    return this.connect(server.publicUrl ?? server.url, made.token);
+    return this.connect(server.publicUrl ?? server.url, made.token, allow);
   }
 
-  /** Spends a one-time token. @param {string} url @param {string} token */
-  async connect(url, token) {
-    this.program = new Program(
-      join(PROGRAMS, 'foreman-agent'),
-      ['connect', '--server', url, '--token', '-', '--allow', 'bash,read,logs', '--state', this.state],
-      { input: token },
-    );
+  /** Spends a one-time token. @param {string} url @param {string} token @param {string[]} [allow] */
+  async connect(url, token, allow = ['bash', 'read', 'logs']) {
+    const args = ['connect', '--server', url, '--token', '-', '--state', this.state];
+    if (allow.length > 0) args.push('--allow', allow.join(','));
+    this.program = new Program(join(PROGRAMS, 'foreman-agent'), args, { input: token });
     await this.program.line(/Listening for tasks/);
     return this;
   }
