@@ -5,4 +5,6 @@
 
 pub mod policy;
 pub mod probe;
+#[cfg(unix)]
+pub mod run;
 pub mod sample;
