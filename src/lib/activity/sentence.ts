@@ -1,0 +1,137 @@
+/** An event as one sentence in the reader's language, and what it is about. Knows the words, not the page. */
+import { commandLine, type Actor, type EventRecord, type Role, type Task } from '$lib/api/types';
+import { m } from '$lib/i18n';
+
+/** What kind of thing happened: chooses the icon, never the colour of the sentence. */
+export type Topic = 'device' | 'task' | 'warning' | 'person' | 'token';
+
+export type DeviceNames = (id: string) => string | undefined;
+
+export function actorName(actor: Actor): string {
+	switch (actor.kind) {
+		case 'user':
+		case 'device':
+			return actor.name;
+		case 'token':
+			return m.activity_actor_token({ name: actor.name });
+		case 'host':
+			return m.activity_actor_host();
+		case 'system':
+			return m.activity_actor_system();
+		case 'anonymous':
+			return m.activity_actor_anonymous();
+	}
+}
+
+export function roleName(role: Role): string {
+	return {
+		viewer: m.settings_role_viewer,
+		operator: m.settings_role_operator,
+		admin: m.settings_role_admin,
+		owner: m.settings_role_owner
+	}[role]();
+}
+
+export function topicOf(record: EventRecord): Topic {
+	if (record.type.startsWith('device.task.')) return 'task';
+	if (record.type.startsWith('device.gpu_memory.') || record.type === 'device.offline') return 'warning';
+	if (record.type.startsWith('device.')) return 'device';
+	if (record.type.startsWith('api_token.')) return 'token';
+	return 'person';
+}
+
+/** Where the thing it is about can be seen; nothing for what is gone. */
+export function linkOf(record: EventRecord): string | undefined {
+	const data: object = record.data;
+	if ('task' in data) return `/tasks/${(data.task as Task).id}`;
+	if ('device' in data) return `/devices/${(data.device as { id: string }).id}`;
+	return undefined;
+}
+
+export function sentenceOf(record: EventRecord, names: DeviceNames): string {
+	const actor = actorName(record.actor);
+	switch (record.type) {
+		case 'device.created':
+			return m.activity_device_created({ actor, device: record.data.device.name });
+		case 'device.token.created':
+			return m.activity_device_token({ actor, device: record.data.device.name });
+		case 'device.connected':
+			return m.activity_device_connected({ device: record.data.device.name });
+		case 'device.disconnected':
+			return m.activity_device_disconnected({ device: record.data.device.name });
+		case 'device.online':
+			return m.activity_device_online({ device: record.data.device.name });
+		case 'device.offline':
+			return m.activity_device_offline({ device: record.data.device.name });
+		case 'device.updated':
+			return record.actor.kind === 'device'
+				? m.activity_device_facts({ device: record.data.device.name })
+				: m.activity_device_updated({ actor, device: record.data.device.name });
+		case 'device.gpu_memory.high':
+			return m.activity_gpu_high({
+				device: record.data.device.name,
+				percent: Math.round(record.data.percent)
+			});
+		case 'device.gpu_memory.normal':
+			return m.activity_gpu_normal({
+				device: record.data.device.name,
+				percent: Math.round(record.data.percent)
+			});
+		case 'device.deleted':
+			return m.activity_device_deleted({ actor, device: record.data.name });
+		case 'user.created':
+			return m.activity_user_created({ name: record.data.name, role: roleName(record.data.role) });
+		case 'user.password_changed':
+			return m.activity_password_changed({ name: record.data.name });
+		case 'session.created':
+			return m.activity_signed_in({ name: record.data.name });
+		case 'session.ended':
+			return m.activity_signed_out({ name: record.data.name });
+		case 'sign_in.failed':
+			return record.data.name === ''
+				? m.activity_sign_in_failed_link()
+				: m.activity_sign_in_failed({ name: record.data.name });
+		case 'api_token.created':
+			return m.activity_token_created({
+				actor,
+				name: record.data.name,
+				role: roleName(record.data.role)
+			});
+		case 'api_token.revoked':
+			return m.activity_token_revoked({ actor, name: record.data.name });
+		default:
+			return 'task' in record.data
+				? taskSentence(record.type, record.data.task, actor, names)
+				: m.activity_unknown({ actor, type: (record as EventRecord).type });
+	}
+}
+
+function taskSentence(type: string, task: Task, actor: string, names: DeviceNames): string {
+	const what = {
+		actor,
+		command: commandLine(task.command),
+		device: names(task.device_id) ?? m.activity_some_device()
+	};
+	switch (type) {
+		case 'device.task.queued':
+			return m.activity_task_queued(what);
+		case 'device.task.started':
+			return m.activity_task_started(what);
+		case 'device.task.stop_requested':
+			return m.activity_task_stop_requested(what);
+		case 'device.task.completed':
+			return m.activity_task_completed(what);
+		case 'device.task.failed':
+			if (task.exit_code != null) return m.activity_task_failed_code({ ...what, code: task.exit_code });
+			if (task.signal != null) return m.activity_task_failed_signal({ ...what, signal: task.signal });
+			return m.activity_task_failed(what);
+		case 'device.task.stopped':
+			return m.activity_task_stopped(what);
+		case 'device.task.lost':
+			return m.activity_task_lost(what);
+		case 'device.task.refused':
+			return m.activity_task_refused(what);
+		default:
+			return m.activity_unknown({ actor, type });
+	}
+}
