@@ -94,10 +94,11 @@ export async function scratch() {
 
 /** A server with its data. */
 export class Server {
-  /** @param {{ data: string, databaseUrl?: string, publicUrl?: string }} options */
-  constructor({ data, databaseUrl, publicUrl }) {
+  /** @param {{ data: string, databaseUrl?: string, publicUrl?: string, env?: Record<string, string> }} options */
+  constructor({ data, databaseUrl, publicUrl, env }) {
     this.data = data;
-    this.env = databaseUrl ? { DATABASE_URL: databaseUrl } : {};
+    // Measurements each second, so that nobody waits for one.
+    this.env = { FOREMAN_HEARTBEAT_S: '1', ...(databaseUrl && { DATABASE_URL: databaseUrl }), ...env };
     this.publicUrl = publicUrl;
     this.listen = '127.0.0.1:0';
     this.url = '';
@@ -193,7 +194,7 @@ export class Agent {
 /**
  * A server, and an agent when asked for, that end with the test.
  * @param {import('node:test').TestContext} test
- * @param {{ device?: string, databaseUrl?: string, publicUrl?: string }} [options]
+ * @param {{ device?: string, databaseUrl?: string, publicUrl?: string, env?: Record<string, string> }} [options]
  */
 export async function stack(test, { device, ...options } = {}) {
   const folder = await scratch();

@@ -38,7 +38,7 @@ check_licences() {
   fi
   check "Licences" cargo deny --workspace check licenses bans sources
   if cargo deny fetch db >/dev/null 2>&1; then
-    check "Advisories (Rust)" cargo deny --workspace check --disable-fetch advisories
+    check "Advisories (Rust)" cargo deny --workspace check advisories
   else
     skip "Rust advisories" "The advisory database could not be reached."
   fi
