@@ -9,32 +9,32 @@ import { stack } from './stack.mjs';
 const EXPECTED = /status of (401|404)/;
 
 test('every page, both themes, both sizes', async (t) => {
-  const { server, agent } = await stack(t, { device: 'bench' });
-  const tasks = await busy(server, /** @type {string} */ (agent.id));
-  await server.api('/api/v1/devices', { json: { name: 'not yet here', type: 'inference' } });
-  const pages = PAGES({ device: /** @type {string} */ (agent.id), task: tasks.running });
+	const { server, agent } = await stack(t, { device: 'bench' });
+	const tasks = await busy(server, /** @type {string} */ (agent.id));
+	await server.api('/api/v1/devices', { json: { name: 'not yet here', type: 'inference' } });
+	const pages = PAGES({ device: /** @type {string} */ (agent.id), task: tasks.running });
 
-  for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
-    for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
-      await t.test(`${size}, ${colorScheme}`, async (t) => {
-        const page = await open(t, { ...shape, colorScheme, expectErrors: EXPECTED });
-        for (const path of DOORS) await look(t, page, server.url + path);
-        await signIn(page, server);
-        for (const path of pages) await look(t, page, server.url + path);
-      });
-    }
-  }
+	for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+		for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
+			await t.test(`${size}, ${colorScheme}`, async (t) => {
+				const page = await open(t, { ...shape, colorScheme, expectErrors: EXPECTED });
+				for (const path of DOORS) await look(t, page, server.url + path);
+				await signIn(page, server);
+				for (const path of pages) await look(t, page, server.url + path);
+			});
+		}
+	}
 });
 
 /** @param {import('node:test').TestContext} t @param {import('playwright-core').Page} page @param {string} address */
 async function look(t, page, address) {
-  await page.goto(address);
-  await page.getByRole('heading').first().waitFor();
-  await page.evaluate(() => document.fonts.ready);
-  assert.deepEqual(await violations(page), [], `${t.name}: ${address}`);
-  const { scrollWidth, clientWidth } = await page.evaluate(() => {
-    const { scrollWidth, clientWidth } = document.documentElement;
-    return { scrollWidth, clientWidth };
-  });
-  assert.ok(scrollWidth <= clientWidth, `${t.name}: ${address} is ${scrollWidth - clientWidth} px too wide`);
+	await page.goto(address);
+	await page.getByRole('heading').first().waitFor();
+	await page.evaluate(() => document.fonts.ready);
+	assert.deepEqual(await violations(page), [], `${t.name}: ${address}`);
+	const { scrollWidth, clientWidth } = await page.evaluate(() => {
+		const { scrollWidth, clientWidth } = document.documentElement;
+		return { scrollWidth, clientWidth };
+	});
+	assert.ok(scrollWidth <= clientWidth, `${t.name}: ${address} is ${scrollWidth - clientWidth} px too wide`);
 }

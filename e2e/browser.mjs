@@ -6,17 +6,22 @@ import { chromium } from 'playwright-core';
 import { say } from './words.mjs';
 
 const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
+	'--no-sandbox',
+	'--disable-gpu',
+	'--disable-quic',
+	'--no-first-run',
+	'--disable-background-networking',
+	'--disable-component-update',
+	'--disable-sync'
 ];
 
 export const DESKTOP = { viewport: { width: 1440, height: 900 } };
-export const PHONE = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 };
+export const PHONE = {
+	viewport: { width: 390, height: 844 },
+	isMobile: true,
+	hasTouch: true,
+	deviceScaleFactor: 2
+};
 
 /** Chromium itself reports each answer of 401, which is how a page learns that nobody is signed in. */
 export const NOT_SIGNED_IN = /status of 401/;
@@ -24,7 +29,7 @@ export const NOT_SIGNED_IN = /status of 401/;
 export const CUT_OFF = /status of 401|net::ERR_|Failed to fetch/;
 
 export function launch() {
-  return chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: FLAGS });
+	return chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: FLAGS });
 }
 
 /**
@@ -33,53 +38,68 @@ export function launch() {
  * @param {import('playwright-core').BrowserContextOptions & { expectErrors?: RegExp }} [options]
  */
 export async function open(test, { expectErrors = NOT_SIGNED_IN, ...options } = {}) {
-  const browser = await launch();
-  const context = await browser.newContext({ ...DESKTOP, locale: 'en-GB', reducedMotion: 'reduce', ...options });
-  const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
-  /** @type {string[]} */
-  const errors = [];
-  page.on('pageerror', (error) => errors.push(String(error)));
-  page.on('console', (message) => {
-    if (message.type() === 'error') errors.push(message.text());
-  });
-  test.after(async () => {
-    await keepPicture(page, test.name);
-    await browser.close();
-    const unexpected = errors.filter((error) => !expectErrors?.test(error));
-    if (unexpected.length > 0) throw new Error(`errors in the page's console:\n${unexpected.join('\n')}`);
-  });
-  return page;
+	const browser = await launch();
+	const context = await browser.newContext({
+		...DESKTOP,
+		locale: 'en-GB',
+		reducedMotion: 'reduce',
+		...options
+	});
+	const page = await context.newPage();
+	page.setDefaultTimeout(20_000);
+	/** @type {string[]} */
+	const errors = [];
+	page.on('pageerror', (error) => errors.push(String(error)));
+	page.on('console', (message) => {
+		if (message.type() === 'error') errors.push(message.text());
+	});
+	test.after(async () => {
+		await keepPicture(page, test.name);
+		await browser.close();
+		const unexpected = errors.filter((error) => !expectErrors?.test(error));
+		if (unexpected.length > 0) throw new Error(`errors in the page's console:\n${unexpected.join('\n')}`);
+	});
+	return page;
 }
 
 /** What the page showed last, for whoever looks at a failure. @param {import('playwright-core').Page} page @param {string} name */
 async function keepPicture(page, name) {
-  mkdirSync('test-results', { recursive: true });
-  const path = `test-results/${name.replace(/\W+/g, '-')}.png`;
-  await page.screenshot({ path, timeout: 5_000 }).catch(() => {});
+	mkdirSync('test-results', { recursive: true });
+	const path = `test-results/${name.replace(/\W+/g, '-')}.png`;
+	await page.screenshot({ path, timeout: 5_000 }).catch(() => {});
 }
 
 /** The main navigation, by the name of the page. @param {import('playwright-core').Page} page @param {string} key */
 export async function go(page, key) {
-  await page.getByRole('navigation', { name: say('nav_main') }).getByRole('link', { name: say(key), exact: true }).click();
+	await page
+		.getByRole('navigation', { name: say('nav_main') })
+		.getByRole('link', { name: say(key), exact: true })
+		.click();
 }
 
 /** What a task printed so far, as the dashboard has it: by its own copy button, for the view shows only a part. */
 export async function copiedOutput(/** @type {import('playwright-core').Page} */ page) {
-  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
-  await page.getByRole('button', { name: say('output_copy'), exact: true }).click();
-  await page.getByRole('status').filter({ hasText: /copied/ }).first().waitFor();
-  return page.evaluate(() => navigator.clipboard.readText());
+	await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+	await page.getByRole('button', { name: say('output_copy'), exact: true }).click();
+	await page
+		.getByRole('status')
+		.filter({ hasText: /copied/ })
+		.first()
+		.waitFor();
+	return page.evaluate(() => navigator.clipboard.readText());
 }
 
 /** Starts a shell line on the only device, from the dashboard. @param {import('playwright-core').Page} page @param {string} line */
 export async function runShell(page, line) {
-  await go(page, 'nav_work');
-  await page.getByRole('button', { name: say('work_new') }).first().click();
-  const dialog = page.getByRole('dialog', { name: say('run_title') });
-  await dialog.getByLabel(say('run_shell'), { exact: true }).fill(line);
-  await dialog.getByRole('button', { name: say('run_submit'), exact: true }).click();
-  await dialog.waitFor({ state: 'hidden' });
+	await go(page, 'nav_work');
+	await page
+		.getByRole('button', { name: say('work_new') })
+		.first()
+		.click();
+	const dialog = page.getByRole('dialog', { name: say('run_title') });
+	await dialog.getByLabel(say('run_shell'), { exact: true }).fill(line);
+	await dialog.getByRole('button', { name: say('run_submit'), exact: true }).click();
+	await dialog.waitFor({ state: 'hidden' });
 }
 
 /** The view of a task's output. @param {import('playwright-core').Page} page */
@@ -87,20 +107,20 @@ export const outputOf = (page) => page.getByRole('region', { name: say('output_t
 
 /** Signs in by a one-use link. @param {import('playwright-core').Page} page @param {import('./stack.mjs').Server} server */
 export async function signIn(page, server) {
-  await page.goto(await server.loginLink());
-  await page.waitForURL((url) => !url.pathname.startsWith('/sign-in'));
+	await page.goto(await server.loginLink());
+	await page.waitForURL((url) => !url.pathname.startsWith('/sign-in'));
 }
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /** What axe finds on the page as it is now, one line each. @param {import('playwright-core').Page} page */
 export async function violations(page) {
-  await page.evaluate(`${axe};undefined`);
-  const { violations: found } = await page.evaluate(() => /** @type {any} */ (globalThis).axe.run());
-  return found.map(
-    (/** @type {any} */ rule) =>
-      `${rule.id}: ${rule.help}: ${rule.nodes.map((/** @type {any} */ node) => node.html.slice(0, 160)).join(' | ')}`,
-  );
+	await page.evaluate(`${axe};undefined`);
+	const { violations: found } = await page.evaluate(() => /** @type {any} */ (globalThis).axe.run());
+	return found.map(
+		(/** @type {any} */ rule) =>
+			`${rule.id}: ${rule.help}: ${rule.nodes.map((/** @type {any} */ node) => node.html.slice(0, 160)).join(' | ')}`
+	);
 }
 
 /**
@@ -109,14 +129,16 @@ export async function violations(page) {
  * @param {{ x: number, y: number }} from @param {{ x: number, y: number }} to
  */
 export async function swipe(page, from, to, steps = 12) {
-  const devtools = await page.context().newCDPSession(page);
-  const touch = (/** @type {'touchStart' | 'touchMove' | 'touchEnd'} */ type, /** @type {object[]} */ touchPoints) =>
-    devtools.send('Input.dispatchTouchEvent', { type, touchPoints: /** @type {any} */ (touchPoints) });
-  await touch('touchStart', [from]);
-  for (let step = 1; step <= steps; step++) {
-    const share = step / steps;
-    await touch('touchMove', [{ x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share }]);
-  }
-  await touch('touchEnd', []);
-  await devtools.detach();
+	const devtools = await page.context().newCDPSession(page);
+	const touch = (
+		/** @type {'touchStart' | 'touchMove' | 'touchEnd'} */ type,
+		/** @type {object[]} */ touchPoints
+	) => devtools.send('Input.dispatchTouchEvent', { type, touchPoints: /** @type {any} */ (touchPoints) });
+	await touch('touchStart', [from]);
+	for (let step = 1; step <= steps; step++) {
+		const share = step / steps;
+		await touch('touchMove', [{ x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share }]);
+	}
+	await touch('touchEnd', []);
+	await devtools.detach();
 }

@@ -15,56 +15,75 @@ const english = catalogue('en');
 const placeholders = (message) => [...new Set(JSON.stringify(message).match(/\{\w+\}/g) ?? [])].sort();
 
 test('both catalogues have the same messages with the same placeholders', () => {
-  assert.deepEqual(Object.keys(german).sort(), Object.keys(english).sort());
-  for (const key of Object.keys(english)) assert.deepEqual(placeholders(german[key]), placeholders(english[key]), key);
+	assert.deepEqual(Object.keys(german).sort(), Object.keys(english).sort());
+	for (const key of Object.keys(english))
+		assert.deepEqual(placeholders(german[key]), placeholders(english[key]), key);
 });
 
 test('every message is used', () => {
-  const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
-    .filter((path) => /\.(svelte|ts)$/.test(path) && !path.includes('paraglide'))
-    .map((path) => readFileSync(`src/${path}`, 'utf8'))
-    .join('\n');
-  const unused = Object.keys(english).filter((key) => key !== '$schema' && !new RegExp(`\\b${key}\\b`).test(sources));
-  assert.deepEqual(unused, []);
+	const sources = readdirSync('src', { recursive: true, encoding: 'utf8' })
+		.filter((path) => /\.(svelte|ts)$/.test(path) && !path.includes('paraglide'))
+		.map((path) => readFileSync(`src/${path}`, 'utf8'))
+		.join('\n');
+	const unused = Object.keys(english).filter(
+		(key) => key !== '$schema' && !new RegExp(`\\b${key}\\b`).test(sources)
+	);
+	assert.deepEqual(unused, []);
 });
 
 test('the language follows the browser, can be switched and stays', async (t) => {
-  const { server, agent } = await stack(t, { device: 'bench' });
-  const tasks = await busy(server, /** @type {string} */ (agent.id));
-  const page = await open(t, { locale: 'de-DE', expectErrors: /status of (401|404)/ });
-  await signIn(page, server);
-  const words = (/** @type {string} */ key) => say(key, {}, german);
-  await page.getByRole('link', { name: words('nav_devices') }).first().waitFor();
-  assert.equal(await page.locator('html').getAttribute('lang'), 'de');
+	const { server, agent } = await stack(t, { device: 'bench' });
+	const tasks = await busy(server, /** @type {string} */ (agent.id));
+	const page = await open(t, { locale: 'de-DE', expectErrors: /status of (401|404)/ });
+	await signIn(page, server);
+	const words = (/** @type {string} */ key) => say(key, {}, german);
+	await page
+		.getByRole('link', { name: words('nav_devices') })
+		.first()
+		.waitFor();
+	assert.equal(await page.locator('html').getAttribute('lang'), 'de');
 
-  for (const path of PAGES({ device: /** @type {string} */ (agent.id), task: tasks.running })) {
-    await page.goto(server.url + path);
-    await page.getByRole('heading').first().waitFor();
-    const text = await page.locator('body').innerText();
-    assert.doesNotMatch(text, /\b[a-z]+(_[a-z]+){1,4}\b(?<!gpu_compute)/, `a bare key on ${path}`);
-    assert.deepEqual(leftInEnglish(text), [], path);
-  }
+	for (const path of PAGES({ device: /** @type {string} */ (agent.id), task: tasks.running })) {
+		await page.goto(server.url + path);
+		await page.getByRole('heading').first().waitFor();
+		const text = await page.locator('body').innerText();
+		assert.doesNotMatch(text, /\b[a-z]+(_[a-z]+){1,4}\b(?<!gpu_compute)/, `a bare key on ${path}`);
+		assert.deepEqual(leftInEnglish(text), [], path);
+	}
 
-  await page.goto(server.url + '/settings');
-  await page.getByRole('radio', { name: say('settings_language_en') }).or(page.getByLabel(words('settings_language'))).first().waitFor();
-  await choose(page, words('settings_language'), say('settings_language_en'));
-  await page.getByRole('heading', { name: say('settings_title') }).first().waitFor();
-  await page.reload();
-  await page.getByRole('heading', { name: say('settings_title') }).first().waitFor();
-  assert.equal(await page.locator('html').getAttribute('lang'), 'en');
+	await page.goto(server.url + '/settings');
+	await page
+		.getByRole('radio', { name: say('settings_language_en') })
+		.or(page.getByLabel(words('settings_language')))
+		.first()
+		.waitFor();
+	await choose(page, words('settings_language'), say('settings_language_en'));
+	await page
+		.getByRole('heading', { name: say('settings_title') })
+		.first()
+		.waitFor();
+	await page.reload();
+	await page
+		.getByRole('heading', { name: say('settings_title') })
+		.first()
+		.waitFor();
+	assert.equal(await page.locator('html').getAttribute('lang'), 'en');
 });
 
 /** Whole English sentences that have a German form. @param {string} text */
 function leftInEnglish(text) {
-  return Object.entries(english)
-    .filter(([key, message]) => typeof message === 'string' && message !== german[key] && message.split(' ').length > 2)
-    .filter(([, message]) => !message.includes('{') && text.includes(message))
-    .map(([key]) => key);
+	return Object.entries(english)
+		.filter(
+			([key, message]) =>
+				typeof message === 'string' && message !== german[key] && message.split(' ').length > 2
+		)
+		.filter(([, message]) => !message.includes('{') && text.includes(message))
+		.map(([key]) => key);
 }
 
 /** A choice among few, whether drawn as radio buttons or as a list. @param {import('playwright-core').Page} page */
 async function choose(page, /** @type {string} */ group, /** @type {string} */ option) {
-  const within = page.getByRole('radiogroup', { name: group }).or(page.getByRole('group', { name: group }));
-  const choice = within.getByRole('radio', { name: option }).or(within.getByRole('button', { name: option }));
-  await choice.first().click();
+	const within = page.getByRole('radiogroup', { name: group }).or(page.getByRole('group', { name: group }));
+	const choice = within.getByRole('radio', { name: option }).or(within.getByRole('button', { name: option }));
+	await choice.first().click();
 }

@@ -7,28 +7,31 @@ import { eventually } from './stack.mjs';
  * @param {import('./stack.mjs').Server} server @param {string} device
  */
 export async function busy(server, device) {
-  const run = (/** @type {string} */ shell) => server.api(`/api/v1/devices/${device}/tasks`, { json: { shell } });
-  const done = await run(String.raw`printf '\033[1;34mcompiling\033[0m\n\033[32mok\033[0m   3 files\n'`);
-  const failed = await run('echo no such target >&2; exit 2');
-  const running = await run('i=0; while :; do i=$((i+1)); echo "epoch $i"; sleep 0.5; done');
-  const state = async (/** @type {string} */ id) => (await server.api(`/api/v1/tasks/${id}`)).state;
-  await eventually(async () => (await state(done.id)) === 'succeeded' && (await state(failed.id)) === 'failed');
-  await eventually(async () => (await server.api(`/api/v1/tasks/${running.id}`)).output_bytes > 0);
-  return { done: done.id, failed: failed.id, running: running.id };
+	const run = (/** @type {string} */ shell) =>
+		server.api(`/api/v1/devices/${device}/tasks`, { json: { shell } });
+	const done = await run(String.raw`printf '\033[1;34mcompiling\033[0m\n\033[32mok\033[0m   3 files\n'`);
+	const failed = await run('echo no such target >&2; exit 2');
+	const running = await run('i=0; while :; do i=$((i+1)); echo "epoch $i"; sleep 0.5; done');
+	const state = async (/** @type {string} */ id) => (await server.api(`/api/v1/tasks/${id}`)).state;
+	await eventually(
+		async () => (await state(done.id)) === 'succeeded' && (await state(failed.id)) === 'failed'
+	);
+	await eventually(async () => (await server.api(`/api/v1/tasks/${running.id}`)).output_bytes > 0);
+	return { done: done.id, failed: failed.id, running: running.id };
 }
 
 /** Their paths. @param {{ device: string, task: string }} ids */
 export const PAGES = ({ device, task }) => [
-  '/',
-  '/devices',
-  `/devices/${device}`,
-  '/work',
-  `/work/${task}`,
-  '/activity',
-  '/settings',
-  '/chat',
-  '/more',
-  '/nothing/here',
+	'/',
+	'/devices',
+	`/devices/${device}`,
+	'/work',
+	`/work/${task}`,
+	'/activity',
+	'/settings',
+	'/chat',
+	'/more',
+	'/nothing/here'
 ];
 
 /** Pages for whoever is not signed in. */

@@ -8,20 +8,20 @@ import { stack } from './stack.mjs';
 import { say } from './words.mjs';
 
 test('the whole way on PostgreSQL', async (t) => {
-  const databaseUrl = await postgres(t);
-  const { server } = await stack(t, { device: 'bench', databaseUrl });
-  assert.equal((await server.api('/api/v1/server')).database, 'postgresql');
-  const page = await open(t, { expectErrors: CUT_OFF });
-  await signIn(page, server);
-  await go(page, 'nav_devices');
-  await page.getByText('bench').first().waitFor();
-  await runShell(page, 'echo from $((6 * 7))');
-  await outputOf(page).getByText('from 42', { exact: true }).waitFor();
-  await page.getByText(say('task_state_succeeded'), { exact: true }).first().waitFor();
+	const databaseUrl = await postgres(t);
+	const { server } = await stack(t, { device: 'bench', databaseUrl });
+	assert.equal((await server.api('/api/v1/server')).database, 'postgresql');
+	const page = await open(t, { expectErrors: CUT_OFF });
+	await signIn(page, server);
+	await go(page, 'nav_devices');
+	await page.getByText('bench').first().waitFor();
+	await runShell(page, 'echo from $((6 * 7))');
+	await outputOf(page).getByText('from 42', { exact: true }).waitFor();
+	await page.getByText(say('task_state_succeeded'), { exact: true }).first().waitFor();
 
-  await server.stop('SIGKILL');
-  await server.start();
-  await runShell(page, 'echo again');
-  await outputOf(page).getByText('again', { exact: true }).waitFor();
-  assert.equal((await server.api('/api/v1/audit/verify')).intact, true);
+	await server.stop('SIGKILL');
+	await server.start();
+	await runShell(page, 'echo again');
+	await outputOf(page).getByText('again', { exact: true }).waitFor();
+	assert.equal((await server.api('/api/v1/audit/verify')).intact, true);
 });

@@ -10,14 +10,15 @@ import { wire } from './wire.mjs';
 import { say } from './words.mjs';
 
 /** Prints numbers until it is told to end. @param {string} end */
-const counting = (end) => `n=0; while [ ! -e ${end} ]; do n=$((n+1)); echo "line $n"; sleep 0.02; done; echo last`;
+const counting = (end) =>
+	`n=0; while [ ! -e ${end} ]; do n=$((n+1)); echo "line $n"; sleep 0.02; done; echo last`;
 
 /** Every line exactly once and in order. @param {string} text */
 function assertWhole(text) {
-  const lines = text.trimEnd().split('\n');
-  assert.equal(lines.pop(), 'last');
-  lines.forEach((line, index) => assert.equal(line, `line ${index + 1}`));
-  return lines.length;
+	const lines = text.trimEnd().split('\n');
+	assert.equal(lines.pop(), 'last');
+	lines.forEach((line, index) => assert.equal(line, `line ${index + 1}`));
+	return lines.length;
 }
 
 /** Marks the page, so that a reload would show. @param {import('playwright-core').Page} page */
@@ -26,57 +27,61 @@ const mark = (page) => page.evaluate(() => Object.assign(globalThis, { unreloade
 const unreloaded = (page) => page.evaluate(() => /** @type {any} */ (globalThis).unreloaded === true);
 
 /** The link's state in words. @param {import('playwright-core').Page} page */
-const reconnecting = (page) => page.getByText(/^reconnecting since/).locator('visible=true').first();
+const reconnecting = (page) =>
+	page
+		.getByText(/^reconnecting since/)
+		.locator('visible=true')
+		.first();
 
 test('a cut wire shows at once; mended, nothing is missing', async (t) => {
-  const cable = await wire(t);
-  const { server, folder } = await stack(t, { device: 'bench' });
-  cable.leadTo(server.url);
-  const page = await open(t, { expectErrors: CUT_OFF });
-  await page.goto(await server.loginLink(cable.url));
-  await page.getByRole('navigation', { name: say('nav_main') }).waitFor();
-  await mark(page);
+	const cable = await wire(t);
+	const { server, folder } = await stack(t, { device: 'bench' });
+	cable.leadTo(server.url);
+	const page = await open(t, { expectErrors: CUT_OFF });
+	await page.goto(await server.loginLink(cable.url));
+	await page.getByRole('navigation', { name: say('nav_main') }).waitFor();
+	await mark(page);
 
-  const end = join(folder, 'end');
-  await runShell(page, counting(end));
-  await outputOf(page).getByText('line 20', { exact: true }).waitFor();
-  const before = Date.now();
-  cable.cut();
-  await reconnecting(page).waitFor();
-  assert.ok(Date.now() - before < 3000, 'it shows at once');
-  await page.getByText(say('output_reconnecting')).first().waitFor();
+	const end = join(folder, 'end');
+	await runShell(page, counting(end));
+	await outputOf(page).getByText('line 20', { exact: true }).waitFor();
+	const before = Date.now();
+	cable.cut();
+	await reconnecting(page).waitFor();
+	assert.ok(Date.now() - before < 3000, 'it shows at once');
+	await page.getByText(say('output_reconnecting')).first().waitFor();
 
-  // Meanwhile the task goes on and ends.
-  const { items } = await server.api('/api/v1/tasks');
-  const output = async () => server.api(`/api/v1/tasks/${items[0].id}/output`);
-  const seen = (await output()).length;
-  while ((await output()).length < seen + 500) await new Promise((next) => setTimeout(next, 50));
-  writeFileSync(end, '');
+	// Meanwhile the task goes on and ends.
+	const { items } = await server.api('/api/v1/tasks');
+	const output = async () => server.api(`/api/v1/tasks/${items[0].id}/output`);
+	const seen = (await output()).length;
+	while ((await output()).length < seen + 500) await new Promise((next) => setTimeout(next, 50));
+	writeFileSync(end, '');
 
-  cable.mend();
-  await page.getByText(say('task_state_succeeded'), { exact: true }).first().waitFor();
-  await reconnecting(page).waitFor({ state: 'hidden' });
-  await outputOf(page).getByText('last', { exact: true }).waitFor();
-  assert.ok(assertWhole(await copiedOutput(page)) > 20);
-  assert.ok(await unreloaded(page), 'the page was not reloaded');
+	cable.mend();
+	await page.getByText(say('task_state_succeeded'), { exact: true }).first().waitFor();
+	await reconnecting(page).waitFor({ state: 'hidden' });
+	await outputOf(page).getByText('last', { exact: true }).waitFor();
+	assert.ok(assertWhole(await copiedOutput(page)) > 20);
+	assert.ok(await unreloaded(page), 'the page was not reloaded');
 });
 
 test('a killed server comes back, and the page and the agent go on', async (t) => {
-  const { server, folder } = await stack(t, { device: 'bench' });
-  const page = await open(t, { expectErrors: CUT_OFF });
-  await signIn(page, server);
-  await mark(page);
-  const end = join(folder, 'end');
-  await runShell(page, counting(end));
-  await outputOf(page).getByText('line 20', { exact: true }).waitFor();
+	const { server, folder } = await stack(t, { device: 'bench' });
+	const page = await open(t, { expectErrors: CUT_OFF });
+	await signIn(page, server);
+	await mark(page);
+	const end = join(folder, 'end');
+	await runShell(page, counting(end));
+	await outputOf(page).getByText('line 20', { exact: true }).waitFor();
 
-  await server.stop('SIGKILL');
-  await reconnecting(page).waitFor();
-  await server.start();
-  await reconnecting(page).waitFor({ state: 'hidden' });
-  writeFileSync(end, '');
-  await page.getByText(say('task_state_succeeded'), { exact: true }).first().waitFor();
-  await outputOf(page).getByText('last', { exact: true }).waitFor();
-  assertWhole(await copiedOutput(page));
-  assert.ok(await unreloaded(page), 'the page was not reloaded');
+	await server.stop('SIGKILL');
+	await reconnecting(page).waitFor();
+	await server.start();
+	await reconnecting(page).waitFor({ state: 'hidden' });
+	writeFileSync(end, '');
+	await page.getByText(say('task_state_succeeded'), { exact: true }).first().waitFor();
+	await outputOf(page).getByText('last', { exact: true }).waitFor();
+	assertWhole(await copiedOutput(page));
+	assert.ok(await unreloaded(page), 'the page was not reloaded');
 });

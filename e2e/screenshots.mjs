@@ -12,34 +12,45 @@ const LARGEST = 120 * 1024;
 
 /** @type {(() => any)[]} */
 const endings = [];
-const run = /** @type {any} */ ({ name: 'screenshots', after: (/** @type {() => any} */ end) => endings.unshift(end) });
+const run = /** @type {any} */ ({
+	name: 'screenshots',
+	after: (/** @type {() => any} */ end) => endings.unshift(end)
+});
 
 try {
-  await takeAll();
+	await takeAll();
 } finally {
-  for (const end of endings) await end();
+	for (const end of endings) await end();
 }
 
 async function takeAll() {
-  mkdirSync(FOLDER, { recursive: true });
-  const { server, agent } = await stack(run, { device: hostname() });
-  const device = /** @type {string} */ (agent.id);
-  const tasks = await busy(server, device);
-  await server.api('/api/v1/devices', { json: { name: 'Jetson on the arm', type: 'inference' } });
-  // Enough measurements for a curve.
-  await eventually(async () => (await server.api(`/api/v1/devices/${device}/samples?points=100`)).items.length >= 40, 90_000);
+	mkdirSync(FOLDER, { recursive: true });
+	const { server, agent } = await stack(run, { device: hostname() });
+	const device = /** @type {string} */ (agent.id);
+	const tasks = await busy(server, device);
+	await server.api('/api/v1/devices', { json: { name: 'Jetson on the arm', type: 'inference' } });
+	// Enough measurements for a curve.
+	await eventually(
+		async () => (await server.api(`/api/v1/devices/${device}/samples?points=100`)).items.length >= 40,
+		90_000
+	);
 
-  const browser = await launch();
-  endings.unshift(() => browser.close());
-  for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
-    for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
-      const context = await browser.newContext({ ...shape, colorScheme, locale: 'en-GB', reducedMotion: 'reduce' });
-      const page = await context.newPage();
-      await signIn(page, server);
-      await shoot(page, server, { name: `${size}-${colorScheme}`, task: tasks.running });
-      await context.close();
-    }
-  }
+	const browser = await launch();
+	endings.unshift(() => browser.close());
+	for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+		for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
+			const context = await browser.newContext({
+				...shape,
+				colorScheme,
+				locale: 'en-GB',
+				reducedMotion: 'reduce'
+			});
+			const page = await context.newPage();
+			await signIn(page, server);
+			await shoot(page, server, { name: `${size}-${colorScheme}`, task: tasks.running });
+			await context.close();
+		}
+	}
 }
 
 /**
@@ -47,42 +58,45 @@ async function takeAll() {
  * @param {{ name: string, task: string }} what
  */
 async function shoot(page, server, { name, task }) {
-  const pages = { home: '/', devices: '/devices', task: `/work/${task}`, activity: '/activity' };
-  for (const [title, path] of Object.entries(pages)) {
-    await page.goto(server.url + path);
-    await settled(page);
-    await keep(page, `${title}-${name}`);
-  }
-  await page.goto(server.url + '/devices');
-  await page.getByRole('button', { name: say('devices_add') }).first().click();
-  const dialog = page.getByRole('dialog');
-  await dialog.getByLabel(say('add_name')).fill('DGX Spark');
-  await dialog.getByRole('button', { name: say('add_create') }).click();
-  await dialog.getByRole('img').first().waitFor();
-  await settled(page);
-  await keep(page, `add-device-${name}`);
+	const pages = { home: '/', devices: '/devices', task: `/work/${task}`, activity: '/activity' };
+	for (const [title, path] of Object.entries(pages)) {
+		await page.goto(server.url + path);
+		await settled(page);
+		await keep(page, `${title}-${name}`);
+	}
+	await page.goto(server.url + '/devices');
+	await page
+		.getByRole('button', { name: say('devices_add') })
+		.first()
+		.click();
+	const dialog = page.getByRole('dialog');
+	await dialog.getByLabel(say('add_name')).fill('DGX Spark');
+	await dialog.getByRole('button', { name: say('add_create') }).click();
+	await dialog.getByRole('img').first().waitFor();
+	await settled(page);
+	await keep(page, `add-device-${name}`);
 }
 
 /** Nothing still loads: the page is live, fonts are there, two frames were drawn. @param {import('playwright-core').Page} page */
 async function settled(page) {
-  await page.getByText(say('link_live'), { exact: true }).locator('visible=true').first().waitFor();
-  await page.getByRole('heading').first().waitFor();
-  await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'));
-  await page.evaluate(async () => {
-    await document.fonts.ready;
-    await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
-  });
+	await page.getByText(say('link_live'), { exact: true }).locator('visible=true').first().waitFor();
+	await page.getByRole('heading').first().waitFor();
+	await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'));
+	await page.evaluate(async () => {
+		await document.fonts.ready;
+		await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+	});
 }
 
 /** As WebP, the best that stays small. @param {import('playwright-core').Page} page @param {string} name */
 async function keep(page, name) {
-  const devtools = await page.context().newCDPSession(page);
-  const path = `${FOLDER}/${name}.webp`;
-  for (const quality of [90, 80, 65, 50]) {
-    const { data } = await devtools.send('Page.captureScreenshot', { format: 'webp', quality });
-    writeFileSync(path, Buffer.from(data, 'base64'));
-    if (statSync(path).size < LARGEST) break;
-  }
-  console.log(`${path} ${Math.round(statSync(path).size / 1024)} KB`);
-  await devtools.detach();
+	const devtools = await page.context().newCDPSession(page);
+	const path = `${FOLDER}/${name}.webp`;
+	for (const quality of [90, 80, 65, 50]) {
+		const { data } = await devtools.send('Page.captureScreenshot', { format: 'webp', quality });
+		writeFileSync(path, Buffer.from(data, 'base64'));
+		if (statSync(path).size < LARGEST) break;
+	}
+	console.log(`${path} ${Math.round(statSync(path).size / 1024)} KB`);
+	await devtools.detach();
 }

@@ -4,48 +4,48 @@ import { createConnection, createServer } from 'node:net';
 
 /** @param {import('node:test').TestContext} test */
 export async function wire(test) {
-  /** @type {Set<import('node:net').Socket>} */
-  const ends = new Set();
-  let target = { host: '127.0.0.1', port: 0 };
-  let whole = true;
+	/** @type {Set<import('node:net').Socket>} */
+	const ends = new Set();
+	let target = { host: '127.0.0.1', port: 0 };
+	let whole = true;
 
-  const server = createServer((near) => {
-    if (!whole) return near.destroy();
-    const far = createConnection(target);
-    for (const [from, to] of [
-      [near, far],
-      [far, near],
-    ]) {
-      ends.add(from);
-      from.pipe(to);
-      from.on('error', () => to.destroy());
-      from.on('close', () => {
-        ends.delete(from);
-        to.destroy();
-      });
-    }
-  });
-  await new Promise((listening) => server.listen(0, '127.0.0.1', () => listening(null)));
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+	const server = createServer((near) => {
+		if (!whole) return near.destroy();
+		const far = createConnection(target);
+		for (const [from, to] of [
+			[near, far],
+			[far, near]
+		]) {
+			ends.add(from);
+			from.pipe(to);
+			from.on('error', () => to.destroy());
+			from.on('close', () => {
+				ends.delete(from);
+				to.destroy();
+			});
+		}
+	});
+	await new Promise((listening) => server.listen(0, '127.0.0.1', () => listening(null)));
+	const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
 
-  const cut = () => {
-    whole = false;
-    for (const end of ends) end.destroy();
-  };
-  test.after(() => {
-    cut();
-    server.close();
-  });
-  return {
-    url: `http://127.0.0.1:${port}`,
-    /** @param {string} url */
-    leadTo(url) {
-      const { hostname, port } = new URL(url);
-      target = { host: hostname, port: Number(port) };
-    },
-    cut,
-    mend() {
-      whole = true;
-    },
-  };
+	const cut = () => {
+		whole = false;
+		for (const end of ends) end.destroy();
+	};
+	test.after(() => {
+		cut();
+		server.close();
+	});
+	return {
+		url: `http://127.0.0.1:${port}`,
+		/** @param {string} url */
+		leadTo(url) {
+			const { hostname, port } = new URL(url);
+			target = { host: hostname, port: Number(port) };
+		},
+		cut,
+		mend() {
+			whole = true;
+		}
+	};
 }

@@ -7,28 +7,28 @@ const [, , server, name] = process.argv;
 const bearer = (await text(process.stdin)).trim();
 
 async function call(method, path, body) {
-  const response = await fetch(new URL(path, server), {
-    method,
-    headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' },
-    body: body && JSON.stringify(body),
-  });
-  const answer = response.status === 204 ? null : await response.json();
-  if (!response.ok) throw new Error(`${method} ${path}: ${answer.detail ?? response.status}`);
-  return answer;
+	const response = await fetch(new URL(path, server), {
+		method,
+		headers: { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' },
+		body: body && JSON.stringify(body)
+	});
+	const answer = response.status === 204 ? null : await response.json();
+	if (!response.ok) throw new Error(`${method} ${path}: ${answer.detail ?? response.status}`);
+	return answer;
 }
 
 async function giveBackBearer() {
-  const { items } = await call('GET', '/api/v1/tokens?limit=200');
-  const own = items.filter((token) => token.name === 'dev-up');
-  for (const token of own) await call('DELETE', `/api/v1/tokens/${token.id}`);
+	const { items } = await call('GET', '/api/v1/tokens?limit=200');
+	const own = items.filter((token) => token.name === 'dev-up');
+	for (const token of own) await call('DELETE', `/api/v1/tokens/${token.id}`);
 }
 
 try {
-  if (!bearer) throw new Error('the server made no token for this machine');
-  const { token } = await call('POST', '/api/v1/devices', { name: name.slice(0, 64), type: 'gpu_compute' });
-  await giveBackBearer();
-  console.log(token);
+	if (!bearer) throw new Error('the server made no token for this machine');
+	const { token } = await call('POST', '/api/v1/devices', { name: name.slice(0, 64), type: 'gpu_compute' });
+	await giveBackBearer();
+	console.log(token);
 } catch (error) {
-  console.error(error.message);
-  process.exitCode = 1;
+	console.error(error instanceof Error ? error.message : error);
+	process.exitCode = 1;
 }

@@ -75,6 +75,7 @@ run_check() {
   check "Format (Rust)" cargo fmt --all --check
   check "Clippy" cargo clippy --locked --workspace --all-targets -- -D warnings
   check "Types (dashboard)" npm run --silent check
+  check "Format (dashboard, journeys)" npx prettier --check --log-level warn src messages e2e scripts ./*.js ./*.ts
   check "ESLint" npm run --silent lint
   check_scripts
   check_unused
