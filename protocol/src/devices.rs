@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Capabilities, CommandId, DeviceId, Millis, Policy, Sample, TaskId, TaskReport, TaskSpec, UserId};
+use crate::{
+    Capabilities, CommandId, DeviceId, Millis, Policy, Sample, TaskId, TaskReport, TaskSpec, UserId,
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -188,8 +190,13 @@ pub struct Command {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum CommandAction {
-    StartTask { task_id: TaskId, spec: TaskSpec },
-    StopTask { task_id: TaskId },
+    StartTask {
+        task_id: TaskId,
+        spec: TaskSpec,
+    },
+    StopTask {
+        task_id: TaskId,
+    },
     /// Detect capabilities again and send the facts.
     Probe,
     /// An action this version does not know; acknowledged and ignored, so a newer server never blocks the queue.

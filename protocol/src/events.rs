@@ -70,6 +70,9 @@ pub enum Event {
     /// Renamed, or its capabilities, policy or agent changed.
     #[serde(rename = "device.updated")]
     DeviceUpdated { device: Box<Device> },
+    /// Someone asked for its capabilities to be detected again.
+    #[serde(rename = "device.probe_requested")]
+    DeviceProbeRequested { device: Box<Device> },
     #[serde(rename = "device.gpu_memory.high")]
     DeviceGpuMemoryHigh { device: Box<Device>, percent: f32 },
     #[serde(rename = "device.gpu_memory.normal")]
@@ -120,6 +123,7 @@ impl Event {
             Event::DeviceOnline { .. } => "device.online",
             Event::DeviceOffline { .. } => "device.offline",
             Event::DeviceUpdated { .. } => "device.updated",
+            Event::DeviceProbeRequested { .. } => "device.probe_requested",
             Event::DeviceGpuMemoryHigh { .. } => "device.gpu_memory.high",
             Event::DeviceGpuMemoryNormal { .. } => "device.gpu_memory.normal",
             Event::DeviceDeleted { .. } => "device.deleted",
@@ -152,6 +156,7 @@ impl Event {
             | Event::DeviceOnline { device }
             | Event::DeviceOffline { device }
             | Event::DeviceUpdated { device }
+            | Event::DeviceProbeRequested { device }
             | Event::DeviceGpuMemoryHigh { device, .. }
             | Event::DeviceGpuMemoryNormal { device, .. } => Some(device.id),
             Event::DeviceDeleted { device_id, .. } => Some(*device_id),
@@ -167,6 +172,22 @@ impl Event {
         }
     }
 
+    /// The task it is about.
+    #[must_use]
+    pub fn task(&self) -> Option<&Task> {
+        match self {
+            Event::TaskQueued { task }
+            | Event::TaskStarted { task }
+            | Event::TaskStopRequested { task }
+            | Event::TaskCompleted { task }
+            | Event::TaskFailed { task }
+            | Event::TaskStopped { task }
+            | Event::TaskLost { task }
+            | Event::TaskRefused { task } => Some(task),
+            _ => None,
+        }
+    }
+
     /// Writes the log position into the thing the event carries, so that clients can tell old from new.
     pub fn set_version(&mut self, cursor: i64) {
         match self {
@@ -177,6 +198,7 @@ impl Event {
             | Event::DeviceOnline { device }
             | Event::DeviceOffline { device }
             | Event::DeviceUpdated { device }
+            | Event::DeviceProbeRequested { device }
             | Event::DeviceGpuMemoryHigh { device, .. }
             | Event::DeviceGpuMemoryNormal { device, .. } => device.version = cursor,
             Event::TaskQueued { task }

@@ -12,6 +12,8 @@ pub enum ProblemCode {
     /// Known, but the role is not enough.
     Forbidden,
     NotFound,
+    /// The address exists, the method does not fit it.
+    MethodNotAllowed,
     /// A body, a parameter or a header that cannot be understood; `details.field` says which.
     InvalidRequest,
     /// The body is over the limit in `details.limit_bytes`.

@@ -26,9 +26,10 @@ impl TaskCommand {
     #[must_use]
     pub fn summary(&self) -> String {
         match self {
-            TaskCommand::Program { program, args } => {
-                std::iter::once(program.as_str()).chain(args.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
-            }
+            TaskCommand::Program { program, args } => std::iter::once(program.as_str())
+                .chain(args.iter().map(String::as_str))
+                .collect::<Vec<_>>()
+                .join(" "),
             TaskCommand::Shell { shell } => shell.lines().next().unwrap_or_default().to_owned(),
         }
     }

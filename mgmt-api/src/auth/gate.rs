@@ -1,0 +1,77 @@
+//! Checks on the request itself: which `Host` it names, and whether a browser sent it from our own page.
+
+use std::net::IpAddr;
+
+use axum::{
+    extract::{Request, State},
+    http::{Method, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use foreman_protocol::ProblemCode;
+
+use crate::{
+    App,
+    problem::{ApiError, ApiResult},
+};
+
+/// Refuses names this server was not told to answer to: a page elsewhere can point its own name at our address
+/// (DNS rebinding), but it cannot change the `Host` its visitors' browsers send. Plain addresses are no such name.
+pub async fn known_host(State(app): State<App>, request: Request, next: Next) -> Response {
+    let host = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|value| value.to_str().ok())
+        .or_else(|| request.uri().authority().map(axum::http::uri::Authority::as_str))
+        .unwrap_or_default();
+    let name = host_name(host);
+    let address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    if address || name.eq_ignore_ascii_case("localhost") || app.settings.answers_to(name) {
+        return next.run(request).await;
+    }
+    ApiError::new(
+        ProblemCode::HostNotAllowed,
+        format!("This server does not answer to {name:?}. Allow it with --allowed-host or --public-url."),
+    )
+    .into_response()
+}
+
+/// The host without its port.
+pub fn host_name(authority: &str) -> &str {
+    if authority.starts_with('[') {
+        return authority.find(']').map_or(authority, |end| &authority[..=end]);
+    }
+    authority.split_once(':').map_or(authority, |(name, _)| name)
+}
+
+/// A cookie only counts for a change when the page that sends it is ours.
+pub fn same_origin(parts: &Parts) -> ApiResult<()> {
+    if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+        return Ok(());
+    }
+    let Some(origin) = parts.headers.get(header::ORIGIN) else { return Ok(()) };
+    let host = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let ours = origin.to_str().is_ok_and(|origin| {
+        origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
+    });
+    if ours {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ProblemCode::Forbidden,
+        "This request came from another site's page, so it was not carried out.",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_cut_from_hosts() {
+        assert_eq!(host_name("localhost:3001"), "localhost");
+        assert_eq!(host_name("[::1]:3001"), "[::1]");
+        assert_eq!(host_name("foreman.example"), "foreman.example");
+        assert_eq!(host_name(""), "");
+    }
+}

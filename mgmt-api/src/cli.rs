@@ -1,0 +1,167 @@
+//! The command line of `foreman-server`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use foreman_protocol::Role;
+
+use crate::{
+    backup,
+    config::{DataOptions, LogFormat, ServeOptions},
+    host, server,
+};
+
+/// Foreman's control plane: the dashboard, the device registry, the event log.
+#[derive(Debug, Parser)]
+#[command(name = "foreman-server", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the control plane.
+    Serve(Box<ServeOptions>),
+    /// Print a one-use link that signs the owner in; makes the owner when there is none. Valid for 10 minutes.
+    LoginLink {
+        #[command(flatten)]
+        data: DataOptions,
+        /// Where the server is reached.
+        #[arg(long, env = "FOREMAN_PUBLIC_URL", default_value = "http://127.0.0.1:3001")]
+        public_url: String,
+    },
+    /// Bearer tokens for scripts.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Copy the SQLite database to a file, while the server runs.
+    Backup {
+        #[command(flatten)]
+        data: DataOptions,
+        file: PathBuf,
+    },
+    /// Put a copy made by `backup` in the database's place. The server must be stopped; what was there is kept.
+    Restore {
+        #[command(flatten)]
+        data: DataOptions,
+        file: PathBuf,
+    },
+    /// The event log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Print the API description.
+    Openapi,
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token and print its secret, which is shown only once.
+    Create {
+        #[command(flatten)]
+        data: DataOptions,
+        /// What it is for.
+        #[arg(long)]
+        name: String,
+        /// What it may do.
+        #[arg(long, value_enum, default_value_t = RoleName::Operator)]
+        role: RoleName,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Check the chain of hashes. Ends with 1 when the log was changed.
+    Verify {
+        #[command(flatten)]
+        data: DataOptions,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum RoleName {
+    Viewer,
+    Operator,
+    Admin,
+    Owner,
+}
+
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Viewer => Role::Viewer,
+            RoleName::Operator => Role::Operator,
+            RoleName::Admin => Role::Admin,
+            RoleName::Owner => Role::Owner,
+        }
+    }
+}
+
+/// Runs one command; the exit code.
+///
+/// # Errors
+/// One sentence for the terminal.
+pub async fn run(cli: Cli) -> anyhow::Result<u8> {
+    match cli.command {
+        Command::Serve(options) => {
+            init_log(&options)?;
+            server::serve(*options, stop_signal()).await?;
+        }
+        Command::LoginLink { data, public_url } => {
+            println!("{}", host::login_link(&data, &public_url).await?)
+        }
+        Command::Token(TokenCommand::Create { data, name, role }) => {
+            println!("{}", host::create_token(&data, &name, role.into()).await?);
+        }
+        Command::Backup { data, file } => {
+            backup::backup(&data, &file).await?;
+            println!("The database was copied to {}.", file.display());
+        }
+        Command::Restore { data, file } => match backup::restore(&data, &file).await? {
+            Some(kept) => println!("Restored. What was there before is kept at {}.", kept.display()),
+            None => println!("Restored."),
+        },
+        Command::Audit(AuditCommand::Verify { data }) => {
+            let verdict = host::verify_log(&data).await?;
+            match verdict.broken_at {
+                None => println!("The log is intact: {} events.", verdict.checked),
+                Some(cursor) => {
+                    println!("The log was changed: event {cursor} does not follow the one before it.");
+                    return Ok(1);
+                }
+            }
+        }
+        Command::Openapi => println!("{}", server::description().to_pretty_json()?),
+    }
+    Ok(0)
+}
+
+fn init_log(options: &ServeOptions) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&options.log)?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match options.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+/// Resolves on Ctrl-C or SIGTERM.
+async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut terminate) => tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            },
+            Err(_) => {
+                let _ = interrupt.await;
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = interrupt.await;
+    }
+}

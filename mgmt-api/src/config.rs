@@ -1,0 +1,123 @@
+//! Every option of `foreman-server serve`, each also an environment variable.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use crate::{auth, db::Location};
+
+/// Where the data is; shared by all subcommands.
+#[derive(Debug, Clone, Args)]
+pub struct DataOptions {
+    /// The data folder: the database file and the lock.
+    #[arg(long, env = "FOREMAN_DATA", default_value_os_t = default_data())]
+    pub data: PathBuf,
+    /// Use PostgreSQL instead of the SQLite file in the data folder: postgres://user:password@host/name
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+}
+
+impl DataOptions {
+    pub fn location(&self) -> Location {
+        match &self.database_url {
+            Some(url) => Location::PostgreSql(url.clone()),
+            None => Location::Sqlite(self.database_file()),
+        }
+    }
+
+    /// The SQLite file.
+    pub fn database_file(&self) -> PathBuf {
+        self.data.join("foreman.db")
+    }
+}
+
+fn default_data() -> PathBuf {
+    let home =
+        |variable: &str, rest: &str| std::env::var_os(variable).map(|base| PathBuf::from(base).join(rest));
+    home("XDG_DATA_HOME", "foreman")
+        .or_else(|| home("HOME", ".local/share/foreman"))
+        .unwrap_or_else(|| "foreman-data".into())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Runs the control plane.
+#[derive(Debug, Clone, Args)]
+pub struct ServeOptions {
+    #[command(flatten)]
+    pub data: DataOptions,
+    /// Address and port to listen on; port 0 takes a free one.
+    #[arg(long, env = "FOREMAN_LISTEN", default_value = "127.0.0.1:3001")]
+    pub listen: SocketAddr,
+    /// How clients and devices reach this server, when it is not the listening address.
+    #[arg(long, env = "FOREMAN_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// Further host names to answer to, separated by commas.
+    #[arg(long, env = "FOREMAN_ALLOWED_HOSTS", value_delimiter = ',')]
+    pub allowed_host: Vec<String>,
+    /// How often agents report, in seconds.
+    #[arg(long, env = "FOREMAN_HEARTBEAT_S", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub heartbeat_s: u32,
+    /// A device counts as offline after this many seconds without a heartbeat.
+    #[arg(long, env = "FOREMAN_OFFLINE_AFTER_S", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub offline_after_s: u32,
+    /// Bytes of output kept for each task; the oldest go first.
+    #[arg(long, env = "FOREMAN_OUTPUT_LIMIT", default_value_t = 256 * 1024 * 1024, value_parser = clap::value_parser!(u64).range(1024 * 1024..))]
+    pub output_limit: u64,
+    /// Days that ended tasks and their output are kept.
+    #[arg(long, env = "FOREMAN_KEEP_TASKS_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub keep_tasks_days: u32,
+    /// Folder with agent binaries to offer: foreman-agent-x86_64-linux and so on.
+    #[arg(long, env = "FOREMAN_AGENT_BINARIES")]
+    pub agent_binaries: Option<PathBuf>,
+    /// How the log is written to standard error.
+    #[arg(long, env = "FOREMAN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, or a filter such as mgmt_api=debug.
+    #[arg(long, env = "FOREMAN_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// What the running server needs of its options, settled.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub public_url: String,
+    pub allowed_hosts: Vec<String>,
+    pub heartbeat_s: u32,
+    pub offline_after_s: u32,
+    pub output_limit: u64,
+    pub keep_tasks_days: u32,
+    pub agent_binaries: Option<PathBuf>,
+}
+
+impl Settings {
+    /// `bound` is the address really listened on.
+    pub fn new(options: &ServeOptions, bound: SocketAddr) -> Self {
+        let public_url = options.public_url.clone().unwrap_or_else(|| format!("http://{bound}"));
+        Self {
+            public_url: public_url.trim_end_matches('/').to_owned(),
+            allowed_hosts: options.allowed_host.clone(),
+            heartbeat_s: options.heartbeat_s,
+            offline_after_s: options.offline_after_s,
+            output_limit: options.output_limit,
+            keep_tasks_days: options.keep_tasks_days,
+            agent_binaries: options.agent_binaries.clone(),
+        }
+    }
+
+    pub fn answers_to(&self, name: &str) -> bool {
+        let public = self.public_url.split_once("://").map_or("", |(_, rest)| rest);
+        let public = auth::gate::host_name(public.split('/').next().unwrap_or_default());
+        name.eq_ignore_ascii_case(public)
+            || self.allowed_hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
+    }
+
+    /// Browsers then only send the session cookie over TLS.
+    pub fn secure(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+}

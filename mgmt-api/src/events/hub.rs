@@ -1,0 +1,309 @@
+//! The live side of the log: one task per process reads committed events in order and hands every reader the
+//! same bytes, encoded once.
+//!
+//! A commit in this process brings its events along; a commit elsewhere (a replica, a command on the host) is
+//! found by PostgreSQL's notification or, at the latest, by a look once a second. Either way what is sent is the
+//! log's order without holes: an event that does not follow the last one sent makes the task read the rows.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use foreman_protocol::{DeviceId, EventRecord, StreamSample, TaskId, TenantId};
+use sqlx::Row;
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::{Effect, StoredEvent};
+use crate::{
+    db::{Db, now},
+    problem::ApiResult,
+};
+
+/// Frames a slow reader may fall behind before it goes back to reading rows.
+const BACKLOG: usize = 1024;
+/// How often the log is looked at for writes of other processes, at the latest.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Rows read at a time.
+pub const READ_CHUNK: i64 = 500;
+
+/// One server-sent event, ready to send. Events of the log carry their cursor.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    pub cursor: Option<i64>,
+    pub bytes: Bytes,
+}
+
+/// Where readers subscribe.
+#[derive(Clone, Default)]
+pub struct Hub {
+    tenants: Arc<Mutex<HashMap<TenantId, broadcast::Sender<Frame>>>>,
+    outputs: Wakers<TaskId>,
+    commands: Wakers<DeviceId>,
+}
+
+/// Wakes whoever waits for news about one thing.
+#[derive(Clone)]
+struct Wakers<K>(Arc<Mutex<HashMap<K, watch::Sender<()>>>>);
+
+impl<K> Default for Wakers<K> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<K: Copy + Eq + std::hash::Hash> Wakers<K> {
+    fn subscribe(&self, key: K) -> watch::Receiver<()> {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody listens any more: forget, so the map holds only what is watched.
+        if map.len() > 64 && map.len().is_power_of_two() {
+            map.retain(|_, sender| sender.receiver_count() > 0);
+        }
+        map.entry(key).or_insert_with(|| watch::channel(()).0).subscribe()
+    }
+
+    fn wake(&self, key: K) {
+        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = map.get(&key) {
+            sender.send_replace(());
+        }
+    }
+}
+
+impl Hub {
+    /// Everything announced to a tenant from now on.
+    pub fn subscribe(&self, tenant: TenantId) -> broadcast::Receiver<Frame> {
+        self.sender(tenant).subscribe()
+    }
+
+    /// Changes when a task has more output or ended.
+    pub fn output(&self, task: TaskId) -> watch::Receiver<()> {
+        self.outputs.subscribe(task)
+    }
+
+    /// Changes when a device may have new commands.
+    pub fn commands(&self, device: DeviceId) -> watch::Receiver<()> {
+        self.commands.subscribe(device)
+    }
+
+    fn sender(&self, tenant: TenantId) -> broadcast::Sender<Frame> {
+        let mut map = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        map.entry(tenant).or_insert_with(|| broadcast::channel(BACKLOG).0).clone()
+    }
+
+    fn publish(&self, tenant: TenantId, frame: Frame) {
+        // No reader is fine.
+        let _ = self.sender(tenant).send(frame);
+    }
+
+    fn publish_record(&self, tenant: TenantId, record: &EventRecord) -> ApiResult<()> {
+        self.publish(tenant, Frame { cursor: Some(record.cursor), bytes: event_frame(record)? });
+        if let Some(device) = record.event.device_id() {
+            self.commands.wake(device);
+        }
+        if let Some(task) = record.event.task() {
+            self.outputs.wake(task.id);
+        }
+        Ok(())
+    }
+}
+
+/// A log row as a server-sent event.
+pub fn event_frame(record: &EventRecord) -> ApiResult<Bytes> {
+    Ok(frame("event", Some(record.cursor), &serde_json::to_string(record)?))
+}
+
+/// `data` must be one line, which JSON is.
+pub fn frame(name: &str, id: Option<i64>, data: &str) -> Bytes {
+    match id {
+        Some(id) => format!("id: {id}\nevent: {name}\ndata: {data}\n\n").into(),
+        None => format!("event: {name}\ndata: {data}\n\n").into(),
+    }
+}
+
+/// Follows the log until the effects' senders are gone. `heard` yields what other replicas announce.
+pub async fn follow(
+    db: Db,
+    hub: Hub,
+    mut effects: mpsc::Receiver<Effect>,
+    mut heard: mpsc::Receiver<String>,
+) {
+    let mut sent = heads(&db).await.unwrap_or_default();
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let outcome = tokio::select! {
+            effect = effects.recv() => match effect {
+                Some(effect) => apply(&db, &hub, &mut sent, effect).await,
+                None => return,
+            },
+            Some(payload) = heard.recv() => hear(&db, &hub, &mut sent, &payload).await,
+            _ = look.tick() => catch_up(&db, &hub, &mut sent).await,
+        };
+        if let Err(error) = outcome {
+            // The next look tries again; readers only wait a little longer.
+            tracing::warn!(%error, "the event log could not be read");
+        }
+    }
+}
+
+async fn apply(db: &Db, hub: &Hub, sent: &mut HashMap<TenantId, i64>, effect: Effect) -> ApiResult<()> {
+    match effect {
+        Effect::Event { tenant, record } => {
+            let last = sent.entry(tenant).or_insert(0);
+            if record.cursor <= *last {
+                return Ok(());
+            }
+            if record.cursor == *last + 1 {
+                hub.publish_record(tenant, &record)?;
+                *last = record.cursor;
+                return Ok(());
+            }
+            catch_up(db, hub, sent).await
+        }
+        Effect::Output(task) => {
+            hub.outputs.wake(task);
+            Ok(())
+        }
+        Effect::Sample { tenant, device, at, sample } => {
+            let data = serde_json::to_string(&StreamSample { device_id: device, at, sample: *sample })?;
+            hub.publish(tenant, Frame { cursor: None, bytes: frame("sample", None, &data) });
+            Ok(())
+        }
+    }
+}
+
+/// What another replica announced: `events`, `output <ids>`, `samples <ids>`.
+async fn hear(db: &Db, hub: &Hub, sent: &mut HashMap<TenantId, i64>, payload: &str) -> ApiResult<()> {
+    let mut words = payload.split(' ');
+    match words.next() {
+        Some("events") => catch_up(db, hub, sent).await,
+        Some("output") => {
+            words.filter_map(|id| id.parse().ok()).for_each(|task| hub.outputs.wake(task));
+            Ok(())
+        }
+        Some("samples") => {
+            for device in words.filter_map(|id| id.parse::<DeviceId>().ok()) {
+                forward_sample(db, hub, device).await?;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn forward_sample(db: &Db, hub: &Hub, device: DeviceId) -> ApiResult<()> {
+    let row = sqlx::query(
+        "SELECT d.tenant_id, s.at, s.body FROM samples s JOIN devices d ON d.id = s.device_id \
+         WHERE s.device_id = $1 ORDER BY s.at DESC LIMIT 1",
+    )
+    .bind(device.to_string())
+    .fetch_optional(db.read())
+    .await?;
+    let Some(row) = row else { return Ok(()) };
+    let Ok(tenant) = row.try_get::<String, _>(0)?.parse() else { return Ok(()) };
+    let sample = serde_json::from_str(&row.try_get::<String, _>(2)?)?;
+    let data = serde_json::to_string(&StreamSample { device_id: device, at: row.try_get(1)?, sample })?;
+    hub.publish(tenant, Frame { cursor: None, bytes: frame("sample", None, &data) });
+    Ok(())
+}
+
+/// Sends every committed event that was not sent yet.
+async fn catch_up(db: &Db, hub: &Hub, sent: &mut HashMap<TenantId, i64>) -> ApiResult<()> {
+    for (tenant, head) in heads(db).await? {
+        loop {
+            let last = *sent.entry(tenant).or_insert(0);
+            if last >= head {
+                break;
+            }
+            let records = read_after(db, tenant, last, READ_CHUNK).await?;
+            let Some(newest) = records.last().map(|record| record.cursor) else { break };
+            for record in &records {
+                hub.publish_record(tenant, record)?;
+            }
+            sent.insert(tenant, newest);
+        }
+    }
+    Ok(())
+}
+
+async fn heads(db: &Db) -> ApiResult<HashMap<TenantId, i64>> {
+    let rows = sqlx::query("SELECT id, last_cursor FROM tenants").fetch_all(db.read()).await?;
+    rows.iter()
+        .map(|row| {
+            let id: String = row.try_get(0)?;
+            Ok((id.parse().map_err(crate::problem::ApiError::internal)?, row.try_get(1)?))
+        })
+        .collect()
+}
+
+/// The newest cursor of a tenant.
+pub async fn head(db: &Db, tenant: TenantId) -> ApiResult<i64> {
+    let row = sqlx::query("SELECT last_cursor FROM tenants WHERE id = $1")
+        .bind(tenant.to_string())
+        .fetch_one(db.read())
+        .await?;
+    Ok(row.try_get(0)?)
+}
+
+/// Up to `limit` events after a cursor, oldest first.
+pub async fn read_after(db: &Db, tenant: TenantId, after: i64, limit: i64) -> ApiResult<Vec<EventRecord>> {
+    let sql = format!(
+        "SELECT {} FROM events WHERE tenant_id = $1 AND cursor > $2 ORDER BY cursor LIMIT $3",
+        StoredEvent::COLUMNS
+    );
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(tenant.to_string())
+        .bind(after)
+        .bind(limit)
+        .fetch_all(db.read())
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let (stored, hash) = StoredEvent::read(row)?;
+            stored.into_record(hash)
+        })
+        .collect()
+}
+
+/// A `ping` to every reader of every tenant, made once for all of them.
+pub async fn ping(hub: Hub) {
+    let mut every = tokio::time::interval(Duration::from_secs(foreman_protocol::PING_INTERVAL_S));
+    loop {
+        every.tick().await;
+        let bytes = ping_frame();
+        let senders: Vec<_> =
+            hub.tenants.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for sender in senders {
+            let _ = sender.send(Frame { cursor: None, bytes: bytes.clone() });
+        }
+    }
+}
+
+pub fn ping_frame() -> Bytes {
+    frame("ping", None, &format!(r#"{{"server_time":{}}}"#, now()))
+}
+
+/// Passes on what PostgreSQL notifies, reconnecting forever; a lost notification only costs up to a second.
+pub async fn listen(url: String, heard: mpsc::Sender<String>) {
+    loop {
+        match sqlx::postgres::PgListener::connect(&url).await {
+            Ok(mut listener) => {
+                if listener.listen("foreman").await.is_ok() {
+                    while let Ok(notification) = listener.recv().await {
+                        if heard.send(notification.payload().to_owned()).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "cannot listen to PostgreSQL; trying again"),
+        }
+        if heard.is_closed() {
+            return;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,137 @@
+//! Errors at the edge: what a caller is told (a [`Problem`]) and what only the log learns.
+
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use foreman_protocol::{Problem, ProblemCode};
+use serde_json::{Value, json};
+
+/// A request that did not work out. `message` is for people; `internal` goes to the log and nowhere else.
+#[derive(Debug, thiserror::Error)]
+#[error("{code:?}: {message}")]
+pub struct ApiError {
+    pub code: ProblemCode,
+    pub message: String,
+    pub details: Option<Value>,
+    pub internal: Option<anyhow::Error>,
+}
+
+pub type ApiResult<T> = Result<T, ApiError>;
+
+impl ApiError {
+    pub fn new(code: ProblemCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: None, internal: None }
+    }
+
+    #[must_use]
+    pub fn with(mut self, details: Value) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    pub fn unauthenticated() -> Self {
+        Self::new(ProblemCode::Unauthenticated, "Sign in, or send a valid bearer token.")
+    }
+
+    pub fn not_found(what: &str) -> Self {
+        Self::new(ProblemCode::NotFound, format!("There is no such {what}, or it is not yours."))
+    }
+
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(ProblemCode::Conflict, message)
+    }
+
+    pub fn invalid(field: &str, message: impl Into<String>) -> Self {
+        Self::new(ProblemCode::InvalidRequest, message).with(json!({ "field": field }))
+    }
+
+    pub fn device_gone() -> Self {
+        Self::new(
+            ProblemCode::DeviceGone,
+            "This device was removed from the server. Connect it again with a new token to go on.",
+        )
+    }
+
+    pub fn unavailable() -> Self {
+        Self::new(
+            ProblemCode::Unavailable,
+            "The server is shutting down. Nothing was changed; try again in a moment.",
+        )
+    }
+
+    pub fn internal(cause: impl Into<anyhow::Error>) -> Self {
+        Self {
+            code: ProblemCode::Internal,
+            message: "Something went wrong on the server. Nothing was changed; the server's log says more."
+                .into(),
+            details: None,
+            internal: Some(cause.into()),
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self.code {
+            ProblemCode::Unauthenticated
+            | ProblemCode::SignInFailed
+            | ProblemCode::ConnectionTokenInvalid => StatusCode::UNAUTHORIZED,
+            ProblemCode::Forbidden | ProblemCode::SetupCodeWrong => StatusCode::FORBIDDEN,
+            ProblemCode::NotFound => StatusCode::NOT_FOUND,
+            ProblemCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            ProblemCode::InvalidRequest => StatusCode::UNPROCESSABLE_ENTITY,
+            ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ProblemCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            ProblemCode::DeviceGone => StatusCode::GONE,
+            ProblemCode::SetupDone
+            | ProblemCode::OutputOffset
+            | ProblemCode::Conflict
+            | ProblemCode::LimitReached => StatusCode::CONFLICT,
+            ProblemCode::HostNotAllowed => StatusCode::MISDIRECTED_REQUEST,
+            ProblemCode::ProtocolTooOld => StatusCode::UPGRADE_REQUIRED,
+            ProblemCode::StorageUnavailable | ProblemCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    /// Whatever the database refuses is a storage problem: the transaction is rolled back, so a retry is safe.
+    fn from(error: sqlx::Error) -> Self {
+        Self {
+            code: ProblemCode::StorageUnavailable,
+            message: "The server could not reach or write its database. Nothing was changed; try again in a moment."
+                .into(),
+            details: None,
+            internal: Some(error.into()),
+        }
+    }
+}
+
+impl From<serde_json::Error> for ApiError {
+    /// JSON we wrote ourselves did not read back.
+    fn from(error: serde_json::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        if let Some(cause) = &self.internal {
+            tracing::error!(code = ?self.code, cause = format!("{cause:#}"), "request failed");
+        }
+        let kind = serde_json::to_value(self.code).ok().and_then(|code| code.as_str().map(str::to_owned));
+        let problem = Problem {
+            kind: format!("urn:foreman:problem:{}", kind.unwrap_or_default()),
+            status: status.as_u16(),
+            code: self.code,
+            message: self.message,
+            details: self.details,
+        };
+        let mut response = (status, axum::Json(problem)).into_response();
+        response
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/problem+json"));
+        response
+    }
+}

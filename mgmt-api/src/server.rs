@@ -1,0 +1,208 @@
+//! Putting a server together, running it and ending it without cutting anyone off.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{Request, StatusCode},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+    serve::ListenerExt,
+};
+use foreman_protocol::ProblemCode;
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+use tower_http::{
+    catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::RequestBodyTimeoutLayer,
+    trace::TraceLayer,
+};
+use utoipa::{OpenApi, openapi::OpenApi as Description};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    App, Server, accounts, auth, bounds,
+    config::{ServeOptions, Settings},
+    db::{Db, Engine, Location, OpenOptions},
+    devices,
+    events::{audit, hub, stream},
+    extract::Json,
+    host,
+    problem::{ApiError, ApiResult},
+    tasks, upkeep, web,
+};
+
+/// How long open requests and streams get to end after a stop was asked for.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long a request's body may take between two pieces.
+const BODY_PAUSE: Duration = Duration::from_secs(30);
+const READERS: u32 = 8;
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "Foreman",
+    description = "The control plane's API. Errors are application/problem+json with a `code` to branch on; \
+                   lists are pages; times are milliseconds since the Unix epoch."
+))]
+struct ApiDoc;
+
+/// Routes and their description, from the same source.
+fn api() -> (Router<App>, Description) {
+    OpenApiRouter::with_openapi(ApiDoc::openapi())
+        .merge(accounts::router())
+        .merge(devices::router())
+        .merge(tasks::router())
+        .routes(routes!(stream::events))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::verify))
+        .split_for_parts()
+}
+
+/// The API's description, as committed in `openapi.json`.
+#[must_use]
+pub fn description() -> Description {
+    let mut description = api().1;
+    description.info.version = crate::VERSION.to_owned();
+    description
+}
+
+fn router(app: App) -> Router {
+    let (api, _) = api();
+    let description = Arc::new(description());
+    let page = web::api_page(&description);
+    api.route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics_page))
+        .route("/api/openapi.json", get(move || async move { Json(description.as_ref().clone()) }))
+        .route("/api", get(move || async move { web::html(page) }))
+        .merge(web::router())
+        .method_not_allowed_fallback(|| async {
+            ApiError::new(ProblemCode::MethodNotAllowed, "This address does not take this method.")
+        })
+        .layer(CompressionLayer::new())
+        .layer(middleware::from_fn_with_state(app.clone(), auth::gate::known_host))
+        .layer(middleware::map_response(web::security_headers))
+        .layer(DefaultBodyLimit::max(bounds::BODY_BYTES))
+        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(TraceLayer::new_for_http().make_span_with(|request: &Request<axum::body::Body>| {
+            // The path without its query: what is asked for, never a parameter's value.
+            tracing::info_span!("request", method = %request.method(), path = request.uri().path())
+        }))
+        .with_state(app)
+}
+
+fn panicked(cause: Box<dyn std::any::Any + Send>) -> Response {
+    let text = cause
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| cause.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+    ApiError::internal(anyhow::anyhow!("a request handler panicked: {}", text.unwrap_or_default()))
+        .into_response()
+}
+
+/// Ready when the database answers.
+async fn ready(
+    axum::extract::State(app): axum::extract::State<App>,
+) -> ApiResult<(StatusCode, &'static str)> {
+    if app.closing.is_cancelled() {
+        return Err(ApiError::unavailable());
+    }
+    hub::head(&app.db, app.tenant).await?;
+    Ok((StatusCode::OK, "ready"))
+}
+
+async fn metrics_page(axum::extract::State(app): axum::extract::State<App>, _caller: auth::Caller) -> String {
+    app.metrics.render()
+}
+
+/// Opens the database and starts everything that runs beside requests.
+async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationToken) -> anyhow::Result<App> {
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+        .install_recorder()
+        .context("the metrics cannot be set up")?;
+    let (announce, effects) = mpsc::channel(4096);
+    let location = options.data.location();
+    let db = Db::open(OpenOptions { location: location.clone(), readers: READERS }, announce).await?;
+    let tenant = host::ensure_tenant(&db).await?;
+    let hub = hub::Hub::default();
+    let (heard_here, heard) = mpsc::channel(1024);
+    if let (Engine::PostgreSql, Location::PostgreSql(url)) = (db.engine, location) {
+        tokio::spawn(hub::listen(url, heard_here.clone()));
+    }
+    tokio::spawn(keep_open(heard_here, closing.clone()));
+    tokio::spawn(hub::follow(db.clone(), hub.clone(), effects, heard));
+    tokio::spawn(hub::ping(hub.clone()));
+    let settings = Settings::new(options, bound);
+    tokio::spawn(devices::presence::watch_silence(
+        db.clone(),
+        Duration::from_secs(u64::from(settings.offline_after_s)),
+    ));
+    let app = Arc::new(Server {
+        heartbeats: devices::presence::Heartbeats::start(db.clone()),
+        db,
+        hub,
+        settings,
+        tenant,
+        bearers: auth::device::Bearers::default(),
+        attempts: auth::attempts::Attempts::new(),
+        metrics,
+        closing,
+    });
+    tokio::spawn(upkeep::run(app.clone()));
+    Ok(app)
+}
+
+/// With SQLite nobody announces from elsewhere; the channel stays open so that the follower waits, not spins.
+async fn keep_open(sender: mpsc::Sender<String>, closing: CancellationToken) {
+    closing.cancelled().await;
+    drop(sender);
+}
+
+/// Runs until `stop` resolves, then lets streams and requests end.
+///
+/// # Errors
+/// When the address or the data folder cannot be used: one sentence and what to do.
+pub async fn serve(
+    options: ServeOptions,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let _lock = host::lock_data(&options.data)?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(|error| host::explain_bind(options.listen, &error))?;
+    let bound = listener.local_addr()?;
+    let closing = CancellationToken::new();
+    let app = start(&options, bound, closing.clone()).await?;
+    if let Some(code) = host::setup_code(&app.db, app.tenant).await? {
+        println!("Setup code: {code}");
+    }
+    println!("listening on http://{bound}");
+    tracing::info!(address = %bound, database = app.db.engine.name(), version = crate::VERSION, "serving");
+
+    let router = router(app.clone());
+    // Small frames go out at once: a terminal line must not wait for the next.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let ending = closing.clone();
+    let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move {
+            stop.await;
+            tracing::info!("stopping: streams end, open requests finish");
+            ending.cancel();
+        });
+    let drained = async {
+        closing.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        served = serving => served?,
+        () = drained => tracing::warn!("some connections did not end in time and were closed"),
+    }
+    app.db.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}

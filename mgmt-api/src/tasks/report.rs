@@ -1,0 +1,102 @@
+//! What devices say of their tasks: acknowledged commands and state changes, taken once however often they come.
+
+use axum::{extract::State, http::StatusCode};
+use foreman_protocol::{CommandAction, CommandId, DeviceId, Event, Reports, Task, TaskReport, TaskState};
+
+use super::store;
+use crate::{
+    App,
+    auth::device::DeviceCaller,
+    bounds, commands,
+    db::{Tx, now},
+    events::{Cause, Effect},
+    extract::Json,
+    problem::{ApiError, ApiResult},
+};
+
+const MOST_ITEMS: usize = 1_000;
+
+/// Acknowledges commands and reports what became of tasks. Sending it again changes nothing.
+#[utoipa::path(post, path = "/api/v1/devices/{id}/reports", tag = "agent", params(("id" = DeviceId, Path)),
+    request_body = Reports, responses((status = 204)))]
+pub async fn reports(
+    State(app): State<App>,
+    caller: DeviceCaller,
+    Json(reports): Json<Reports>,
+) -> ApiResult<StatusCode> {
+    if reports.acknowledged.len() > MOST_ITEMS || reports.tasks.len() > MOST_ITEMS {
+        return Err(ApiError::invalid("body", format!("At most {MOST_ITEMS} of each are taken at once.")));
+    }
+    for report in &reports.tasks {
+        bounds::text("reason", report.reason.as_deref().unwrap_or_default(), 4096)?;
+    }
+    app.db
+        .write(move |tx| {
+            Box::pin(async move {
+                commands::acknowledge(tx, caller.id, &reports.acknowledged).await?;
+                let cause = caller.cause();
+                for report in reports.tasks {
+                    take(tx, &cause, caller.id, report).await?;
+                }
+                Ok(())
+            })
+        })
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn take(tx: &mut Tx, cause: &Cause, device: DeviceId, report: TaskReport) -> ApiResult<()> {
+    let task = store::find(tx.conn(), cause.tenant, report.task_id).await?;
+    // Unknown, or another device's: nothing to do, and no reason to make the device ask again.
+    let Some(mut task) = task.filter(|task| task.device_id == device) else { return Ok(()) };
+    if task.state.is_final() {
+        if report.state == TaskState::Running && task.state == TaskState::Stopped {
+            // Withdrawn while its start was on the way: it must not go on running.
+            stop_again(tx, cause, &task).await?;
+        }
+        return Ok(());
+    }
+    let at = now() - i64::try_from(report.ago_ms).unwrap_or(i64::MAX).min(now());
+    match report.state {
+        TaskState::Queued => return Ok(()),
+        TaskState::Running if task.state == TaskState::Running => return Ok(()),
+        TaskState::Running => task.started_at = Some(at.max(task.created_at)),
+        _ => {
+            task.ended_at = Some(at.max(task.started_at.unwrap_or(task.created_at)));
+            task.exit_code = report.exit_code;
+            task.signal = report.signal;
+            task.output_total = Some(report.output_total.unwrap_or(task.output_bytes).max(task.output_bytes));
+        }
+    }
+    // A task that was never seen running still tells when it began, if it ran at all.
+    if task.started_at.is_none() && matches!(report.state, TaskState::Succeeded | TaskState::Stopped) {
+        task.started_at = task.ended_at;
+    }
+    task.state = report.state;
+    task.reason = report.reason;
+    store::update_state(tx, &task).await?;
+    let id = task.id;
+    tx.emit(cause, event(task)?).await?;
+    tx.after_commit(Effect::Output(id));
+    Ok(())
+}
+
+async fn stop_again(tx: &mut Tx, cause: &Cause, task: &Task) -> ApiResult<()> {
+    let action = CommandAction::StopTask { task_id: task.id };
+    commands::add(tx, cause, task.device_id, CommandId::fresh(), Some(task.id), &action).await?;
+    tx.emit(cause, Event::TaskStopRequested { task: Box::new(task.clone()) }).await?;
+    Ok(())
+}
+
+fn event(task: Task) -> ApiResult<Event> {
+    let task = Box::new(task);
+    Ok(match task.state {
+        TaskState::Queued => return Err(ApiError::internal(anyhow::anyhow!("a report cannot queue a task"))),
+        TaskState::Running => Event::TaskStarted { task },
+        TaskState::Succeeded => Event::TaskCompleted { task },
+        TaskState::Failed => Event::TaskFailed { task },
+        TaskState::Stopped => Event::TaskStopped { task },
+        TaskState::Lost => Event::TaskLost { task },
+        TaskState::Refused => Event::TaskRefused { task },
+    })
+}
