@@ -13,3 +13,9 @@ export function startTask(device: string, spec: TaskSpec): Promise<Task> {
 export function stopTask(id: string): Promise<Task> {
 	return answer(request.POST('/api/v1/tasks/{id}/stop', { params: { path: { id } } }));
 }
+
+/** The same again on the same device. Only for tasks without an environment: its values are not kept. */
+export function repeatTask(task: Task): Promise<Task> {
+	const { command, cwd, timeout_s } = task;
+	return startTask(task.device_id, { ...command, cwd: cwd ?? undefined, timeout_s: timeout_s ?? undefined });
+}
