@@ -1,1 +1,4 @@
 //! x
+
+pub mod doctor;
+pub mod service;

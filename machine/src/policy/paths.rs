@@ -99,7 +99,8 @@ pub(super) fn expand_home(path: &Path, home: Option<&Path>) -> PathBuf {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::symlink;
 
