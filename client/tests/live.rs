@@ -1,5 +1,7 @@
 //! The SDK against a small server that speaks the contract: what must not be lost or doubled is not.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::{
     convert::Infallible,
     sync::{

@@ -1,0 +1,131 @@
+//! Clocks that are wrong, and clocks that jump.
+
+use std::{
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use foreman_protocol::{DeviceStatus, TaskState};
+use journeys::{
+    database::Database,
+    eventually, numbered,
+    stack::{Agent, Folder, Server, Setting},
+};
+
+/// A clock for child processes that this test sets: libfaketime, Debian's package `faketime`.
+struct Clock {
+    offset: PathBuf,
+}
+
+impl Clock {
+    fn new(folder: &Folder, name: &str) -> Self {
+        let clock = Self { offset: folder.join(name) };
+        clock.set("+0d");
+        clock
+    }
+
+    /// As `+1d` or `-3h`. Written beside and moved, so that it is never half there.
+    fn set(&self, offset: &str) {
+        let draft = self.offset.with_extension("draft");
+        std::fs::write(&draft, format!("{offset}\n")).expect("our folder");
+        std::fs::rename(draft, &self.offset).expect("our folder");
+    }
+
+    /// Only the wall clock: the one that people and time servers set.
+    fn environment(&self) -> Option<Vec<(&'static str, String)>> {
+        let libraries = ["x86_64-linux-gnu", "aarch64-linux-gnu"];
+        let library = libraries.iter().map(|arch| format!("/usr/lib/{arch}/faketime/libfaketimeMT.so.1"));
+        let library = library.into_iter().find(|path| std::path::Path::new(path).exists())?;
+        Some(vec![
+            ("LD_PRELOAD", library),
+            ("FAKETIME_TIMESTAMP_FILE", self.offset.display().to_string()),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ])
+    }
+}
+
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("later than 1970");
+    i64::try_from(now.as_millis()).expect("not that late")
+}
+
+macro_rules! or_skip {
+    ($environment:expr) => {
+        match $environment {
+            Some(environment) => environment,
+            None => {
+                eprintln!("SKIPPED: clocks cannot be faked here; apt-get install faketime");
+                return;
+            }
+        }
+    };
+}
+
+/// A board without a battery starts in 1970 and learns the time much later.
+async fn a_device_with_a_wrong_clock_works(database: Database) {
+    let folder = Folder::new();
+    let clock = Clock::new(&folder, "agents-clock");
+    let environment = or_skip!(clock.environment());
+    clock.set("-20000d");
+    let server =
+        Server::start(folder.join("server"), Setting::on(database).env("FOREMAN_HEARTBEAT_S", 1)).await;
+    let (foreman, _) = server.client("owner").await;
+    let mut agent = Agent::join(&foreman, &server.url, folder.join("agent"), &environment).await;
+    for offset in ["+0d", "+400d", "-20000d"] {
+        let spec = numbered::counting(100, &folder.join("marks"));
+        let task = foreman.start_task(agent.device, &spec).await.expect("taken").id;
+        clock.set(offset);
+        let (heard, task) = numbered::follow(&foreman, task).await;
+        assert_eq!(task.state, TaskState::Succeeded, "{task:?}");
+        assert_eq!(String::from_utf8_lossy(&heard.bytes), numbered::lines(100));
+        // Times are the server's, whatever the device believes.
+        for time in [task.started_at, task.ended_at] {
+            let away = (now() - time.expect("it ran and ended")).abs();
+            assert!(away < 60_000, "{away} ms away at {offset}: {task:?}");
+        }
+    }
+    assert!(agent.program.runs());
+    let device = foreman.device(agent.device).await.expect("it is there");
+    assert_eq!(device.status, DeviceStatus::Online);
+}
+
+/// The server's clock jumps a day ahead and back: nobody is called offline who is not, and time-outs do not fire.
+async fn the_servers_clock_may_jump(database: Database) {
+    let folder = Folder::new();
+    let clock = Clock::new(&folder, "servers-clock");
+    let mut setting = Setting::on(database).env("FOREMAN_HEARTBEAT_S", 1).env("FOREMAN_OFFLINE_AFTER_S", 60);
+    for (name, value) in or_skip!(clock.environment()) {
+        setting = setting.env(name, value);
+    }
+    let mut server = Server::start(folder.join("server"), setting).await;
+    let (foreman, _) = server.client("owner").await;
+    let agent = Agent::join(&foreman, &server.url, folder.join("agent"), &[]).await;
+    let mut spec = numbered::counting(600, &folder.join("marks"));
+    spec.timeout_s = Some(600);
+    let task = foreman.start_task(agent.device, &spec).await.expect("taken").id;
+    let follower = foreman.clone();
+    let followed = tokio::spawn(async move { numbered::follow(&follower, task).await });
+    for offset in ["+1d", "-1d", "+0d"] {
+        clock.set(offset);
+        let before = foreman.device(agent.device).await.expect("it is there").latest;
+        // Two more heartbeats by this clock.
+        for _ in 0..2 {
+            eventually("a heartbeat", || async {
+                let device = foreman.device(agent.device).await.ok()?;
+                (device.latest != before).then_some(())
+            })
+            .await;
+        }
+    }
+    let (heard, task) = followed.await.expect("following does not fail");
+    assert_eq!(task.state, TaskState::Succeeded, "{task:?}");
+    assert_eq!(String::from_utf8_lossy(&heard.bytes), numbered::lines(600));
+    let device = foreman.device(agent.device).await.expect("it is there");
+    assert_eq!(device.status, DeviceStatus::Online, "in the end it is known to be there");
+    assert!(foreman.verify_audit().await.expect("checkable").intact);
+    assert!(server.program.runs());
+}
+
+super::on_both_databases!(a_device_with_a_wrong_clock_works, the_servers_clock_may_jump);
