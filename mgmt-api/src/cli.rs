@@ -1,6 +1,6 @@
 //! The command line of `foreman-server`.
 
-use std::path::PathBuf;
+use std::{io::Write, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use foreman_protocol::Role;
@@ -27,9 +27,9 @@ enum Command {
     LoginLink {
         #[command(flatten)]
         data: DataOptions,
-        /// Where the server is reached.
-        #[arg(long, env = "FOREMAN_PUBLIC_URL", default_value = "http://127.0.0.1:3001")]
-        public_url: String,
+        /// Where the server is reached; what the running server said last when absent.
+        #[arg(long, env = "FOREMAN_PUBLIC_URL")]
+        public_url: Option<String>,
     },
     /// Bearer tokens for scripts.
     #[command(subcommand)]
@@ -107,32 +107,38 @@ pub async fn run(cli: Cli) -> anyhow::Result<u8> {
             server::serve(*options, stop_signal()).await?;
         }
         Command::LoginLink { data, public_url } => {
-            println!("{}", host::login_link(&data, &public_url).await?)
+            let url = public_url.unwrap_or_else(|| host::last_address(&data));
+            say(host::login_link(&data, &url).await?);
         }
         Command::Token(TokenCommand::Create { data, name, role }) => {
-            println!("{}", host::create_token(&data, &name, role.into()).await?);
+            say(host::create_token(&data, &name, role.into()).await?);
         }
         Command::Backup { data, file } => {
             backup::backup(&data, &file).await?;
-            println!("The database was copied to {}.", file.display());
+            say(format!("The database was copied to {}.", file.display()));
         }
         Command::Restore { data, file } => match backup::restore(&data, &file).await? {
-            Some(kept) => println!("Restored. What was there before is kept at {}.", kept.display()),
-            None => println!("Restored."),
+            Some(kept) => say(format!("Restored. What was there before is kept at {}.", kept.display())),
+            None => say("Restored."),
         },
         Command::Audit(AuditCommand::Verify { data }) => {
             let verdict = host::verify_log(&data).await?;
             match verdict.broken_at {
-                None => println!("The log is intact: {} events.", verdict.checked),
+                None => say(format!("The log is intact: {} events.", verdict.checked)),
                 Some(cursor) => {
-                    println!("The log was changed: event {cursor} does not follow the one before it.");
+                    say(format!("The log was changed: event {cursor} does not follow the one before it."));
                     return Ok(1);
                 }
             }
         }
-        Command::Openapi => println!("{}", server::description().to_pretty_json()?),
+        Command::Openapi => say(server::description().to_pretty_json()?),
     }
     Ok(0)
+}
+
+/// A line on standard output; whoever closed it has read enough.
+fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 fn init_log(options: &ServeOptions) -> anyhow::Result<()> {

@@ -120,6 +120,22 @@ pub async fn login_link(data: &DataOptions, url: &str) -> anyhow::Result<String>
     Ok(format!("{}/sign-in#ticket={secret}", url.trim_end_matches('/')))
 }
 
+/// The file that says where the server of this folder is reached.
+const ADDRESS_FILE: &str = "address";
+const DEFAULT_ADDRESS: &str = "http://127.0.0.1:3001";
+
+/// Leaves word for the host's other commands.
+pub fn note_address(data: &DataOptions, url: &str) -> anyhow::Result<()> {
+    let path = data.data.join(ADDRESS_FILE);
+    std::fs::write(&path, url).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Where the server of this folder was reached last.
+pub fn last_address(data: &DataOptions) -> String {
+    let noted = std::fs::read_to_string(data.data.join(ADDRESS_FILE)).ok();
+    noted.map(|url| url.trim().to_owned()).filter(|url| !url.is_empty()).unwrap_or_else(|| DEFAULT_ADDRESS.to_owned())
+}
+
 /// Checks the event log's chain.
 pub async fn verify_log(data: &DataOptions) -> anyhow::Result<AuditVerification> {
     let (db, tenant) = open(data).await?;

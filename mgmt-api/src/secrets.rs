@@ -40,10 +40,10 @@ pub fn generate(kind: Kind) -> String {
     format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
 }
 
-/// A code a person types: 128 bits as groups of letters and digits that are hard to confuse.
+/// A code a person types: 125 bits in five groups of letters and digits that are hard to confuse. Tries are limited.
 pub fn typed_code() -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-    let bytes = rand::random::<[u8; 26]>();
+    let bytes = rand::random::<[u8; 25]>();
     let letters: Vec<char> = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte & 31)])).collect();
     letters.chunks(5).map(String::from_iter).collect::<Vec<_>>().join("-")
 }
@@ -94,9 +94,9 @@ mod tests {
     }
 
     #[test]
-    fn typed_codes_have_128_bits_in_groups() {
+    fn typed_codes_have_125_bits_in_five_groups() {
         let code = typed_code();
-        assert_eq!(code.replace('-', "").len(), 26);
+        assert_eq!(code.replace('-', "").len(), 25);
         assert_ne!(code, typed_code());
     }
 }

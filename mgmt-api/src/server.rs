@@ -179,6 +179,7 @@ pub async fn serve(
     if let Some(code) = host::setup_code(&app.db, app.tenant).await? {
         println!("Setup code: {code}");
     }
+    host::note_address(&options.data, &app.settings.public_url)?;
     println!("listening on http://{bound}");
     tracing::info!(address = %bound, database = app.db.engine.name(), version = crate::VERSION, "serving");
 
