@@ -12,8 +12,12 @@ const routes = {
 	group: ['**/routes/**', '$routes/*'],
 	message: 'Imports go ui ← feature ← routes.'
 };
+const icons = {
+	regex: '^@lucide/svelte$',
+	message: 'Import one icon: @lucide/svelte/icons/name. The whole set makes every build slow.'
+};
 const features = {
-	regex: '^\\$lib/(?!ui/|ui$|format/|i18n/|paraglide/|host/|api/)|^\\.\\./(?!ui/)[a-z]+/',
+	regex: '^\\$lib/(?!(ui|format|i18n|paraglide|host|api)(/|$))|^\\.\\./',
 	message: 'lib/ui knows no feature: imports go ui ← feature ← routes.'
 };
 
@@ -50,18 +54,18 @@ export default ts.config(
 	},
 	{
 		files: ['src/**/*.{ts,svelte}'],
-		rules: { 'no-restricted-imports': ['error', { patterns: [tauri] }] }
+		rules: { 'no-restricted-imports': ['error', { patterns: [icons, tauri] }] }
 	},
 	{
 		files: ['src/lib/**/*.{ts,svelte}'],
-		rules: { 'no-restricted-imports': ['error', { patterns: [tauri, routes] }] }
+		rules: { 'no-restricted-imports': ['error', { patterns: [icons, tauri, routes] }] }
 	},
 	{
 		files: ['src/lib/ui/**/*.{ts,svelte}'],
-		rules: { 'no-restricted-imports': ['error', { patterns: [tauri, routes, features] }] }
+		rules: { 'no-restricted-imports': ['error', { patterns: [icons, tauri, routes, features] }] }
 	},
 	{
 		files: ['src/lib/host/**/*.ts'],
-		rules: { 'no-restricted-imports': ['error', { patterns: [routes] }] }
+		rules: { 'no-restricted-imports': ['error', { patterns: [icons, routes] }] }
 	}
 );

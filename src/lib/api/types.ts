@@ -227,7 +227,8 @@ type DeviceEventType =
 	| 'device.disconnected'
 	| 'device.online'
 	| 'device.offline'
-	| 'device.updated';
+	| 'device.updated'
+	| 'device.probe_requested';
 type GpuEventType = 'device.gpu_memory.high' | 'device.gpu_memory.normal';
 type TaskEventType =
 	| 'device.task.queued'

@@ -1,0 +1,46 @@
+// Who is signed in, and how one signs in and out.
+
+import type { Me, Role } from '$lib/api/types';
+import { answer, request } from '$lib/host';
+
+const ROLES: readonly Role[] = ['viewer', 'operator', 'admin', 'owner'];
+
+/** Whether somebody may do what needs this role. The server decides again; this only hides what would fail. */
+export function may(me: Me | undefined, needed: Role): boolean {
+	return me !== undefined && ROLES.indexOf(me.role) >= ROLES.indexOf(needed);
+}
+
+export function currentSession(): Promise<Me> {
+	return answer(request.GET('/api/v1/session'));
+}
+
+export function signInWithPassword(name: string, password: string): Promise<Me> {
+	return answer(request.POST('/api/v1/session', { body: { name, password } }));
+}
+
+export function signInWithTicket(ticket: string): Promise<Me> {
+	return answer(request.POST('/api/v1/session', { body: { ticket } }));
+}
+
+export async function signOut(): Promise<void> {
+	await answer(request.DELETE('/api/v1/session'));
+}
+
+export async function setupNeeded(): Promise<boolean> {
+	return (await answer(request.GET('/api/v1/setup'))).needed;
+}
+
+export function setUp(code: string, name: string, password: string): Promise<Me> {
+	return answer(request.POST('/api/v1/setup', { body: { code, name, password } }));
+}
+
+/** Where to go after signing in: only to a page of this dashboard, never to an address somebody put in a link. */
+export function destination(next: string | null): string {
+	return next !== null && /^\/(?![/\\])/.test(next) && !/^\/(sign-in|setup)\b/.test(next) ? next : '/';
+}
+
+/** The sign-in page that comes back to where one was. */
+export function signInPath(from: URL): string {
+	const here = from.pathname + from.search;
+	return here === '/' ? '/sign-in' : `/sign-in?next=${encodeURIComponent(here)}`;
+}

@@ -1,0 +1,18 @@
+import { error, redirect } from '@sveltejs/kit';
+import { problemOf } from '$lib/host';
+import { currentSession, setupNeeded, signInPath } from '$lib/session';
+import type { LayoutLoad } from './$types';
+
+/** Nothing in here is drawn for somebody who is not signed in. */
+export const load: LayoutLoad = async ({ url, untrack }) => {
+	// Asked once, not at each change of the address.
+	const here = untrack(() => new URL(url));
+	try {
+		return { me: await currentSession() };
+	} catch (thrown) {
+		const problem = problemOf(thrown);
+		if (problem.code !== 'unauthenticated') error(problem.status || 503, problem.code);
+		const needed = await setupNeeded().catch(() => false);
+		redirect(307, needed ? '/setup' : signInPath(here));
+	}
+};
