@@ -101,7 +101,7 @@ fn parse_paths(name: &str, value: &str, home: Option<&Path>) -> anyhow::Result<V
 pub fn render(policy: &Policy) -> String {
     let mut text = String::from(
         "# What Foreman may do on this device. Only this file and the environment of the agent decide;\n\
-         # the server can read these rules and cannot change them. The agent follows a change at once.\n",
+         # the server can read these rules and cannot change them.\n",
     );
     let switches = [
         (
