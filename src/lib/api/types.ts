@@ -1,270 +1,48 @@
-// The wire types by the names the dashboard uses. Optional fields may also be null.
+// The wire types by the names the dashboard uses. They are generated (`npm run gen`); what the API description
+// does not hold, because it travels on a stream, is written here.
 
-type Opt<T> = T | null | undefined;
+import type { components } from './schema';
 
+type Schemas = components['schemas'];
+
+/** Since the Unix epoch, UTC. */
 export type Millis = number;
-export type Role = 'viewer' | 'operator' | 'admin' | 'owner';
-export type DeviceType = 'gpu_compute' | 'inference' | 'llm_endpoint';
-export type DeviceStatus = 'pending' | 'online' | 'offline';
-export type TaskState = 'queued' | 'running' | 'succeeded' | 'failed' | 'stopped' | 'lost' | 'refused';
 
 export interface Page<T> {
 	items: T[];
-	next?: Opt<string>;
+	next?: string | null;
 }
 
-export interface SetupState {
-	needed: boolean;
-}
-export interface SetupRequest {
-	code: string;
-	name: string;
-	password: string;
-}
-export type SignIn = { name: string; password: string } | { ticket: string };
-export interface Me {
-	user_id?: Opt<string>;
-	name: string;
-	role: Role;
-	tenant: string;
-	has_password: boolean;
-}
-export interface ChangePassword {
-	current?: Opt<string>;
-	new: string;
-}
-export interface ApiToken {
-	id: string;
-	name: string;
-	role: Role;
-	created_at: Millis;
-	last_used_at?: Opt<Millis>;
-}
-export interface CreateApiToken {
-	name: string;
-	role: Role;
-}
-export interface CreatedApiToken {
-	token: ApiToken;
-	secret: string;
-}
-export interface ServerInfo {
-	version: string;
-	protocol_version: number;
-	database: string;
-	public_url: string;
-	server_time: Millis;
-	heartbeat_s: number;
-	offline_after_s: number;
-}
+export type Role = Schemas['Role'];
+export type Me = Schemas['Me'];
+export type SetupState = Schemas['SetupState'];
+export type ApiToken = Schemas['ApiToken'];
+export type CreatedApiToken = Schemas['CreatedApiToken'];
+export type ServerInfo = Schemas['ServerInfo'];
 
-export interface Cpu {
-	model: string;
-	physical_cores: number;
-	logical_cores: number;
-}
-export interface Gpu {
-	name: string;
-	memory_total?: Opt<number>;
-	unified_memory: boolean;
-	driver?: Opt<string>;
-	compute_capability?: Opt<string>;
-}
-export interface OllamaModel {
-	name: string;
-	size: number;
-}
-export interface Ollama {
-	version: string;
-	endpoint: string;
-	models: OllamaModel[];
-}
-export interface SkippedProbe {
-	probe: string;
-	reason: string;
-}
-export interface Capabilities {
-	hostname: string;
-	os: string;
-	kernel: string;
-	arch: string;
-	cpu: Cpu;
-	memory_total: number;
-	disk_total: number;
-	gpus: Gpu[];
-	cuda?: Opt<string>;
-	tensorrt?: Opt<string>;
-	isaac_lab?: Opt<string>;
-	python?: Opt<string>;
-	docker?: Opt<string>;
-	board?: Opt<string>;
-	l4t?: Opt<string>;
-	ollama?: Opt<Ollama>;
-	skipped: SkippedProbe[];
-	probed_at: Millis;
-}
-export interface Policy {
-	allow_bash: boolean;
-	allow_file_read: boolean;
-	allow_file_write: boolean;
-	allow_logs: boolean;
-	allowed_paths: string[];
-	blocked_paths: string[];
-}
-export interface Temperature {
-	label: string;
-	celsius: number;
-}
-export interface GpuSample {
-	index: number;
-	utilization_percent?: Opt<number>;
-	memory_used?: Opt<number>;
-	memory_total?: Opt<number>;
-	celsius?: Opt<number>;
-	power_w?: Opt<number>;
-}
-export interface Sample {
-	cpu_percent: number;
-	load1?: Opt<number>;
-	memory_used: number;
-	memory_total: number;
-	disk_used: number;
-	disk_total: number;
-	net_rx: number;
-	net_tx: number;
-	temperatures?: Temperature[];
-	gpus?: GpuSample[];
-	running_tasks: number;
-	loaded_models?: string[];
-	uptime_s: number;
-}
-export interface TimedSample {
-	at: Millis;
-	sample: Sample;
-}
+export type DeviceType = Schemas['DeviceType'];
+export type DeviceStatus = Schemas['DeviceStatus'];
+export type Device = Schemas['Device'];
+export type ConnectionToken = Schemas['ConnectionToken'];
+export type Capabilities = Schemas['Capabilities'];
+export type Gpu = Schemas['Gpu'];
+export type Policy = Schemas['Policy'];
+export type Sample = Schemas['Sample'];
+export type GpuSample = Schemas['GpuSample'];
+export type TimedSample = Schemas['TimedSample'];
 
-export interface Device {
-	id: string;
-	owner?: Opt<string>;
-	name: string;
-	type: DeviceType;
-	tunnel_id?: Opt<string>;
-	tunnel_hostname?: Opt<string>;
-	capabilities?: Opt<Capabilities>;
-	policy?: Opt<Policy>;
-	status: DeviceStatus;
-	status_since: Millis;
-	last_seen_at?: Opt<Millis>;
-	created_at: Millis;
-	agent_version?: Opt<string>;
-	protocol_version?: Opt<number>;
-	gpu_memory_high?: boolean;
-	running_tasks?: number;
-	queued_tasks?: number;
-	latest?: Opt<Sample>;
-	token_expires_at?: Opt<Millis>;
-	version: number;
-}
-export interface CreateDevice {
-	name: string;
-	type: DeviceType;
-}
-export interface UpdateDevice {
-	name?: Opt<string>;
-	type?: Opt<DeviceType>;
-}
-export interface ConnectionToken {
-	device: Device;
-	token: string;
-	expires_at: Millis;
-	install_command: string;
-	connect_command: string;
-}
+export type TaskState = Schemas['TaskState'];
+export type TaskCommand = Schemas['TaskCommand'];
+export type TaskSpec = Schemas['TaskSpec'];
+export type Task = Schemas['Task'];
+export type StopAllAnswer = Schemas['StopAllAnswer'];
 
-export type TaskCommand = { program: string; args?: string[] } | { shell: string };
-export type TaskSpec = TaskCommand & {
-	cwd?: Opt<string>;
-	env?: Record<string, string>;
-	timeout_s?: Opt<number>;
-};
-export interface Task {
-	id: string;
-	device_id: string;
-	command: TaskCommand;
-	cwd?: Opt<string>;
-	env_names?: string[];
-	timeout_s?: Opt<number>;
-	state: TaskState;
-	reason?: Opt<string>;
-	exit_code?: Opt<number>;
-	signal?: Opt<number>;
-	requested_by: Actor;
-	created_at: Millis;
-	started_at?: Opt<Millis>;
-	ended_at?: Opt<Millis>;
-	stop_requested_at?: Opt<Millis>;
-	output_bytes: number;
-	output_start: number;
-	output_total?: Opt<number>;
-	version: number;
-}
-export interface StopAllAnswer {
-	stopping: number;
-}
-
-export type Actor =
-	| { kind: 'user'; id: string; name: string }
-	| { kind: 'token'; id: string; name: string }
-	| { kind: 'device'; id: string; name: string }
-	| { kind: 'host' }
-	| { kind: 'system' }
-	| { kind: 'anonymous' };
-
-type DeviceEventType =
-	| 'device.created'
-	| 'device.token.created'
-	| 'device.connected'
-	| 'device.disconnected'
-	| 'device.online'
-	| 'device.offline'
-	| 'device.updated'
-	| 'device.probe_requested';
-type GpuEventType = 'device.gpu_memory.high' | 'device.gpu_memory.normal';
-type TaskEventType =
-	| 'device.task.queued'
-	| 'device.task.started'
-	| 'device.task.stop_requested'
-	| 'device.task.completed'
-	| 'device.task.failed'
-	| 'device.task.stopped'
-	| 'device.task.lost'
-	| 'device.task.refused';
-type UserEventType = 'user.password_changed' | 'session.created' | 'session.ended';
-
-/** What happened: the event's name and its payload. A newer server may send names not listed here. */
-export type Event =
-	| { type: DeviceEventType; data: { device: Device } }
-	| { type: GpuEventType; data: { device: Device; percent: number } }
-	| { type: 'device.deleted'; data: { device_id: string; name: string } }
-	| { type: TaskEventType; data: { task: Task } }
-	| { type: 'user.created'; data: { user_id: string; name: string; role: Role } }
-	| { type: UserEventType; data: { user_id: string; name: string } }
-	| { type: 'sign_in.failed'; data: { name: string } }
-	| { type: 'api_token.created'; data: { token_id: string; name: string; role: Role } }
-	| { type: 'api_token.revoked'; data: { token_id: string; name: string } };
+export type Actor = Schemas['Actor'];
+export type Event = Schemas['Event'];
+/** A newer server may send types that are not listed here. */
 export type EventType = Event['type'];
-export type EventRecord = Event & {
-	cursor: number;
-	at: Millis;
-	actor: Actor;
-	source?: Opt<string>;
-	hash: string;
-};
-export interface AuditVerification {
-	intact: boolean;
-	checked: number;
-	broken_at?: Opt<number>;
-}
+export type EventRecord = Schemas['EventRecord'];
+export type AuditVerification = Schemas['AuditVerification'];
 
 export type ProblemCode =
 	| 'unauthenticated'
@@ -291,7 +69,7 @@ export interface Problem {
 	status: number;
 	code: ProblemCode;
 	detail: string;
-	details?: Opt<Record<string, unknown>>;
+	details?: Record<string, unknown> | null;
 }
 
 export interface StreamReady {
