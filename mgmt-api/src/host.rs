@@ -133,7 +133,10 @@ pub fn note_address(data: &DataOptions, url: &str) -> anyhow::Result<()> {
 /// Where the server of this folder was reached last.
 pub fn last_address(data: &DataOptions) -> String {
     let noted = std::fs::read_to_string(data.data.join(ADDRESS_FILE)).ok();
-    noted.map(|url| url.trim().to_owned()).filter(|url| !url.is_empty()).unwrap_or_else(|| DEFAULT_ADDRESS.to_owned())
+    noted
+        .map(|url| url.trim().to_owned())
+        .filter(|url| !url.is_empty())
+        .unwrap_or_else(|| DEFAULT_ADDRESS.to_owned())
 }
 
 /// Checks the event log's chain.

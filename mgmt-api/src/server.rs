@@ -103,6 +103,15 @@ fn panicked(cause: Box<dyn std::any::Any + Send>) -> Response {
         .into_response()
 }
 
+/// Alive, and which agents it can talk to. Says nothing that a connecting agent would not learn anyway.
+async fn healthy() -> Json<serde_json::Value> {
+    Json(serde_json::json!({
+        "status": "ok",
+        "protocol_version": foreman_protocol::PROTOCOL_VERSION,
+        "oldest_protocol_version": foreman_protocol::OLDEST_PROTOCOL_VERSION,
+    }))
+}
+
 /// Ready when the database answers.
 async fn ready(
     axum::extract::State(app): axum::extract::State<App>,

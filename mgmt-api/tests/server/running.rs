@@ -1,0 +1,131 @@
+//! Starts the real binary and speaks to it.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+};
+
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub struct Running {
+    child: Child,
+    pub url: String,
+    pub setup_code: Option<String>,
+    pub data: PathBuf,
+    pub http: Client,
+    folder: Option<TempDir>,
+}
+
+impl Running {
+    /// A server with a data folder of its own.
+    pub fn fresh() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let mut running = Self::over(data, &[]);
+        running.folder = Some(folder);
+        running
+    }
+
+    /// A server over an existing folder.
+    pub fn over(data: PathBuf, options: &[&str]) -> Self {
+        foreman_link::http::install_crypto_provider();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_foreman-server"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(&data)
+            .args(options)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut setup_code = None;
+        let mut url = None;
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            if let Some(code) = line.strip_prefix("Setup code: ") {
+                setup_code = Some(code.to_owned());
+            }
+            if let Some(address) = line.strip_prefix("listening on ") {
+                url = Some(address.to_owned());
+                break;
+            }
+        }
+        let http = Client::builder().no_proxy().build().unwrap();
+        Self {
+            child,
+            url: url.expect("the server said where it listens"),
+            setup_code,
+            data,
+            http,
+            folder: None,
+        }
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.request(Method::GET, path)
+    }
+
+    pub fn post(&self, path: &str, body: Value) -> RequestBuilder {
+        self.request(Method::POST, path).json(&body)
+    }
+
+    /// A bearer made on the host.
+    pub fn token(&self, role: &str) -> String {
+        let made = self.host(&["token", "create", "--name", role, "--role", role]);
+        assert!(made.status.success());
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Runs one of the host's commands on this server's data.
+    pub fn host(&self, arguments: &[&str]) -> Output {
+        host(&self.data, arguments)
+    }
+
+    /// Ends the server and waits until it is gone.
+    pub fn stop(mut self) -> Option<TempDir> {
+        self.end();
+        self.folder.take()
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+pub fn host(data: &std::path::Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_foreman-server"))
+        .args(arguments)
+        .env("FOREMAN_DATA", data)
+        .env_remove("DATABASE_URL")
+        .output()
+        .unwrap()
+}
+
+/// The answer's status and its problem code.
+pub async fn problem(request: RequestBuilder) -> (StatusCode, String) {
+    let answer = request.send().await.unwrap();
+    let status = answer.status();
+    assert_eq!(answer.headers()["content-type"], "application/problem+json", "status {status}");
+    let body: Value = answer.json().await.unwrap();
+    assert_eq!(body["status"], status.as_u16());
+    (status, body["code"].as_str().unwrap().to_owned())
+}
+
+pub async fn json(request: RequestBuilder) -> Value {
+    let answer = request.send().await.unwrap();
+    assert!(answer.status().is_success(), "{}: {}", answer.status(), answer.text().await.unwrap());
+    answer.json().await.unwrap()
+}
