@@ -72,7 +72,7 @@ fn router(app: App) -> Router {
     let (api, _) = api();
     let description = Arc::new(description());
     let page = web::api_page(&description);
-    api.route("/healthz", get(|| async { "ok" }))
+    api.route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_page))
         .route("/api/openapi.json", get(move || async move { Json(description.as_ref().clone()) }))
