@@ -1,11 +1,15 @@
 //! Putting a server together, running it and ending it without cutting anyone off.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, MatchedPath},
     http::{Request, StatusCode},
     middleware,
     response::{IntoResponse, Response},
@@ -81,6 +85,7 @@ fn router(app: App) -> Router {
         .method_not_allowed_fallback(|| async {
             ApiError::new(ProblemCode::MethodNotAllowed, "This address does not take this method.")
         })
+        .layer(middleware::from_fn(count))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(app.clone(), auth::gate::known_host))
         .layer(middleware::map_response(web::security_headers))
@@ -92,6 +97,22 @@ fn router(app: App) -> Router {
             tracing::info_span!("request", method = %request.method(), path = request.uri().path())
         }))
         .with_state(app)
+}
+
+/// Counts requests and the time until their headers are ready, by route and never by address.
+async fn count(
+    route: Option<MatchedPath>,
+    request: axum::extract::Request,
+    next: middleware::Next,
+) -> Response {
+    let route = route.map_or_else(|| "page".to_owned(), |route| route.as_str().to_owned());
+    let method = request.method().as_str().to_owned();
+    let started = Instant::now();
+    let response = next.run(request).await;
+    let labels = [("route", route), ("method", method), ("status", response.status().as_u16().to_string())];
+    metrics::counter!("foreman_http_requests_total", &labels).increment(1);
+    metrics::histogram!("foreman_http_request_seconds", &labels).record(started.elapsed());
+    response
 }
 
 fn panicked(cause: Box<dyn std::any::Any + Send>) -> Response {

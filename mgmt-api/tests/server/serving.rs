@@ -74,3 +74,21 @@ fn a_port_in_use_and_a_folder_in_use_are_said_in_one_sentence() {
     let said = serve("127.0.0.1:0".to_owned(), &server.data);
     assert!(said.contains("another foreman-server is using") && said.lines().count() == 1, "{said}");
 }
+
+#[tokio::test]
+async fn metrics_count_by_route_and_hold_no_ids() {
+    let server = Running::fresh();
+    let viewer = server.token("viewer");
+    let missing = "/api/v1/devices/01a1fd32-31ab-7322-b26a-bc705ba312b0";
+    assert_eq!(
+        server.get(missing).bearer_auth(&viewer).send().await.unwrap().status(),
+        StatusCode::NOT_FOUND
+    );
+    let text = server.get("/metrics").bearer_auth(&viewer).send().await.unwrap().text().await.unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.contains("foreman_http_requests_total") && line.contains("404"))
+        .unwrap();
+    assert!(line.contains("route=\"/api/v1/devices/{id}\"") && line.ends_with(" 1"), "{line}");
+    assert!(!text.contains("01a1fd32"));
+}
