@@ -2,16 +2,17 @@ import { paraglideVitePlugin } from '@inlang/paraglide-js';
 import { sveltekit } from '@sveltejs/kit/vite';
 import { defineConfig } from 'vitest/config';
 
+const messages = () =>
+	paraglideVitePlugin({
+		project: './project.inlang',
+		outdir: './src/lib/paraglide',
+		// The locale is kept by `$lib/i18n`, which makes it reactive; nothing is read from URLs or cookies.
+		strategy: ['globalVariable', 'baseLocale']
+	});
+
 export default defineConfig(({ mode }) => ({
-	plugins: [
-		paraglideVitePlugin({
-			project: './project.inlang',
-			outdir: './src/lib/paraglide',
-			// The locale is kept by `$lib/i18n`, which makes it reactive; nothing is read from URLs or cookies.
-			strategy: ['globalVariable', 'baseLocale']
-		}),
-		sveltekit()
-	],
+	// `npm test` compiles the messages before; the plugin's watcher would keep the tests from ending.
+	plugins: mode === 'test' ? [sveltekit()] : [messages(), sveltekit()],
 	server: {
 		port: 5173,
 		strictPort: true,

@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest';
+import type { Device, Task } from '$lib/api/types';
+import { attention, endedSince } from './attention';
+
+const NOW = 100 * 60_000;
+const NOTHING_SEEN = { until: 0, tasks: [] };
+
+const device = (id: string, change: Partial<Device>): Device => ({
+	id,
+	name: id,
+	type: 'inference',
+	status: 'online',
+	status_since: 10,
+	created_at: 0,
+	version: 1,
+	...change
+});
+const task = (id: string, change: Partial<Task>): Task => ({
+	id,
+	device_id: 'd',
+	command: { shell: 'true' },
+	state: 'failed',
+	requested_by: { kind: 'host' },
+	created_at: 1,
+	output_bytes: 0,
+	output_start: 0,
+	version: 1,
+	...change
+});
+const kinds = (items: { id: string }[]) => items.map(({ id }) => id);
+
+describe('attention', () => {
+	it('names what is not as it should be, newest first', () => {
+		const items = attention(
+			[
+				device('fine', {}),
+				device('away', { status: 'offline', status_since: 50 }),
+				device('full', { gpu_memory_high: true, last_seen_at: 90 })
+			],
+			[
+				task('bad', { ended_at: 70 }),
+				task('good', { state: 'succeeded', ended_at: 80 }),
+				task('asked', { state: 'stopped', ended_at: 80 }),
+				task('gone', { state: 'lost', ended_at: 60 })
+			],
+			NOTHING_SEEN,
+			NOW
+		);
+		expect(kinds(items)).toEqual(['gpu full', 'task bad', 'task gone', 'offline away']);
+	});
+
+	it('forgets tasks that were seen, all at once or one by one', () => {
+		const tasks = [task('old', { ended_at: 10 }), task('one', { ended_at: 30 }), task('two', { ended_at: 40 })];
+		expect(kinds(attention([], tasks, { until: 20, tasks: ['two'] }, NOW))).toEqual(['task one']);
+	});
+
+	it('does not hurry somebody who is connecting a device', () => {
+		const made = (ago: number) => device('new', { status: 'pending', created_at: NOW - ago });
+		expect(attention([made(60_000)], [], NOTHING_SEEN, NOW)).toEqual([]);
+		expect(kinds(attention([made(20 * 60_000)], [], NOTHING_SEEN, NOW))).toEqual(['pending new']);
+	});
+});
+
+describe('endedSince', () => {
+	it('has what ended, latest first', () => {
+		const tasks = [
+			task('a', { ended_at: 5 }),
+			task('b', { ended_at: 20 }),
+			task('c', { state: 'running' }),
+			task('d', { ended_at: 30 })
+		];
+		expect(kinds(endedSince(tasks, 10))).toEqual(['d', 'b']);
+	});
+});

@@ -1,0 +1,51 @@
+// What needs a person, found in what is known. Pure: time and what was seen are passed in.
+
+import type { Device, Task } from '$lib/api/types';
+
+export type Attention =
+	| { kind: 'offline'; id: string; at: number; device: Device }
+	| { kind: 'gpu-memory'; id: string; at: number; device: Device }
+	| { kind: 'pending'; id: string; at: number; device: Device }
+	| { kind: 'task'; id: string; at: number; task: Task };
+
+/** What somebody has looked at: everything up to an instant, and single tasks after it. */
+export interface Seen {
+	/** ms since epoch. */
+	until: number;
+	tasks: readonly string[];
+}
+
+/** A device that was only just made is being connected by the one who made it. */
+const PENDING_GRACE_MS = 10 * 60_000;
+
+/** Newest first. A state that is still true stays until it is not; a task that ended badly stays until seen. */
+export function attention(devices: readonly Device[], tasks: readonly Task[], seen: Seen, now: number): Attention[] {
+	const found: Attention[] = [];
+	for (const device of devices) {
+		const { id, status, status_since: at } = device;
+		if (status === 'offline') found.push({ kind: 'offline', id: `offline ${id}`, at, device });
+		else if (status === 'online' && device.gpu_memory_high) {
+			found.push({ kind: 'gpu-memory', id: `gpu ${id}`, at: device.last_seen_at ?? at, device });
+		} else if (status === 'pending' && now - device.created_at > PENDING_GRACE_MS) {
+			found.push({ kind: 'pending', id: `pending ${id}`, at: device.created_at, device });
+		}
+	}
+	for (const task of tasks) {
+		if (!endedBadly(task)) continue;
+		const at = task.ended_at ?? task.created_at;
+		if (at > seen.until && !seen.tasks.includes(task.id)) found.push({ kind: 'task', id: `task ${task.id}`, at, task });
+	}
+	return found.sort((a, b) => b.at - a.at);
+}
+
+/** Not by somebody's wish: a stopped task is what was asked for. */
+function endedBadly({ state }: Task): boolean {
+	return state === 'failed' || state === 'lost' || state === 'refused';
+}
+
+/** Tasks that ended since an instant, latest first. */
+export function endedSince(tasks: readonly Task[], since: number): Task[] {
+	return tasks
+		.filter((task) => task.ended_at != null && task.ended_at >= since)
+		.sort((a, b) => (b.ended_at ?? 0) - (a.ended_at ?? 0));
+}
