@@ -13,6 +13,8 @@ const messages = () =>
 export default defineConfig(({ mode }) => ({
 	// `npm test` compiles the messages before; the plugin's watcher would keep the tests from ending.
 	plugins: mode === 'test' ? [sveltekit()] : [messages(), sveltekit()],
+	// Fonts and icons stay files: a strict content policy allows no data: fonts.
+	build: { assetsInlineLimit: 0 },
 	server: {
 		port: 5173,
 		strictPort: true,
