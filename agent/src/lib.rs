@@ -1,4 +1,31 @@
-//! x
+//! The device program: joins a Foreman server, reports how the machine is, and runs tasks under the device's own
+//! policy.
+//!
+//! It dials out and needs no open port. Everything it must not forget is in its state directory, and what it runs
+//! outlives it. It must not know the server's database or other devices.
+//!
+//! [`uplink`] alone, without any directory, is enough to be a device: that is how many of them are tried at once.
 
+#![cfg(unix)]
+
+pub mod address;
+pub mod agent;
+pub mod connect;
+pub mod disconnect;
 pub mod doctor;
+pub mod identity;
+pub mod journal;
+pub mod line;
+pub mod options;
 pub mod service;
+pub mod state;
+pub mod status;
+pub mod tasks;
+pub mod uplink;
+pub mod vitals;
+
+/// Of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The hidden subcommand that runs one task; see [`foreman_machine::run`].
+pub const SUPERVISE: &str = "supervise";

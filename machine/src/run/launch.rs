@@ -100,7 +100,7 @@ fn connect(folder: &TaskFolder) -> io::Result<StdUnixStream> {
 
 impl Supervised {
     /// Waits for the next news. May be cancelled: nothing is lost. Several notices come as one.
-    pub async fn next(&mut self) -> News {
+    pub async fn next(&self) -> News {
         loop {
             if self.socket.readable().await.is_err() {
                 return News::Gone;

@@ -1,0 +1,200 @@
+//! The command line. Every option is also an environment variable.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use foreman_machine::run::Limits;
+use foreman_protocol::Policy;
+
+use crate::{agent::Settings, connect::Connect, state::State};
+
+/// The agent of a Foreman device: joins a server, reports how this machine is, runs tasks as its policy allows.
+#[derive(Debug, Parser)]
+#[command(name = "foreman-agent", version)]
+pub struct Options {
+    /// Where the agent keeps its identity, policy and journal. Default: /var/lib/foreman-agent for root, else
+    /// foreman-agent in the user's data directory.
+    #[arg(long, global = true, env = "FOREMAN_AGENT_STATE", value_name = "DIR")]
+    pub state: Option<PathBuf>,
+
+    /// What is logged to standard error, as a filter such as `info` or `foreman_agent=debug`.
+    #[arg(long, global = true, env = "FOREMAN_LOG", default_value = "info", value_name = "FILTER")]
+    pub log: String,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Connect this machine to a server with a token from its dashboard, and run as its agent.
+    Connect(Box<ConnectOptions>),
+    /// Run the agent of a connected machine; waits when it is not connected yet.
+    Run(Running),
+    /// Show the server, the connection, the running tasks and what this device allows.
+    Status {
+        /// Print JSON.
+        #[arg(long, env = "FOREMAN_JSON")]
+        json: bool,
+    },
+    /// Sign this machine off its server for good, and stop its tasks.
+    Disconnect {
+        /// Also when the server cannot be reached.
+        #[arg(long, env = "FOREMAN_FORCE")]
+        force: bool,
+    },
+    /// Check everything that can be wrong, and say what to do about it.
+    Doctor {
+        /// The server to try; the one this machine is connected to when absent.
+        #[arg(long, env = "FOREMAN_SERVER", value_name = "URL")]
+        server: Option<String>,
+        /// Print JSON.
+        #[arg(long, env = "FOREMAN_JSON")]
+        json: bool,
+    },
+    /// Install and start the agent as a system service.
+    InstallService,
+    /// Stop and remove the system service; identity and policy stay.
+    UninstallService,
+    /// Run one task; the agent starts this by itself.
+    #[command(hide = true)]
+    Supervise { folder: PathBuf },
+}
+
+#[derive(Debug, Args)]
+pub struct ConnectOptions {
+    /// The server's address.
+    #[arg(long, env = "FOREMAN_SERVER", value_name = "URL")]
+    pub server: String,
+    /// The one-time token; `-` reads it from standard input. Other users can see a command line, so prefer the
+    /// environment or standard input.
+    #[arg(long, env = "FOREMAN_TOKEN", hide_env_values = true)]
+    pub token: String,
+    /// What the server may do on this device. Replaces the policy file when given; nothing is allowed by default.
+    #[arg(long, env = "FOREMAN_ALLOW", value_delimiter = ',', value_name = "WHAT")]
+    pub allow: Option<Vec<Allow>>,
+    /// Only below these directories; everywhere when absent.
+    #[arg(long, env = "FOREMAN_ALLOWED_PATHS", value_delimiter = ',', value_name = "DIR")]
+    pub allowed_paths: Vec<String>,
+    /// Never below these directories.
+    #[arg(long, env = "FOREMAN_BLOCKED_PATHS", value_delimiter = ',', value_name = "DIR")]
+    pub blocked_paths: Vec<String>,
+    /// End when everything is set up; a service goes on.
+    #[arg(long, env = "FOREMAN_DETACH")]
+    pub detach: bool,
+    /// Give up an earlier connection of this machine.
+    #[arg(long, env = "FOREMAN_FORCE")]
+    pub force: bool,
+    #[command(flatten)]
+    pub running: Running,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Allow {
+    /// Run programs and shell commands.
+    Bash,
+    /// Read files.
+    Read,
+    /// Write files.
+    Write,
+    /// Read logs.
+    Logs,
+    /// Nothing.
+    None,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Running {
+    /// Tasks beyond this many wait for their turn.
+    #[arg(long, env = "FOREMAN_MAX_TASKS", default_value_t = 64, value_name = "COUNT")]
+    pub max_tasks: usize,
+    /// Output of a task held on disk until the server has it, in bytes; the task waits when it is reached.
+    #[arg(long, env = "FOREMAN_SPOOL_LIMIT", default_value_t = 64 << 20, value_name = "BYTES")]
+    pub spool_limit: u64,
+    /// Seconds between asking a task to end and killing it.
+    #[arg(long, env = "FOREMAN_STOP_GRACE_S", default_value_t = 10.0, value_name = "SECONDS")]
+    pub stop_grace_s: f64,
+    /// Open files in each process of a task.
+    #[arg(long, env = "FOREMAN_TASK_OPEN_FILES", default_value_t = 65_536, value_name = "COUNT")]
+    pub task_open_files: u64,
+}
+
+impl Options {
+    /// # Errors
+    /// When the user has no home directory and named none.
+    pub fn state(&self) -> anyhow::Result<State> {
+        let dir = match &self.state {
+            // A supervisor works elsewhere, so the path must not depend on where this was started.
+            Some(dir) => std::path::absolute(dir)?,
+            None => State::default_dir()?,
+        };
+        Ok(State::at(dir))
+    }
+}
+
+impl Running {
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        let stop_grace = Duration::try_from_secs_f64(self.stop_grace_s).unwrap_or(Duration::from_secs(10));
+        Settings {
+            limits: Limits {
+                spool: self.spool_limit.max(4096),
+                stop_grace,
+                open_files: self.task_open_files,
+            },
+            most_running: self.max_tasks,
+        }
+    }
+}
+
+impl ConnectOptions {
+    #[must_use]
+    pub fn connect(&self) -> Connect {
+        let allowed = |what| self.allow.as_ref().is_some_and(|allow| allow.contains(&what));
+        let policy = Policy {
+            allow_bash: allowed(Allow::Bash),
+            allow_file_read: allowed(Allow::Read),
+            allow_file_write: allowed(Allow::Write),
+            allow_logs: allowed(Allow::Logs),
+            allowed_paths: self.allowed_paths.clone(),
+            blocked_paths: self.blocked_paths.clone(),
+        };
+        Connect {
+            server: self.server.clone(),
+            token: self.token.clone(),
+            policy,
+            policy_given: self.allow.is_some(),
+            detach: self.detach,
+            force: self.force,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_option_has_a_variable() {
+        let command = Options::command();
+        command.clone().debug_assert();
+        for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+            for option in command.get_opts() {
+                assert!(option.get_env().is_some(), "{} of {}", option.get_id(), command.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn the_copied_command_is_understood() {
+        let words =
+            "foreman-agent connect --server http://127.0.0.1:3001 --token t --allow bash,read --detach";
+        let options = Options::try_parse_from(words.split(' ')).unwrap();
+        let Command::Connect(connect) = options.command else { panic!("not connect") };
+        let connect = connect.connect();
+        assert!(connect.policy.allow_bash && connect.policy.allow_file_read && !connect.policy.allow_logs);
+        assert!(connect.policy_given && connect.detach);
+    }
+}

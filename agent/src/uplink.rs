@@ -1,0 +1,209 @@
+//! One device's conversation with its server, from memory alone: no file, no task, no clock that must agree.
+//!
+//! So that many can live in one process, an uplink is small and shares its connections with its siblings: make one
+//! [`reqwest::Client`] and clone it.
+
+mod commands;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use ed25519_dalek::{Signer, SigningKey};
+use foreman_link::http::{self, RequestError};
+use foreman_protocol::{
+    Challenge, ChallengeAnswer, ConnectRequest, Connected, DeviceBearer, DeviceFacts, DeviceId,
+    HeartbeatAnswer, OutputAccepted, PROTOCOL_VERSION, ProblemCode, Reports, Sample, TaskId,
+    challenge_message,
+};
+use reqwest::{
+    Client, RequestBuilder, Response,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+};
+use tokio::sync::Mutex;
+
+pub use commands::{Commands, Delivery, NotUnderstood};
+
+/// The most output one request carries, in bytes.
+pub const MOST_OUTPUT: usize = 256 * 1024;
+
+/// How long the server may take over an answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+/// The same for output, which a thin line carries slowly.
+const OUTPUT_LIMIT: Duration = Duration::from_secs(120);
+
+/// See the module.
+#[derive(Debug)]
+pub struct Uplink {
+    client: Client,
+    /// `…/api/v1/devices/<id>`
+    base: String,
+    device_id: DeviceId,
+    key: SigningKey,
+    bearer: Mutex<Option<Bearer>>,
+}
+
+#[derive(Debug)]
+struct Bearer {
+    header: HeaderValue,
+    renew_at: Instant,
+}
+
+/// Spends a connection token and registers the public key.
+///
+/// # Errors
+/// See [`RequestError`]; the token is spent only when the server says so.
+pub async fn enrol(
+    client: &Client,
+    server: &str,
+    token: &str,
+    public_key: String,
+) -> Result<Connected, RequestError> {
+    let request = ConnectRequest {
+        token: token.to_owned(),
+        public_key,
+        agent_version: crate::VERSION.to_owned(),
+        protocol_version: PROTOCOL_VERSION,
+    };
+    let url = format!("{server}/api/v1/devices/connect");
+    http::json(client.post(url).timeout(ANSWER_LIMIT).json(&request)).await
+}
+
+/// Whether this device was deleted or disconnected on the server. Only the server's own word counts, not the
+/// status of some proxy between.
+#[must_use]
+pub fn is_gone(error: &RequestError) -> bool {
+    error.code() == Some(ProblemCode::DeviceGone)
+}
+
+impl Uplink {
+    #[must_use]
+    pub fn new(client: Client, server: &str, device_id: DeviceId, key: SigningKey) -> Arc<Self> {
+        let base = format!("{server}/api/v1/devices/{device_id}");
+        Arc::new(Self { client, base, device_id, key, bearer: Mutex::new(None) })
+    }
+
+    /// Proves who this is, ahead of the first request that needs it.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub async fn authenticate(&self) -> Result<(), RequestError> {
+        self.bearer(None).await.map(drop)
+    }
+
+    /// # Errors
+    /// See [`RequestError`].
+    pub async fn heartbeat(&self, sample: &Sample) -> Result<HeartbeatAnswer, RequestError> {
+        let url = format!("{}/heartbeat", self.base);
+        let response = self.send(|| self.client.post(&url).timeout(ANSWER_LIMIT).json(sample)).await?;
+        read_json(response).await
+    }
+
+    /// # Errors
+    /// See [`RequestError`].
+    pub async fn facts(&self, facts: &DeviceFacts) -> Result<(), RequestError> {
+        let url = format!("{}/facts", self.base);
+        self.send(|| self.client.put(&url).timeout(ANSWER_LIMIT).json(facts)).await.map(drop)
+    }
+
+    /// # Errors
+    /// See [`RequestError`]. Saying the same again does no harm.
+    pub async fn report(&self, reports: &Reports) -> Result<(), RequestError> {
+        let url = format!("{}/reports", self.base);
+        self.send(|| self.client.post(&url).timeout(ANSWER_LIMIT).json(reports)).await.map(drop)
+    }
+
+    /// Sends output from `offset` on; at most [`MOST_OUTPUT`] bytes. With `gap` it declares that what the server
+    /// does not have before `offset` is gone for good.
+    ///
+    /// # Errors
+    /// See [`RequestError`]; [`ProblemCode::OutputOffset`] when the server stands elsewhere.
+    pub async fn output(
+        &self,
+        task: TaskId,
+        offset: u64,
+        bytes: Bytes,
+        gap: bool,
+    ) -> Result<OutputAccepted, RequestError> {
+        let gap = if gap { "&gap=1" } else { "" };
+        let url = format!("{}/tasks/{task}/output?offset={offset}{gap}", self.base);
+        let request = || {
+            let request = self.client.put(&url).timeout(OUTPUT_LIMIT).body(bytes.clone());
+            request.header(reqwest::header::CONTENT_TYPE, "application/octet-stream")
+        };
+        read_json(self.send(request).await?).await
+    }
+
+    /// Signs this device off for good.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub async fn disconnect(&self) -> Result<(), RequestError> {
+        let url = format!("{}/disconnect", self.base);
+        self.send(|| self.client.post(&url).timeout(ANSWER_LIMIT)).await.map(drop)
+    }
+
+    /// The server's instructions, as a stream that comes back by itself.
+    #[must_use]
+    pub fn commands(self: &Arc<Self>) -> Commands {
+        Commands::new(self)
+    }
+
+    /// Sends with a bearer; when the server no longer takes it, once more with a new one.
+    async fn send(&self, request: impl Fn() -> RequestBuilder) -> Result<Response, RequestError> {
+        let bearer = self.bearer(None).await?;
+        match http::send(request().header(AUTHORIZATION, bearer.clone())).await {
+            Err(error) if error.status() == Some(401) => {
+                let bearer = self.bearer(Some(&bearer)).await?;
+                http::send(request().header(AUTHORIZATION, bearer)).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn headers(&self) -> Result<HeaderMap, RequestError> {
+        let bearer = self.bearer(None).await?;
+        Ok(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
+    }
+
+    /// The server refused it. While somebody holds it, they are renewing it.
+    fn forget_bearer(&self) {
+        if let Ok(mut held) = self.bearer.try_lock() {
+            *held = None;
+        }
+    }
+
+    /// The bearer in force, renewed when it is about to expire or is the one that was just refused. Many callers
+    /// wait for one renewal.
+    async fn bearer(&self, refused: Option<&HeaderValue>) -> Result<HeaderValue, RequestError> {
+        let mut held = self.bearer.lock().await;
+        if let Some(bearer) = held.as_ref()
+            && refused != Some(&bearer.header)
+            && Instant::now() < bearer.renew_at
+        {
+            return Ok(bearer.header.clone());
+        }
+        let post = |what: &str| self.client.post(format!("{}/{what}", self.base)).timeout(ANSWER_LIMIT);
+        let asked = Instant::now();
+        let Challenge { challenge } = http::json(post("challenge")).await?;
+        let signature = self.key.sign(&challenge_message(self.device_id, &challenge));
+        let signature = STANDARD.encode(signature.to_bytes());
+        let answer = ChallengeAnswer { challenge, signature };
+        let granted: DeviceBearer = http::json(post("bearer").json(&answer)).await?;
+        let mut header = HeaderValue::from_str(&format!("Bearer {}", granted.bearer))
+            .map_err(|error| RequestError::Malformed { message: error.to_string() })?;
+        header.set_sensitive(true);
+        // Ahead of its end, so that a request under way does not outlive it.
+        let renew_at = asked + Duration::from_secs(granted.expires_in_s.into()).mul_f32(0.8);
+        *held = Some(Bearer { header: header.clone(), renew_at });
+        Ok(header)
+    }
+}
+
+async fn read_json<T: serde::de::DeserializeOwned>(response: Response) -> Result<T, RequestError> {
+    let body = response.bytes().await?;
+    serde_json::from_slice(&body).map_err(|error| RequestError::Malformed { message: error.to_string() })
+}

@@ -1,0 +1,162 @@
+//! Heartbeats and facts: how the machine is, what it is, and what it allows.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use foreman_link::http::RequestError;
+use foreman_machine::{
+    policy,
+    probe::{ProbeOptions, detect},
+    sample::{Sampler, SamplerOptions},
+};
+use foreman_protocol::{Capabilities, DeviceFacts, PROTOCOL_VERSION, Policy, TaskId};
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    agent::Progress,
+    line::Line,
+    uplink::{Uplink, is_gone},
+};
+
+/// How often capabilities are detected without being asked.
+const DETECT_EVERY: Duration = Duration::from_secs(3600);
+/// Until the server names its own pace.
+const FIRST_PACE: Duration = Duration::from_secs(10);
+
+/// See the module.
+pub struct Vitals {
+    pub uplink: Arc<Uplink>,
+    pub state_dir: PathBuf,
+    pub policy: PathBuf,
+    pub running: watch::Receiver<Vec<TaskId>>,
+    pub line: watch::Receiver<Line>,
+    /// Rung when the server asks to detect capabilities again.
+    pub probe: Arc<Notify>,
+    pub progress: Option<mpsc::UnboundedSender<Progress>>,
+}
+
+/// What was detected and what of it the server has.
+struct Facts {
+    capabilities: Option<Capabilities>,
+    detecting: Option<BoxFuture<'static, Capabilities>>,
+    detect_at: Instant,
+    /// The policy file as it was when it was last told.
+    policy_seen: Option<(SystemTime, u64)>,
+    told: bool,
+}
+
+impl Vitals {
+    /// Reports for as long as it is polled; ends when this device is gone from the server.
+    pub async fn report(mut self) {
+        let mut sampler = Sampler::new(SamplerOptions::new(&self.state_dir));
+        let mut facts = Facts {
+            capabilities: None,
+            detecting: None,
+            detect_at: Instant::now(),
+            policy_seen: None,
+            told: false,
+        };
+        let mut pace = FIRST_PACE;
+        let mut beat_at = Instant::now();
+        let mut line_was_up = self.line.borrow_and_update().is_up();
+        loop {
+            if facts.detecting.is_none() && Instant::now() >= facts.detect_at {
+                facts.detect(&self.state_dir);
+            }
+            tokio::select! {
+                capabilities = detected(&mut facts.detecting) => {
+                    facts.detecting = None;
+                    sampler.follow(&capabilities);
+                    self.progress(|| Progress::Detected(Box::new(capabilities.clone())));
+                    facts.capabilities = Some(capabilities);
+                    facts.told = false;
+                }
+                () = self.probe.notified() => facts.detect_at = Instant::now(),
+                // The server may have been restarted: it sees this device as soon as it can.
+                _ = self.line.changed() => {
+                    let up = self.line.borrow_and_update().is_up();
+                    if up && !line_was_up {
+                        beat_at = Instant::now();
+                    }
+                    line_was_up = up;
+                    continue;
+                }
+                () = sleep_until(beat_at) => {
+                    let running = u32::try_from(self.running.borrow().len()).unwrap_or(u32::MAX);
+                    let sample = sampler.sample(running).await;
+                    match self.uplink.heartbeat(&sample).await {
+                        Ok(answer) => {
+                            pace = Duration::from_secs(answer.heartbeat_s.clamp(1, 3600).into());
+                            self.progress(|| Progress::Beat);
+                        }
+                        Err(error) if is_gone(&error) => return,
+                        Err(error) => tracing::debug!(%error, "a heartbeat was not delivered"),
+                    }
+                    // Not in step with other agents that were started by the same event.
+                    beat_at = Instant::now() + pace.mul_f32(0.95 + rand::random::<f32>() * 0.1);
+                    facts.told &= facts.policy_seen == stamp(&self.policy);
+                }
+            }
+            if let Err(error) = self.tell(&mut facts).await {
+                if is_gone(&error) {
+                    return;
+                }
+                tracing::warn!(%error, "capabilities could not be delivered; this is tried again");
+            }
+        }
+    }
+
+    async fn tell(&self, facts: &mut Facts) -> Result<(), RequestError> {
+        let Some(capabilities) = facts.capabilities.as_ref().filter(|_| !facts.told) else { return Ok(()) };
+        facts.policy_seen = stamp(&self.policy);
+        let policy = policy::load(&self.policy).unwrap_or_else(|error| {
+            let error = format!("{error:#}");
+            tracing::error!(%error, "the policy cannot be read, so nothing is allowed");
+            Policy::default()
+        });
+        let sent = DeviceFacts {
+            capabilities: capabilities.clone(),
+            policy,
+            agent_version: crate::VERSION.to_owned(),
+            protocol_version: PROTOCOL_VERSION,
+        };
+        self.uplink.facts(&sent).await?;
+        facts.told = true;
+        self.progress(|| Progress::Told);
+        Ok(())
+    }
+
+    fn progress(&self, progress: impl FnOnce() -> Progress) {
+        if let Some(sender) = &self.progress {
+            let _ = sender.send(progress());
+        }
+    }
+}
+
+impl Facts {
+    fn detect(&mut self, state_dir: &Path) {
+        let options = ProbeOptions::new(state_dir);
+        self.detecting = Some(async move { detect(&options).await }.boxed());
+        self.detect_at = Instant::now() + DETECT_EVERY;
+    }
+}
+
+async fn detected(detecting: &mut Option<BoxFuture<'static, Capabilities>>) -> Capabilities {
+    match detecting {
+        Some(detecting) => detecting.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// When and how large a file is; `None` when it is not there. Enough to see that somebody changed it.
+fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
