@@ -3,6 +3,8 @@
  * reload. Unknown values are ignored rather than refused.
  */
 
+import type { EventRecord } from '$lib/api/types';
+
 /** Groups of event types and the prefix the server filters by. */
 export const GROUPS = {
 	tasks: 'device.task.',
@@ -70,4 +72,26 @@ export function exportPath(filter: AuditFilter): string {
 
 export function isFiltered(filter: AuditFilter): boolean {
 	return Object.values(filter).some((value) => value !== undefined);
+}
+
+/** Whether a live event belongs in the view, compared as the server does. */
+export function fits(filter: AuditFilter, record: EventRecord): boolean {
+	if (filter.group && !record.type.startsWith(GROUPS[filter.group])) return false;
+	if (filter.device && deviceOf(record) !== filter.device) return false;
+	const contains = (text: string, part: string) => text.toLowerCase().includes(part.toLowerCase());
+	if (filter.actor && !contains(JSON.stringify(record.actor), filter.actor)) return false;
+	return !filter.text || contains(JSON.stringify({ type: record.type, data: record.data }), filter.text);
+}
+
+function deviceOf(record: EventRecord): string | undefined {
+	const data = record.data;
+	if ('device' in data) return data.device.id;
+	if ('task' in data) return data.task.device_id;
+	return 'device_id' in data ? data.device_id : undefined;
+}
+
+/** Newest first, each once. */
+export function merged(known: readonly EventRecord[], more: readonly EventRecord[]): EventRecord[] {
+	const byCursor = new Map([...known, ...more].map((record) => [record.cursor, record]));
+	return [...byCursor.values()].sort((a, b) => b.cursor - a.cursor);
 }

@@ -15,6 +15,7 @@ export { default as IconButton } from './IconButton.svelte';
 export { default as ListRow } from './ListRow.svelte';
 export { default as Menu, type MenuItem } from './Menu.svelte';
 export { default as Meter } from './Meter.svelte';
+export { default as MoreBelow } from './MoreBelow.svelte';
 export { default as Percent } from './Percent.svelte';
 export { default as ProblemNote } from './ProblemNote.svelte';
 export { default as Segments } from './Segments.svelte';
