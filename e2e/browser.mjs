@@ -3,6 +3,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
+import { atEnd } from './stack.mjs';
 import { say } from './words.mjs';
 
 const FLAGS = [
@@ -53,7 +54,7 @@ export async function open(test, { expectErrors = NOT_SIGNED_IN, ...options } = 
 	page.on('console', (message) => {
 		if (message.type() === 'error') errors.push(message.text());
 	});
-	test.after(async () => {
+	atEnd(test, async () => {
 		await keepPicture(page, test.name);
 		await browser.close();
 		const unexpected = errors.filter((error) => !expectErrors?.test(error));

@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { scratch } from './stack.mjs';
+import { atEnd, scratch } from './stack.mjs';
 
 const BIN = process.env.POSTGRES_BIN || '/usr/lib/postgresql/15/bin';
 
@@ -38,7 +38,7 @@ export async function postgres(test) {
 		'--locale=C'
 	]);
 	const settings = `-c listen_addresses='' -c unix_socket_directories='${data}' -c fsync=off`;
-	test.after(async () => {
+	atEnd(test, async () => {
 		asDatabase('pg_ctl', ['-D', data, '-m', 'immediate', '-w', 'stop']);
 		await folder.remove();
 	});

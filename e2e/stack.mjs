@@ -90,6 +90,32 @@ export class Program {
 	}
 }
 
+/** @type {WeakMap<object, (() => any)[]>} */
+const endings = new WeakMap();
+
+/**
+ * Runs at the end of the test, the last one first and all of them even when one fails: a browser closes before the
+ * server it looks at.
+ * @param {import('node:test').TestContext} test @param {() => any} end
+ */
+export function atEnd(test, end) {
+	const known = endings.get(test);
+	if (known) return void known.unshift(end);
+	const all = [end];
+	endings.set(test, all);
+	test.after(async () => {
+		const failures = [];
+		for (const each of all) {
+			try {
+				await each();
+			} catch (failure) {
+				failures.push(failure);
+			}
+		}
+		if (failures.length > 0) throw failures[0];
+	});
+}
+
 /** A folder that is removed at the end. */
 export async function scratch() {
 	const path = await mkdtemp(join(tmpdir(), 'foreman-e2e-'));
@@ -213,7 +239,7 @@ export async function stack(test, { device, ...options } = {}) {
 	const folder = await scratch();
 	const server = new Server({ data: join(folder.path, 'server'), ...options });
 	const agent = new Agent({ state: join(folder.path, 'agent') });
-	test.after(async () => {
+	atEnd(test, async () => {
 		if (agent.id && server.program?.running) await endTasks(server, agent.id).catch(() => {});
 		await agent.stop();
 		await server.stop();

@@ -6,12 +6,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Program, eventually, scratch } from './stack.mjs';
+import { Program, atEnd, eventually, scratch } from './stack.mjs';
 
 /** @param {import('node:test').TestContext} t */
 async function dataFolder(t) {
 	const folder = await scratch();
-	t.after(folder.remove);
+	atEnd(t, folder.remove);
 	return join(folder.path, 'data');
 }
 
@@ -56,7 +56,7 @@ async function call(url, data, path, json) {
 test('one command brings this machine online, stops cleanly, and continues with the same data', async (t) => {
 	const data = await dataFolder(t);
 	const first = up(data);
-	t.after(() => first.stop());
+	atEnd(t, () => first.stop());
 	const [, url] = await first.line(/^Foreman is at (http:\/\/127\.0\.0\.1:\d+)$/);
 	const device = await eventually(async () => {
 		const { items } = await call(url, data, '/api/v1/devices');
@@ -83,7 +83,7 @@ test('one command brings this machine online, stops cleanly, and continues with 
 	assert.deepEqual(processesOf(data), []);
 
 	const again = up(data);
-	t.after(() => again.stop());
+	atEnd(t, () => again.stop());
 	const [, next] = await again.line(/^Foreman is at (\S+)$/);
 	await eventually(async () => {
 		const { items } = await call(next, data, '/api/v1/devices');
@@ -100,7 +100,7 @@ test('one command brings this machine online, stops cleanly, and continues with 
 test('a running task outlives it, and it says so', async (t) => {
 	const data = await dataFolder(t);
 	const first = up(data);
-	t.after(() => first.stop());
+	atEnd(t, () => first.stop());
 	const [, url] = await first.line(/^Foreman is at (\S+)$/);
 	const { items } = await call(url, data, '/api/v1/devices');
 	const go = join(data, 'go');
@@ -112,7 +112,7 @@ test('a running task outlives it, and it says so', async (t) => {
 
 	writeFileSync(go, '');
 	const again = up(data);
-	t.after(() => again.stop());
+	atEnd(t, () => again.stop());
 	const [, next] = await again.line(/^Foreman is at (\S+)$/);
 	await eventually(async () => (await call(next, data, `/api/v1/tasks/${task.id}`)).state === 'succeeded');
 	await again.stop();
@@ -124,7 +124,7 @@ test('processes that a killed one left behind are ended by the next', async (t) 
 	await first.line(/^Foreman is at /);
 	await first.stop('SIGKILL');
 	const again = up(data);
-	t.after(() => again.stop());
+	atEnd(t, () => again.stop());
 	await again.line(/left behind/);
 	await again.line(/^Foreman is at /);
 	await again.stop();
@@ -134,7 +134,7 @@ test('processes that a killed one left behind are ended by the next', async (t) 
 test('it ends with the reason when the server ends', async (t) => {
 	const data = await dataFolder(t);
 	const program = up(data);
-	t.after(() => program.stop());
+	atEnd(t, () => program.stop());
 	await program.line(/^Foreman is at /);
 	process.kill(Number(readFileSync(join(data, 'run/server.pid'), 'utf8')), 'SIGKILL');
 	assert.equal((await program.ended).code, 1);
@@ -144,7 +144,7 @@ test('it ends with the reason when the server ends', async (t) => {
 
 test('a port in use is one sentence with what to do', async (t) => {
 	const holder = createServer().listen(0, '127.0.0.1');
-	t.after(() => holder.close());
+	atEnd(t, () => holder.close());
 	await new Promise((listening) => holder.once('listening', listening));
 	const { port } = /** @type {import('node:net').AddressInfo} */ (holder.address());
 	const program = up(await dataFolder(t), `127.0.0.1:${port}`);
@@ -157,7 +157,7 @@ test('a port in use is one sentence with what to do', async (t) => {
 
 test('a folder that cannot be written is one sentence with what to do', async (t) => {
 	const folder = await scratch();
-	t.after(folder.remove);
+	atEnd(t, folder.remove);
 	const file = join(folder.path, 'file');
 	writeFileSync(file, '');
 	const program = up(join(file, 'data'));
@@ -167,7 +167,7 @@ test('a folder that cannot be written is one sentence with what to do', async (t
 
 test('missing and old tools are one sentence each', async (t) => {
 	const folder = await scratch();
-	t.after(folder.remove);
+	atEnd(t, folder.remove);
 	const bin = join(folder.path, 'bin');
 	mkdirSync(bin);
 	const tool = (/** @type {string} */ name, /** @type {string} */ says) =>

@@ -1,6 +1,7 @@
 // @ts-check
 // A wire that can be cut: a TCP proxy between the browser (or the agent) and the server.
 import { createConnection, createServer } from 'node:net';
+import { atEnd } from './stack.mjs';
 
 /** @param {import('node:test').TestContext} test */
 export async function wire(test) {
@@ -32,7 +33,7 @@ export async function wire(test) {
 		whole = false;
 		for (const end of ends) end.destroy();
 	};
-	test.after(() => {
+	atEnd(test, () => {
 		cut();
 		server.close();
 	});

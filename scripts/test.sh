@@ -29,8 +29,10 @@ test_e2e() {
   build_dashboard
   build_programs
   step "Browser journeys"
+  [ $# -gt 0 ] || set -- e2e/*.test.mjs
   CHROMIUM=$(chromium_path) POSTGRES_BIN=$(postgres_bin) FOREMAN_PROGRAMS=$PROGRAMS \
-    node --test --test-concurrency=1 --test-reporter=spec "${@:-e2e/}"
+    node --test --test-concurrency=1 --test-timeout=300000 --test-force-exit \
+    --test-reporter=spec "$@"
 }
 
 test_everything() {
