@@ -10,7 +10,10 @@ const device = (change: Partial<Device> = {}): Device => ({
 	status_since: 0,
 	created_at: 0,
 	version: 1,
-	capabilities: { hostname: 'spark-1', gpus: [{ name: 'NVIDIA GB10', unified_memory: true }] } as Capabilities,
+	capabilities: {
+		hostname: 'spark-1',
+		gpus: [{ name: 'NVIDIA GB10', unified_memory: true }]
+	} as Capabilities,
 	...change
 });
 const filter = (query: string) => readFilter(new URLSearchParams(query));
@@ -30,7 +33,12 @@ describe('the filter in the address', () => {
 	});
 
 	it('takes nonsense for nothing', () => {
-		expect(filter('status=asleep&type=toaster&view=3d')).toEqual({ q: '', status: '', type: '', view: 'cards' });
+		expect(filter('status=asleep&type=toaster&view=3d')).toEqual({
+			q: '',
+			status: '',
+			type: '',
+			view: 'cards'
+		});
 	});
 
 	it('leaves out what is as usual and keeps the rest', () => {

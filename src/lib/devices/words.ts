@@ -10,7 +10,8 @@ export function statusOf(device: Device): Status {
 }
 
 export function statusWord(device: Device): string {
-	if (device.status === 'online') return device.gpu_memory_high ? m.device_status_gpu_memory() : m.device_status_online();
+	if (device.status === 'online')
+		return device.gpu_memory_high ? m.device_status_gpu_memory() : m.device_status_online();
 	return device.status === 'offline' ? m.device_status_offline() : m.device_status_pending();
 }
 
@@ -56,7 +57,9 @@ export function gpuLoad(sample: Sample, capabilities: Capabilities | null | unde
 	if (gpus.length === 0) return undefined;
 	const loads = gpus.flatMap((gpu) => (gpu.utilization_percent == null ? [] : [gpu.utilization_percent]));
 	const memories = gpus.flatMap((gpu) =>
-		gpu.memory_used == null || gpu.memory_total == null ? [] : [{ used: gpu.memory_used, total: gpu.memory_total }]
+		gpu.memory_used == null || gpu.memory_total == null
+			? []
+			: [{ used: gpu.memory_used, total: gpu.memory_total }]
 	);
 	const load: GpuLoad = {};
 	if (loads.length > 0) load.percent = Math.max(...loads);

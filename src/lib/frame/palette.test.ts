@@ -11,14 +11,23 @@ const entry = (label: string, group = 'a', also?: string): PaletteEntry => ({
 const labels = (entries: PaletteEntry[]) => entries.map(({ label }) => label);
 
 describe('matching', () => {
-	const entries = [entry('Home'), entry('jetson-orin'), entry('DGX Spark'), entry('Geräte'), entry('train spark.py')];
+	const entries = [
+		entry('Home'),
+		entry('jetson-orin'),
+		entry('DGX Spark'),
+		entry('Geräte'),
+		entry('train spark.py')
+	];
 
 	it('offers everything for nothing', () => {
 		expect(labels(matching(entries, '  '))).toEqual(labels(entries));
 	});
 
 	it('puts what begins with the words first', () => {
-		expect(labels(matching([entry('my home'), entry('Home'), entry('chrome')], 'hom'))).toEqual(['Home', 'my home']);
+		expect(labels(matching([entry('my home'), entry('Home'), entry('chrome')], 'hom'))).toEqual([
+			'Home',
+			'my home'
+		]);
 	});
 
 	it('wants every word, in any order', () => {

@@ -36,10 +36,7 @@ function score(entry: PaletteEntry, words: string[]): number {
 
 /** Case and accents do not matter: "gerate" finds "Geräte". */
 function fold(text: string): string {
-	return text
-		.normalize('NFD')
-		.replace(/\p{M}/gu, '')
-		.toLowerCase();
+	return text.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase();
 }
 
 /** Consecutive entries of one group together, groups in the order of their best entry. */

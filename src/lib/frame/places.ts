@@ -48,5 +48,7 @@ export const behindMore: readonly Place[] = [activity, settings];
 
 export function isAt(place: Place, pathname: string): boolean {
 	if (place.href === '/') return pathname === '/';
-	return (place.covers ?? [place.href]).some((start) => pathname === start || pathname.startsWith(`${start}/`));
+	return (place.covers ?? [place.href]).some(
+		(start) => pathname === start || pathname.startsWith(`${start}/`)
+	);
 }

@@ -3,11 +3,7 @@
 import { m } from '$lib/i18n';
 
 export type Shortcut =
-	| { do: 'palette' }
-	| { do: 'sheet' }
-	| { do: 'search' }
-	| { do: 'add-device' }
-	| { do: 'go'; href: string };
+	{ do: 'palette' } | { do: 'sheet' } | { do: 'search' } | { do: 'add-device' } | { do: 'go'; href: string };
 
 interface KeyPress {
 	key: string;
@@ -32,7 +28,8 @@ export class Shortcuts {
 
 	/** What a key press asks for; `typing` says that it goes into a field. */
 	press(event: KeyPress, typing: boolean, now: number): Shortcut | undefined {
-		if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === 'k') return { do: 'palette' };
+		if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === 'k')
+			return { do: 'palette' };
 		if (typing || event.ctrlKey || event.metaKey || event.altKey) return undefined;
 		if (now < this.#goUntil) {
 			this.#goUntil = 0;

@@ -50,7 +50,11 @@ describe('attention', () => {
 	});
 
 	it('forgets tasks that were seen, all at once or one by one', () => {
-		const tasks = [task('old', { ended_at: 10 }), task('one', { ended_at: 30 }), task('two', { ended_at: 40 })];
+		const tasks = [
+			task('old', { ended_at: 10 }),
+			task('one', { ended_at: 30 }),
+			task('two', { ended_at: 40 })
+		];
 		expect(kinds(attention([], tasks, { until: 20, tasks: ['two'] }, NOW))).toEqual(['task one']);
 	});
 

@@ -19,7 +19,12 @@ export interface Seen {
 const PENDING_GRACE_MS = 10 * 60_000;
 
 /** Newest first. A state that is still true stays until it is not; a task that ended badly stays until seen. */
-export function attention(devices: readonly Device[], tasks: readonly Task[], seen: Seen, now: number): Attention[] {
+export function attention(
+	devices: readonly Device[],
+	tasks: readonly Task[],
+	seen: Seen,
+	now: number
+): Attention[] {
 	const found: Attention[] = [];
 	for (const device of devices) {
 		const { id, status, status_since: at } = device;
@@ -33,7 +38,8 @@ export function attention(devices: readonly Device[], tasks: readonly Task[], se
 	for (const task of tasks) {
 		if (!endedBadly(task)) continue;
 		const at = task.ended_at ?? task.created_at;
-		if (at > seen.until && !seen.tasks.includes(task.id)) found.push({ kind: 'task', id: `task ${task.id}`, at, task });
+		if (at > seen.until && !seen.tasks.includes(task.id))
+			found.push({ kind: 'task', id: `task ${task.id}`, at, task });
 	}
 	return found.sort((a, b) => b.at - a.at);
 }

@@ -3,6 +3,12 @@
 
 export { answer, request } from './request';
 export { ProblemError, problemOf, type FailureCode } from './problem';
-export { subscribe, type LinkState, type Subscription, type StreamMessage, type SubscribeOptions } from './subscribe';
+export {
+	subscribe,
+	type LinkState,
+	type Subscription,
+	type StreamMessage,
+	type SubscribeOptions
+} from './subscribe';
 export { native } from './native';
 export { forget, keep, kept } from './storage';

@@ -51,6 +51,7 @@ export class Live {
 
 	#source: Source;
 	#subscription: ReturnType<Source['subscribe']> | undefined;
+	#historyAsked = new Set<string>();
 	#deleted = new Map<string, number>();
 	#listeners = new Set<(event: EventRecord) => void>();
 	#snapshotting: Promise<void> | undefined;
@@ -109,8 +110,15 @@ export class Live {
 
 	/** Fetches the last ten minutes of a device once, so that its sparkline does not begin empty. */
 	async loadHistory(id: string): Promise<void> {
-		const history = await this.#source.samples(id, clock.now - 10 * 60_000);
-		this.samples.set(id, withHistory(this.samples.get(id) ?? [], history));
+		if (this.#historyAsked.has(id)) return;
+		this.#historyAsked.add(id);
+		try {
+			const history = await this.#source.samples(id, clock.now - 10 * 60_000);
+			this.samples.set(id, withHistory(this.samples.get(id) ?? [], history));
+		} catch {
+			// The line begins with what comes now; the next view of the device asks again.
+			this.#historyAsked.delete(id);
+		}
 	}
 
 	#message({ event, data }: StreamMessage): void {

@@ -5,7 +5,13 @@ describe('destination', () => {
 	it('keeps to pages of this dashboard', () => {
 		expect(destination('/devices?q=spark')).toBe('/devices?q=spark');
 		expect(destination(null)).toBe('/');
-		for (const elsewhere of ['https://evil.example', '//evil.example', '/\\evil.example', 'javascript:alert(1)', '']) {
+		for (const elsewhere of [
+			'https://evil.example',
+			'//evil.example',
+			'/\\evil.example',
+			'javascript:alert(1)',
+			''
+		]) {
 			expect(destination(elsewhere), elsewhere).toBe('/');
 		}
 	});
@@ -23,7 +29,12 @@ describe('destination', () => {
 });
 
 describe('may', () => {
-	const me = (role: 'viewer' | 'operator' | 'admin' | 'owner') => ({ name: 'a', role, tenant: 't', has_password: true });
+	const me = (role: 'viewer' | 'operator' | 'admin' | 'owner') => ({
+		name: 'a',
+		role,
+		tenant: 't',
+		has_password: true
+	});
 
 	it('includes the roles below', () => {
 		expect(may(me('owner'), 'viewer')).toBe(true);

@@ -13,7 +13,11 @@ export function wordsFor(thrown: unknown): ProblemWords {
 	const problem = problemOf(thrown);
 	switch (problem.code) {
 		case 'unreachable':
-			return { what: m.problem_unreachable(), kept: m.problem_nothing_changed(), todo: m.problem_unreachable_todo() };
+			return {
+				what: m.problem_unreachable(),
+				kept: m.problem_nothing_changed(),
+				todo: m.problem_unreachable_todo()
+			};
 		case 'unauthenticated':
 			return { what: m.problem_unauthenticated(), todo: m.problem_unauthenticated_todo() };
 		case 'forbidden':
@@ -25,7 +29,11 @@ export function wordsFor(thrown: unknown): ProblemWords {
 		case 'storage_unavailable':
 			return { what: m.problem_storage(), kept: m.problem_nothing_changed(), todo: m.problem_storage_todo() };
 		case 'unavailable':
-			return { what: m.problem_unavailable(), kept: m.problem_nothing_changed(), todo: m.problem_unavailable_todo() };
+			return {
+				what: m.problem_unavailable(),
+				kept: m.problem_nothing_changed(),
+				todo: m.problem_unavailable_todo()
+			};
 		case 'sign_in_failed':
 			return { what: m.problem_sign_in_failed() };
 		case 'setup_code_wrong':
