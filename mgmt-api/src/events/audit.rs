@@ -33,8 +33,9 @@ pub struct AuditQuery {
     actor: Option<String>,
     /// Part of anything in the event.
     q: Option<String>,
-    /// Only events before this cursor.
-    before: Option<i64>,
+    /// Only events before this one: `next` of the page before.
+    #[serde(alias = "before")]
+    cursor: Option<i64>,
     limit: Option<u32>,
     /// `jsonl` for the whole filtered log, oldest first, as a file.
     format: Option<String>,
@@ -59,7 +60,7 @@ pub async fn list(
         return Ok(export(app.db.clone(), caller.tenant, query));
     }
     let limit = query.limit.unwrap_or(50).clamp(1, MAX_PAGE);
-    let filter = query.filter(caller.tenant, query.before.map(|before| ("cursor <", before)));
+    let filter = query.filter(caller.tenant, query.cursor.map(|cursor| ("cursor <", cursor)));
     let mut items = read(&app.db, filter, "DESC", i64::from(limit) + 1).await?;
     let more = items.len() > limit as usize;
     items.truncate(limit as usize);
