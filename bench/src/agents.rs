@@ -1,23 +1,25 @@
-//! Thousands of connected agents: the command stream and heartbeats of each, through the same client code that the
-//! agent uses.
+//! Thousands of connected agents: the agent's own uplink, each with its command stream, its heartbeats and connections
+//! of its own.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use foreman_link::{
-    http,
-    sse::{self, Target as Stream, Update},
+use foreman_agent::{
+    identity::{fresh_key, public_key},
+    uplink::{self, Delivery, Uplink},
 };
+use foreman_client::Foreman;
+use foreman_link::http;
+use foreman_protocol::Sample;
 use futures_util::{StreamExt, stream};
 use journeys::{
     database::Database,
-    device::BareDevice,
     soon,
     stack::{Folder, Server, Setting, new_device},
 };
 use tokio::sync::mpsc;
 
 use crate::{
-    heartbeats::body,
+    heartbeats::sample,
     measure::{cpu_time, held_memory},
     table::{Table, Target},
 };
@@ -29,25 +31,18 @@ pub async fn measure(table: &mut Table, agents: usize, seconds: u64) {
     let server = Server::start(folder.join("server"), Setting::on(Database::Sqlite)).await;
     let pid = server.program.pid();
     let (foreman, _) = server.client("owner").await;
-    let client = http::client().expect("a client");
-    let devices: Vec<_> = stream::iter(0..agents)
-        .map(|number| {
-            let (foreman, client, url) = (&foreman, &client, &server.url);
-            async move {
-                let made = new_device(foreman, &format!("device {number}")).await;
-                BareDevice::join(client, url, &made.token).await
-            }
-        })
+    let uplinks: Vec<_> = stream::iter(0..agents)
+        .map(|number| enrol(&foreman, &server.url, number))
         .buffer_unordered(64)
         .collect()
         .await;
     // Known devices are rows; what is measured is their being connected.
     let before = held_memory(pid);
     let (tell, mut opened) = mpsc::channel(64);
-    let running: Vec<_> = devices
+    let running: Vec<_> = uplinks
         .into_iter()
         .enumerate()
-        .map(|(number, device)| tokio::spawn(agent(device, number, agents, tell.clone())))
+        .map(|(number, uplink)| tokio::spawn(agent(uplink, number, agents, tell.clone())))
         .collect();
     let all = async {
         for _ in 0..agents {
@@ -65,28 +60,29 @@ pub async fn measure(table: &mut Table, agents: usize, seconds: u64) {
     table.told(format!("server CPU with {agents} agents"), "% of a core", share, None);
 }
 
+async fn enrol(foreman: &Foreman, url: &str, number: usize) -> Arc<Uplink> {
+    let made = new_device(foreman, &format!("device {number}")).await;
+    let (client, key) = (http::client().expect("a client"), fresh_key());
+    let connected = uplink::enrol(&client, url, &made.token, public_key(&key)).await.expect("a good token");
+    Uplink::new(client, url, connected.device_id, key)
+}
+
 /// Keeps the command stream open and reports; the agents' reports are spread over the pace.
-async fn agent(device: BareDevice, number: usize, agents: usize, tell: mpsc::Sender<()>) {
-    let headers =
-        device.request(reqwest::Method::GET, "commands").build().expect("a request").headers().clone();
-    let client = http::client().expect("a client");
-    let mut commands = sse::subscribe(client, Stream::new(device.address("commands"), headers));
-    let mut pace = tokio::time::interval_at(
-        tokio::time::Instant::now() + PACE.mul_f64(number as f64 / agents as f64),
-        PACE,
-    );
-    let sample = body();
+async fn agent(uplink: Arc<Uplink>, number: usize, agents: usize, tell: mpsc::Sender<()>) {
+    let mut commands = uplink.commands();
+    let first = PACE.mul_f64(number as f64 / agents as f64);
+    let mut pace = tokio::time::interval_at(tokio::time::Instant::now() + first, PACE);
+    let sample: Sample = sample();
     loop {
         tokio::select! {
-            update = commands.next() => match update {
-                Update::Opened => { let _ = tell.send(()).await; }
-                Update::Lost { error, .. } => panic!("an agent lost its server: {error}"),
-                Update::Event(_) => {}
+            delivery = commands.next() => match delivery {
+                Delivery::Opened => { let _ = tell.send(()).await; }
+                Delivery::Commands(_) => {}
+                Delivery::Lost { error, .. } => panic!("an agent lost its server: {error}"),
+                Delivery::Gone => panic!("an agent's device is gone"),
             },
             _ = pace.tick() => {
-                let request = device.request(reqwest::Method::POST, "heartbeat");
-                let request = request.header("content-type", "application/json").body(sample.clone());
-                http::send(request).await.expect("a heartbeat is taken");
+                uplink.heartbeat(&sample).await.expect("a heartbeat is taken");
             }
         }
     }

@@ -28,9 +28,10 @@ struct Outcome {
 
 pub async fn measure(table: &mut Table, seconds: u64) {
     let folder = Folder::new();
+    let body = serde_json::to_string(&sample()).expect("plain data");
     let database = folder.join("floor.db").display().to_string();
     let (floor, url) = floor::start(&["heartbeats", &database]).await;
-    let asked = request("POST", &url, "/heartbeat", "none", &body());
+    let asked = request("POST", &url, "/heartbeat", "none", &body);
     let bare = drive(&url, vec![asked; CONNECTIONS], floor.pid(), seconds).await;
     drop(floor);
 
@@ -42,7 +43,7 @@ pub async fn measure(table: &mut Table, seconds: u64) {
         let made = new_device(&foreman, &format!("device {number}")).await;
         let device = BareDevice::join(&client, &server.url, &made.token).await;
         let path = format!("/api/v1/devices/{}/heartbeat", device.id);
-        requests.push(request("POST", &server.url, &path, &device.bearer, &body()));
+        requests.push(request("POST", &server.url, &path, &device.bearer, &body));
     }
     let ours = drive(&server.url, requests, server.program.pid(), seconds).await;
 
@@ -53,7 +54,7 @@ pub async fn measure(table: &mut Table, seconds: u64) {
 }
 
 /// A sample as a machine with one GPU sends it.
-pub fn body() -> String {
+pub fn sample() -> Sample {
     let mut sample = Sample {
         cpu_percent: 12.5,
         load1: Some(0.7),
@@ -73,7 +74,7 @@ pub fn body() -> String {
         celsius: Some(51.0),
         ..Default::default()
     });
-    serde_json::to_string(&sample).expect("plain data")
+    sample
 }
 
 async fn drive(url: &str, requests: Vec<Vec<u8>>, pid: u32, seconds: u64) -> Outcome {

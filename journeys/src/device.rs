@@ -2,7 +2,7 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ed25519_dalek::{Signer, SigningKey};
-use foreman_link::http;
+use foreman_link::http::{self, RequestError};
 use foreman_protocol::{
     Challenge, ChallengeAnswer, ConnectRequest, Connected, DeviceBearer, DeviceId, PROTOCOL_VERSION,
     challenge_message,
@@ -59,16 +59,21 @@ impl BareDevice {
     /// # Panics
     /// When the server refuses.
     pub async fn renew(&mut self) {
-        let challenge: Challenge =
-            http::json(self.http.post(self.address("challenge"))).await.expect("a challenge");
+        self.try_renew().await.expect("a bearer");
+    }
+
+    /// # Errors
+    /// When the server refuses or is not there.
+    pub async fn try_renew(&mut self) -> Result<(), RequestError> {
+        let challenge: Challenge = http::json(self.http.post(self.address("challenge"))).await?;
         let signature = self.key.sign(&challenge_message(self.id, &challenge.challenge));
         let answer = ChallengeAnswer {
             challenge: challenge.challenge,
             signature: BASE64_STANDARD.encode(signature.to_bytes()),
         };
         let request = self.http.post(self.address("bearer")).json(&answer);
-        let bearer: DeviceBearer = http::json(request).await.expect("a bearer");
-        self.bearer = bearer.bearer;
+        self.bearer = http::json::<DeviceBearer>(request).await?.bearer;
+        Ok(())
     }
 
     #[must_use]

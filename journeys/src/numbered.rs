@@ -77,20 +77,20 @@ pub async fn run(foreman: &Foreman, device: DeviceId, spec: &TaskSpec) -> (Heard
     follow(foreman, task.id).await
 }
 
-/// All that is kept of a task's output, by paging through plain reads.
+/// A task's output as it is kept now, from its first byte, by paging through plain reads.
 ///
 /// # Panics
 /// When a read fails or goes nowhere.
 pub async fn read(foreman: &Foreman, task: TaskId) -> Bytes {
+    let end = foreman.task(task).await.expect("the task is there").output_bytes;
     let mut all = Vec::new();
-    let mut offset = 0;
-    loop {
+    while (all.len() as u64) < end {
+        let offset = all.len() as u64;
         let piece = foreman.output(task, offset, Some(65_536)).await.expect("output can be read");
         assert_eq!(piece.start, offset, "nothing was let go");
+        assert!(!piece.bytes.is_empty(), "the server has {end} bytes and gives none at {offset}");
         all.extend_from_slice(&piece.bytes);
-        if piece.bytes.is_empty() {
-            return all.into();
-        }
-        offset = piece.next;
+        assert_eq!(piece.next, all.len() as u64);
     }
+    all.into()
 }

@@ -3,6 +3,8 @@
 //! `FOREMAN_LONG=1` runs the long mode: 200 rounds of kills, 10 GB of output. `FOREMAN_PROGRAMS` names the folder of
 //! the programs under test; without it they are built first.
 
+mod acknowledged;
+mod backup;
 mod bodies;
 mod clock;
 mod crossing;
