@@ -90,6 +90,18 @@ impl Identity {
         replace_file(path, &serde_json::to_vec_pretty(&stored)?, true)
             .with_context(|| format!("Cannot write {}", path.display()))
     }
+
+    /// Goes on with the same server at another address, and keeps that.
+    ///
+    /// # Errors
+    /// When the file system refuses.
+    pub fn move_to(&mut self, server: String, path: &Path) -> anyhow::Result<()> {
+        if self.server == server {
+            return Ok(());
+        }
+        self.server = server;
+        self.save(path)
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +125,9 @@ mod tests {
         let loaded = Identity::load(&path).unwrap().unwrap();
         assert_eq!((loaded.device_id, &loaded.server), (identity.device_id, &identity.server));
         assert_eq!(loaded.key.to_bytes(), identity.key.to_bytes());
+        let mut moved = loaded;
+        moved.move_to("https://foreman.example.org".to_owned(), &path).unwrap();
+        assert_eq!(Identity::load(&path).unwrap().unwrap().server, "https://foreman.example.org");
         assert!(!format!("{identity:?}").contains(&STANDARD.encode(identity.key.to_bytes())));
     }
 

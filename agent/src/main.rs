@@ -5,20 +5,23 @@ use std::{io::IsTerminal, path::Path, process::ExitCode};
 use anyhow::Context;
 use clap::Parser;
 use foreman_agent::{
-    SUPERVISE, agent,
+    SUPERVISE, address, agent,
     agent::Ended,
     connect, disconnect, doctor,
+    identity::Identity,
     options::{Command, Options},
-    service, status,
+    service,
+    state::State,
+    status,
+    uplink::Uplink,
 };
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 fn main() -> ExitCode {
     // Before everything else: one of these is started for each task and must cost next to nothing.
     let mut args = std::env::args_os().skip(1);
-    if let (Some(SUPERVISE), Some(folder)) = (args.next().as_ref().and_then(|arg| arg.to_str()), args.next())
-    {
-        return supervise(Path::new(&folder));
+    if args.next().is_some_and(|arg| arg == SUPERVISE) {
+        return supervise(args.next().as_deref().map(Path::new));
     }
     let options = Options::parse();
     match run(options) {
@@ -32,7 +35,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn supervise(folder: &Path) -> ExitCode {
+fn supervise(folder: Option<&Path>) -> ExitCode {
     match foreman_machine::run::supervise(folder) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -43,7 +46,9 @@ fn supervise(folder: &Path) -> ExitCode {
 }
 
 fn run(options: Options) -> anyhow::Result<ExitCode> {
-    log_to_stderr(&options.log)?;
+    // `connect` talks to a person: what it does is in its own lines.
+    let usual = if matches!(options.command, Command::Run(_)) { "info" } else { "warn" };
+    log_to_stderr(options.log.as_deref().unwrap_or(usual))?;
     let state = options.state()?;
     // One thread does: the agent mostly waits, and must stay small.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -56,12 +61,15 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
                 let ended = connect::connect(&state, options.connect(), options.running.settings()).await?;
                 Ok(farewell(ended))
             }
-            Command::Run(running) => {
+            Command::Run(options) => {
                 state.prepare()?;
-                let Some((identity, lock)) = agent::wait_for_turn(&state).await? else {
+                let Some((mut identity, lock)) = agent::wait_for_turn(&state).await? else {
                     return Ok(ExitCode::SUCCESS);
                 };
-                let ended = agent::run(&state, lock, &identity, running.settings(), None).await?;
+                if let Some(server) = &options.server {
+                    identity.move_to(address::normalise(server)?, &state.identity())?;
+                }
+                let ended = agent::run(&state, lock, &identity, options.running.settings(), None).await?;
                 Ok(farewell(ended))
             }
             Command::Status { json } => Ok(exit_code(status::print(&state, json)?)),
@@ -69,9 +77,7 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
                 disconnect::disconnect(&state, force).await?;
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Doctor { server, json } => {
-                Ok(exit_code(doctor::run(state.dir(), server.as_deref(), json).await?))
-            }
+            Command::Doctor { server, json } => examine(&state, server, json).await,
             Command::InstallService => {
                 state.prepare()?;
                 say_all(&service::install(state.dir())?);
@@ -81,7 +87,7 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
                 say_all(&service::uninstall(state.dir())?);
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Supervise { folder } => Ok(supervise(&folder)),
+            Command::Supervise { folder } => Ok(supervise(folder.as_deref())),
         }
     })
 }
@@ -96,6 +102,31 @@ fn farewell(ended: Ended) -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+async fn examine(state: &State, server: Option<String>, json: bool) -> anyhow::Result<ExitCode> {
+    // A damaged identity is one of the findings.
+    let identity = Identity::load(&state.identity()).ok().flatten();
+    let server = server.or_else(|| identity.as_ref().map(|identity| identity.server.clone()));
+    let subject = doctor::Subject {
+        state_dir: state.dir(),
+        identity: &state.identity(),
+        lock: &state.lock_file(),
+        server: server.as_deref(),
+    };
+    let prove = async || {
+        let identity = identity.as_ref().context("this machine is not connected")?;
+        let client = foreman_link::http::client()?;
+        let uplink = Uplink::new(client, &identity.server, identity.device_id, identity.key.clone());
+        Ok(uplink.authenticate().await?)
+    };
+    let report = doctor::examine(subject, prove).await;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(exit_code(!report.is_bad()))
 }
 
 fn exit_code(good: bool) -> ExitCode {

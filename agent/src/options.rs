@@ -17,9 +17,10 @@ pub struct Options {
     #[arg(long, global = true, env = "FOREMAN_AGENT_STATE", value_name = "DIR")]
     pub state: Option<PathBuf>,
 
-    /// What is logged to standard error, as a filter such as `info` or `foreman_agent=debug`.
-    #[arg(long, global = true, env = "FOREMAN_LOG", default_value = "info", value_name = "FILTER")]
-    pub log: String,
+    /// What is logged to standard error, as a filter such as `info` or `foreman_agent=debug`. Default: `info` for
+    /// `run`, else `warn`.
+    #[arg(long, global = true, env = "FOREMAN_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
 
     #[command(subcommand)]
     pub command: Command,
@@ -30,7 +31,7 @@ pub enum Command {
     /// Connect this machine to a server with a token from its dashboard, and run as its agent.
     Connect(Box<ConnectOptions>),
     /// Run the agent of a connected machine; waits when it is not connected yet.
-    Run(Running),
+    Run(RunOptions),
     /// Show the server, the connection, the running tasks and what this device allows.
     Status {
         /// Print JSON.
@@ -58,7 +59,7 @@ pub enum Command {
     UninstallService,
     /// Run one task; the agent starts this by itself.
     #[command(hide = true)]
-    Supervise { folder: PathBuf },
+    Supervise { folder: Option<PathBuf> },
 }
 
 #[derive(Debug, Args)]
@@ -101,6 +102,15 @@ pub enum Allow {
     Logs,
     /// Nothing.
     None,
+}
+
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// The server's new address, when it has moved since this machine connected; kept from then on.
+    #[arg(long, env = "FOREMAN_SERVER", value_name = "URL")]
+    pub server: Option<String>,
+    #[command(flatten)]
+    pub running: Running,
 }
 
 #[derive(Debug, Clone, Args)]
