@@ -10,7 +10,7 @@ use reqwest::Url;
 /// # Errors
 /// When it is not the address of a server.
 pub fn normalise(text: &str) -> anyhow::Result<String> {
-    let text = text.trim().trim_end_matches('/');
+    let text = text.trim();
     if text.is_empty() {
         bail!(
             "The server's address is empty. Give it with --server, for example --server https://foreman.example.org."

@@ -183,7 +183,7 @@ fn launcher() -> anyhow::Result<Launcher> {
     let own = PathBuf::from("/proc/self/exe");
     let program =
         if own.exists() { own } else { std::env::current_exe().context("Cannot find this program")? };
-    Ok(Launcher { program, args: vec![crate::SUPERVISE.into()], hidden_env: "FOREMAN_" })
+    Ok(Launcher::new(program, vec![crate::SUPERVISE.into()], "FOREMAN_"))
 }
 
 fn now() -> foreman_protocol::Millis {

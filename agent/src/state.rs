@@ -100,12 +100,17 @@ impl State {
         self.dir.join("status.json")
     }
 
+    #[must_use]
+    pub fn lock_file(&self) -> PathBuf {
+        self.dir.join("agent.lock")
+    }
+
     /// Becomes the agent of this directory; `None` when another process is.
     ///
     /// # Errors
     /// When it cannot be told.
     pub fn lock(&self) -> anyhow::Result<Option<Lock>> {
-        let path = self.dir.join("agent.lock");
+        let path = self.lock_file();
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)

@@ -21,14 +21,14 @@ use nix::{
 /// Nothing here should take longer; a test that would hang says where instead.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Not a test of its own: what the launcher below runs, with a folder as the last argument.
+/// Not a test of its own: what the launcher below runs, with a folder as the last argument or none.
 #[test]
 fn supervisor_entry() {
     let args: Vec<String> = std::env::args().collect();
-    let ("supervisor_entry", Some(folder)) = (args.get(1).map_or("", String::as_str), args.get(4)) else {
+    if args.get(1).map(String::as_str) != Some("supervisor_entry") {
         return;
-    };
-    let code = i32::from(supervise(Path::new(folder)).is_err());
+    }
+    let code = i32::from(supervise(args.get(4).map(Path::new)).is_err());
     std::process::exit(code);
 }
 
@@ -46,11 +46,8 @@ fn agent_entry() {
 }
 
 fn launcher() -> Launcher {
-    Launcher {
-        program: std::env::current_exe().unwrap(),
-        args: ["supervisor_entry", "--exact", "--nocapture"].map(Into::into).to_vec(),
-        hidden_env: "FOREMAN_",
-    }
+    let args = ["supervisor_entry", "--exact", "--nocapture"].map(Into::into).to_vec();
+    Launcher::new(std::env::current_exe().unwrap(), args, "FOREMAN_")
 }
 
 struct Task {
@@ -271,6 +268,17 @@ async fn racing_supervisors_run_it_once() {
     assert_eq!(taken, 5);
     let ran = std::fs::read_to_string(task.folder.path().parent().unwrap().join("ran")).unwrap();
     assert_eq!(ran, "ran\n");
+}
+
+#[tokio::test]
+async fn one_launcher_starts_task_after_task() {
+    let launcher = launcher();
+    for round in 0..20 {
+        let mut task = Task::shell(&format!("echo {round}; exit {round}"));
+        let mut supervised = launcher.launch(&task.folder).unwrap();
+        let exit = task.until_end(&mut supervised).await;
+        assert_eq!((exit.ending, task.text()), (Ending::Code(round), format!("{round}\n")));
+    }
 }
 
 #[cfg(target_os = "linux")]

@@ -1,28 +1,52 @@
 //! The agent's side of a supervisor: starts one, finds one again, hears it and speaks to it.
+//!
+//! Starting a process is most of what a short task costs. So while tasks keep coming one spare supervisor is kept
+//! started ahead, waiting to be told its folder; without tasks there is none.
 
 use std::{
     ffi::OsString,
     fs::File,
-    io,
+    io::{self, Write},
     os::{
         fd::{AsRawFd, OwnedFd},
-        unix::net::UnixStream as StdUnixStream,
+        unix::{ffi::OsStrExt, net::UnixStream as StdUnixStream},
     },
     path::PathBuf,
     process::Stdio,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-use tokio::{net::UnixStream, process::Command};
+use tokio::{
+    net::UnixStream,
+    process::{Child, Command},
+};
 
 use super::{TaskFolder, folder::CONTROL, notices};
 
-/// How to start a supervisor: the program and the arguments that come before the folder.
-#[derive(Debug, Clone)]
+/// How long a spare supervisor is kept after the last task was started.
+const SPARE_KEPT: Duration = Duration::from_secs(60);
+
+/// Starts supervisors.
+#[derive(Debug)]
 pub struct Launcher {
-    pub program: PathBuf,
-    pub args: Vec<OsString>,
-    /// Environment variables that tasks must not inherit, by the start of their names.
-    pub hidden_env: &'static str,
+    program: PathBuf,
+    args: Vec<OsString>,
+    hidden_env: &'static str,
+    spare: Arc<Mutex<Spare>>,
+}
+
+/// A supervisor that waits for its folder, until this end of its socket is dropped.
+#[derive(Debug, Default)]
+enum Spare {
+    #[default]
+    None,
+    /// Being started. In a burst of tasks only one is.
+    Coming,
+    Waiting {
+        socket: StdUnixStream,
+        since: Instant,
+    },
 }
 
 /// What a supervisor tells.
@@ -46,27 +70,105 @@ pub struct Supervised {
     socket: UnixStream,
 }
 
+impl Spare {
+    fn take(&mut self) -> Option<StdUnixStream> {
+        match std::mem::take(self) {
+            Spare::Waiting { socket, .. } => Some(socket),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
 impl Launcher {
+    /// Supervisors are `program` with `args` and the folder behind them, or with `args` alone when the folder comes
+    /// by standard input. Tasks do not inherit the environment variables whose names start with `hidden_env`.
+    #[must_use]
+    pub fn new(program: PathBuf, args: Vec<OsString>, hidden_env: &'static str) -> Self {
+        Self { program, args, hidden_env, spare: Arc::default() }
+    }
+
     /// Starts a supervisor for a folder. Must be called inside a tokio runtime, which then also collects the
     /// supervisor when it is done.
     ///
     /// # Errors
     /// When the system starts no process; nothing was claimed then.
     pub fn launch(&self, folder: &TaskFolder) -> io::Result<Supervised> {
+        let socket = match self.tell_spare(folder) {
+            Some(socket) => socket,
+            None => {
+                let (mut command, socket) = self.command()?;
+                collect(command.arg(folder.path()).spawn()?);
+                socket
+            }
+        };
+        self.keep_spare();
+        Ok(Supervised { socket: UnixStream::from_std(socket)? })
+    }
+
+    /// Gives the folder to the spare supervisor, if there is one and it lives.
+    fn tell_spare(&self, folder: &TaskFolder) -> Option<StdUnixStream> {
+        let mut socket = lock(&self.spare).take()?;
+        let mut line = folder.path().as_os_str().as_bytes().to_vec();
+        if line.contains(&b'\n') {
+            return None;
+        }
+        line.push(b'\n');
+        socket.write_all(&line).ok()?;
+        Some(socket)
+    }
+
+    /// Starts the next spare while this task runs, and lets it go when it was not needed for a while.
+    fn keep_spare(&self) {
+        if !matches!(*lock(&self.spare), Spare::None) {
+            return;
+        }
+        let Ok((mut command, socket)) = self.command() else { return };
+        *lock(&self.spare) = Spare::Coming;
+        let spare = Arc::clone(&self.spare);
+        tokio::spawn(async move {
+            // In a thread: the next news must not wait for a process to start.
+            let started = tokio::task::spawn_blocking(move || command.spawn()).await;
+            let Ok(Ok(child)) = started else {
+                *lock(&spare) = Spare::None;
+                return;
+            };
+            collect(child);
+            let born = Instant::now();
+            *lock(&spare) = Spare::Waiting { socket, since: born };
+            tokio::time::sleep(SPARE_KEPT).await;
+            let mut spare = lock(&spare);
+            if matches!(*spare, Spare::Waiting { since, .. } if since == born) {
+                *spare = Spare::None;
+            }
+        });
+    }
+
+    /// A supervisor without its folder, and our end of its socket.
+    fn command(&self) -> io::Result<(Command, StdUnixStream)> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut command = Command::new(&self.program);
-        command.args(&self.args).arg(folder.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(&self.args).stdout(Stdio::null()).stderr(Stdio::null());
         command.stdin(Stdio::from(OwnedFd::from(theirs)));
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with(self.hidden_env)) {
                 command.env_remove(name);
             }
         }
-        let mut child = command.spawn()?;
-        tokio::spawn(async move { child.wait().await });
-        Ok(Supervised { socket: UnixStream::from_std(ours)? })
+        Ok((command, ours))
     }
+}
+
+fn lock(spare: &Mutex<Spare>) -> MutexGuard<'_, Spare> {
+    spare.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for a supervisor, so that it does not stay behind as a dead entry.
+fn collect(mut child: Child) {
+    tokio::spawn(async move { child.wait().await });
 }
 
 /// Finds the supervisor of a folder again; `None` when it lives no more.

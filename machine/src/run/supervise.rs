@@ -3,11 +3,13 @@
 mod watch;
 
 use std::{
+    ffi::OsString,
     fs,
-    io::{self, PipeReader, Write},
+    io::{self, PipeReader, Read, Write},
     os::{
         fd::AsFd,
         unix::{
+            ffi::OsStringExt,
             net::{UnixListener, UnixStream},
             process::CommandExt,
         },
@@ -45,14 +47,29 @@ pub enum SuperviseError {
 /// More than any `exit.json` needs.
 const EXIT_SPACE: usize = 4096;
 
-/// Runs the task in `folder` to its end. Must be the only thing its process does: it leaves the session, moves
-/// into the folder and waits for every child. Standard input is the socket of whoever launched it.
+/// Runs the task in `folder` to its end; without one it waits for its path as a line on standard input. Must be the
+/// only thing its process does: it leaves the session, moves into the folder and waits for every child. Standard
+/// input is the socket of whoever launched it.
 ///
 /// # Errors
 /// When nothing was started: see [`SuperviseError`]. A command that could not be started is no error, that is
 /// how the task ended.
-pub fn supervise(folder: &Path) -> Result<(), SuperviseError> {
-    let launcher = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from).ok();
+pub fn supervise(folder: Option<&Path>) -> Result<(), SuperviseError> {
+    // Refused when it is the leader of one already, which is as good.
+    let _ = nix::unistd::setsid();
+    let mut launcher = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from).ok();
+    let told;
+    let folder = match folder {
+        Some(folder) => folder,
+        None => match launcher.as_mut().and_then(wait_for_folder) {
+            // Nobody needed it.
+            None => return Ok(()),
+            Some(path) => {
+                told = path;
+                told.as_path()
+            }
+        },
+    };
     match prepare(folder) {
         Ok((spec, listener)) => run(folder, &spec, listener, launcher)
             .map_err(|source| SuperviseError::Io { what: "running", source }),
@@ -68,11 +85,22 @@ pub fn supervise(folder: &Path) -> Result<(), SuperviseError> {
     }
 }
 
+/// Byte by byte, because what follows the line is for later.
+fn wait_for_folder(launcher: &mut UnixStream) -> Option<PathBuf> {
+    let mut path = Vec::new();
+    let mut byte = [0];
+    loop {
+        launcher.read_exact(&mut byte).ok()?;
+        match byte {
+            [b'\n'] => return Some(OsString::from_vec(path).into()),
+            [byte] => path.push(byte),
+        }
+    }
+}
+
 /// Everything up to the claim; nothing has happened when it fails.
 fn prepare(folder: &Path) -> Result<(RunSpec, UnixListener), SuperviseError> {
     let io = |what| move |source| SuperviseError::Io { what, source };
-    // Refused when it is the leader of one already, which is as good.
-    let _ = nix::unistd::setsid();
     std::env::set_current_dir(folder).map_err(io("cannot use the task's folder"))?;
     let spec = match fs::read(SPEC) {
         Err(error) if error.kind() == io::ErrorKind::NotFound && Path::new(CONTROL).exists() => {
