@@ -106,10 +106,20 @@ export function sentenceOf(record: EventRecord, names: DeviceNames): string {
 	}
 }
 
+/** A sentence with a page of shell in it is none: the whole command is on the task's page. */
+const LONGEST_COMMAND = 72;
+
+function shortened(command: string): string {
+	const characters = [...command];
+	return characters.length <= LONGEST_COMMAND
+		? command
+		: `${characters.slice(0, LONGEST_COMMAND).join('').trimEnd()} …`;
+}
+
 function taskSentence(type: string, task: Task, actor: string, names: DeviceNames): string {
 	const what = {
 		actor,
-		command: commandLine(task.command),
+		command: shortened(commandLine(task.command)),
 		device: names(task.device_id) ?? m.activity_some_device()
 	};
 	switch (type) {

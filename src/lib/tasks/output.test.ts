@@ -169,6 +169,7 @@ describe('colours', () => {
 		expect(classesOf('\x1b[38;2;0;0;255mblue')).toEqual(['ansi-fg-12']);
 		expect(classesOf('\x1b[38:2::160:0:0mred')).toEqual(['ansi-fg-1']);
 		expect(classesOf('\x1b[7minverse')).toEqual(['ansi-fg-page ansi-bg-text']);
+		expect(classesOf('\x1b[44;7mswapped')).toEqual(['ansi-fg-4 ansi-bg-7']);
 		expect(classesOf('\x1b[31ma\x1b[mb')).toEqual(['ansi-fg-1', '']);
 	});
 

@@ -116,10 +116,11 @@ export function styleClasses(style: Style): string {
 }
 
 function compose(style: Style): string {
-	const [fg, bg] = style.inverse ? [style.bg, style.fg] : [style.fg, style.bg];
+	const plain = style.fg === undefined && style.bg === undefined;
+	// Swapped; a background is only ever a tint, so the theme's own text colour becomes a grey one.
+	const [fg, bg] = style.inverse ? [style.bg, style.fg ?? (plain ? undefined : 7)] : [style.fg, style.bg];
 	const names: string[] = [];
-	if (style.inverse && fg === undefined) names.push('ansi-fg-page');
-	if (style.inverse && bg === undefined) names.push('ansi-bg-text');
+	if (style.inverse && plain) names.push('ansi-fg-page', 'ansi-bg-text');
 	if (fg !== undefined) names.push(`ansi-fg-${fg}`);
 	if (bg !== undefined) names.push(`ansi-bg-${bg}`);
 	if (style.bold) names.push('ansi-bold');
