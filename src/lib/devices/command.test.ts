@@ -1,12 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { isLoopback, withAllowances } from './command';
+import { connectWith, installWith, isLoopback } from './command';
 
 describe('the connect command', () => {
-	it('ends with what is allowed', () => {
-		expect(withAllowances('foreman-agent connect --token T', ['bash', 'logs'])).toBe(
-			'foreman-agent connect --token T --allow bash,logs'
+	it('says what is allowed', () => {
+		expect(connectWith('FOREMAN_TOKEN=T foreman-agent connect', ['bash', 'logs'])).toBe(
+			'FOREMAN_TOKEN=T foreman-agent connect --allow bash,logs'
 		);
-		expect(withAllowances('foreman-agent connect --token T', [])).toBe('foreman-agent connect --token T');
+		expect(installWith('curl http://f/install-agent.sh | FOREMAN_TOKEN=T sh', ['bash', 'logs'])).toBe(
+			'curl http://f/install-agent.sh | FOREMAN_ALLOW=bash,logs FOREMAN_TOKEN=T sh'
+		);
+	});
+
+	it('says nothing when nothing is allowed', () => {
+		expect(connectWith('c', [])).toBe('c');
+		expect(installWith('FOREMAN_TOKEN=T sh', [])).toBe('FOREMAN_TOKEN=T sh');
 	});
 });
 

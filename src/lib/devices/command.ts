@@ -4,9 +4,16 @@
 export const ALLOWANCES = ['bash', 'read', 'write', 'logs'] as const;
 export type Allowance = (typeof ALLOWANCES)[number];
 
-/** The server's command with the chosen allowances; none chosen is none said, since the default allows nothing. */
-export function withAllowances(command: string, allow: readonly Allowance[]): string {
+/** `foreman-agent connect …` with the chosen allowances. None chosen is none said: the default allows nothing. */
+export function connectWith(command: string, allow: readonly Allowance[]): string {
 	return allow.length === 0 ? command : `${command} --allow ${allow.join(',')}`;
+}
+
+/** The installer reads no arguments from the pipe it runs in: it hands its environment on to the agent. */
+export function installWith(command: string, allow: readonly Allowance[]): string {
+	return allow.length === 0
+		? command
+		: command.replace('FOREMAN_TOKEN=', `FOREMAN_ALLOW=${allow.join(',')} FOREMAN_TOKEN=`);
 }
 
 /** An address that only this computer can reach. */

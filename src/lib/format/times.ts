@@ -26,6 +26,16 @@ export function exactTime(at: number): string {
 	return new Intl.DateTimeFormat(language.current, { dateStyle: 'medium', timeStyle: 'medium' }).format(at);
 }
 
+/** `14:05` today, `20 Nov, 14:05` on another day: for "since". */
+export function shortTime(at: number, now: number): string {
+	const today = startOfDay(at) === startOfDay(now);
+	return new Intl.DateTimeFormat(language.current, {
+		...(today ? {} : { day: 'numeric', month: 'short' }),
+		hour: 'numeric',
+		minute: '2-digit'
+	}).format(at);
+}
+
 /** `14:05:09`. */
 export function timeOfDay(at: number): string {
 	return new Intl.DateTimeFormat(language.current, { timeStyle: 'medium' }).format(at);

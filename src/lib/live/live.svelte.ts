@@ -21,6 +21,8 @@ import type { Source } from './source';
 
 /** Ended tasks beyond this are let go, oldest first: a dashboard left open for weeks must not grow. */
 const KEPT_TASKS = 500;
+/** What a sparkline shows. */
+const HISTORY_MS = 10 * 60_000;
 
 export class Live {
 	link = $state<LinkState>({ kind: 'connecting', since: Date.now() });
@@ -108,12 +110,13 @@ export class Live {
 		for (const task of [...this.tasks.values()]) if (task.device_id === id) this.tasks.delete(task.id);
 	}
 
-	/** Fetches the last ten minutes of a device once, so that its sparkline does not begin empty. */
+	/** Fetches the last minutes of a device once, up to when it was last seen, so that its sparkline does not begin empty. */
 	async loadHistory(id: string): Promise<void> {
 		if (this.#historyAsked.has(id)) return;
 		this.#historyAsked.add(id);
 		try {
-			const history = await this.#source.samples(id, clock.now - 10 * 60_000);
+			const until = this.devices.get(id)?.last_seen_at ?? clock.now;
+			const history = await this.#source.samples(id, until - HISTORY_MS);
 			this.samples.set(id, withHistory(this.samples.get(id) ?? [], history));
 		} catch {
 			// The line begins with what comes now; the next view of the device asks again.
