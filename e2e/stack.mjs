@@ -60,7 +60,7 @@ export class Program {
 	}
 
 	/** The first line that matches, as soon as it has been said. @param {RegExp} pattern */
-	line(pattern) {
+	line(pattern, patience = PATIENCE) {
 		return new Promise((answer, refuse) => {
 			const settle = (/** @type {() => void} */ how) => {
 				clearTimeout(timer);
@@ -76,7 +76,7 @@ export class Program {
 			const timer = setTimeout(
 				() =>
 					settle(() => refuse(new Error(`${this.name} never said ${pattern}:\n${this.lines.join('\n')}`))),
-				PATIENCE
+				patience
 			);
 			this.listeners.add(look);
 			look();

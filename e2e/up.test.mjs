@@ -15,6 +15,9 @@ async function dataFolder(t) {
 	return join(folder.path, 'data');
 }
 
+/** It may have to build first. */
+const BUILD = 600_000;
+
 /** @param {string} data */
 function up(data, listen = '127.0.0.1:0') {
 	return new Program('./dev', ['up', '--no-open'], { env: { FOREMAN_DATA: data, FOREMAN_LISTEN: listen } });
@@ -57,7 +60,7 @@ test('one command brings this machine online, stops cleanly, and continues with 
 	const data = await dataFolder(t);
 	const first = up(data);
 	atEnd(t, () => first.stop());
-	const [, url] = await first.line(/^Foreman is at (http:\/\/127\.0\.0\.1:\d+)$/);
+	const [, url] = await first.line(/^Foreman is at (http:\/\/127\.0\.0\.1:\d+)$/, BUILD);
 	const device = await eventually(async () => {
 		const { items } = await call(url, data, '/api/v1/devices');
 		return items.find((/** @type {any} */ device) => device.status === 'online' && device.latest);
@@ -84,7 +87,7 @@ test('one command brings this machine online, stops cleanly, and continues with 
 
 	const again = up(data);
 	atEnd(t, () => again.stop());
-	const [, next] = await again.line(/^Foreman is at (\S+)$/);
+	const [, next] = await again.line(/^Foreman is at (\S+)$/, BUILD);
 	await eventually(async () => {
 		const { items } = await call(next, data, '/api/v1/devices');
 		assert.deepEqual(
@@ -101,10 +104,10 @@ test('a running task outlives it, and it says so', async (t) => {
 	const data = await dataFolder(t);
 	const first = up(data);
 	atEnd(t, () => first.stop());
-	const [, url] = await first.line(/^Foreman is at (\S+)$/);
+	const [, url] = await first.line(/^Foreman is at (\S+)$/, BUILD);
 	const { items } = await call(url, data, '/api/v1/devices');
 	const go = join(data, 'go');
-	const shell = `echo before; while [ ! -e ${go} ]; do sleep 0.1; done; echo after`;
+	const shell = `echo before; while [ -d ${data} ] && [ ! -e ${go} ]; do sleep 0.1; done; echo after`;
 	const task = await call(url, data, `/api/v1/devices/${items[0].id}/tasks`, { shell });
 	await eventually(async () => (await call(url, data, `/api/v1/tasks/${task.id}`)).output_bytes > 0);
 	await first.stop('SIGTERM');
@@ -113,7 +116,7 @@ test('a running task outlives it, and it says so', async (t) => {
 	writeFileSync(go, '');
 	const again = up(data);
 	atEnd(t, () => again.stop());
-	const [, next] = await again.line(/^Foreman is at (\S+)$/);
+	const [, next] = await again.line(/^Foreman is at (\S+)$/, BUILD);
 	await eventually(async () => (await call(next, data, `/api/v1/tasks/${task.id}`)).state === 'succeeded');
 	await again.stop();
 });
@@ -121,12 +124,12 @@ test('a running task outlives it, and it says so', async (t) => {
 test('processes that a killed one left behind are ended by the next', async (t) => {
 	const data = await dataFolder(t);
 	const first = up(data);
-	await first.line(/^Foreman is at /);
+	await first.line(/^Foreman is at /, BUILD);
 	await first.stop('SIGKILL');
 	const again = up(data);
 	atEnd(t, () => again.stop());
 	await again.line(/left behind/);
-	await again.line(/^Foreman is at /);
+	await again.line(/^Foreman is at /, BUILD);
 	await again.stop();
 	assert.deepEqual(processesOf(data), []);
 });
@@ -135,7 +138,7 @@ test('it ends with the reason when the server ends', async (t) => {
 	const data = await dataFolder(t);
 	const program = up(data);
 	atEnd(t, () => program.stop());
-	await program.line(/^Foreman is at /);
+	await program.line(/^Foreman is at /, BUILD);
 	process.kill(Number(readFileSync(join(data, 'run/server.pid'), 'utf8')), 'SIGKILL');
 	assert.equal((await program.ended).code, 1);
 	assert.match(program.lines.join('\n'), /The server ended by itself/);

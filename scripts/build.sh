@@ -47,7 +47,15 @@ build_dashboard() {
   install_node_modules
   if dashboard_is_current; then return; fi
   step "Building the dashboard"
-  attended npm run --silent build -- --logLevel warn || build_failed "The dashboard could not be built."
+  local log
+  log=$(mktemp)
+  # Bundlers talk a lot; what they say matters when they fail.
+  if ! attended npm run --silent build >"$log" 2>&1; then
+    cat "$log" >&2
+    rm -f "$log"
+    build_failed "The dashboard could not be built."
+  fi
+  rm -f "$log"
 }
 
 build_programs() {

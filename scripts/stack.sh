@@ -10,7 +10,8 @@ running() { [ -n "$1" ] && kill -0 "$1" 2>/dev/null; }
 
 # The command line of a process, empty when it is gone.
 command_line() {
-  if [ -r "/proc/$1/cmdline" ]; then tr '\0' ' ' <"/proc/$1/cmdline"; else ps -o args= -p "$1" 2>/dev/null || true; fi
+  if [ -d /proc/self ]; then { tr '\0' ' ' <"/proc/$1/cmdline"; } 2>/dev/null || true
+  else ps -o args= -p "$1" 2>/dev/null || true; fi
 }
 
 # end_process WHAT PID: SIGTERM, and SIGKILL when 20 s were not enough.
@@ -46,7 +47,7 @@ launch() {
   local name=$1
   shift
   set -m
-  "$@" 9>&- &
+  NO_COLOR=1 "$@" 9>&- &
   LAUNCHED=$!
   set +m
   echo "$LAUNCHED" >"$DATA/run/$name.pid"
@@ -88,7 +89,25 @@ login_link() {
   printf '%s/sign-in#%s\n' "$URL" "${link#*#}"
 }
 
-agent_joined() { "$AGENT" status --state "$DATA/agent" >/dev/null 2>&1; }
+# What the agent says of itself: agent_says EXPRESSION, over the `status` of its JSON report. Empty when it cannot.
+agent_says() {
+  { "$AGENT" status --state "$DATA/agent" --json 2>/dev/null || true; } |
+    node -e 'let t = ""; process.stdin.on("data", (d) => (t += d)).on("end", () => {
+      try { const status = JSON.parse(t); console.log(eval(process.argv[1]) ?? ""); } catch {} });' "$1"
+}
+
+agent_joined() { [ -n "$(agent_says status.device_id)" ]; }
+
+# How many tasks of this agent run now, the agent itself running or not: each has its supervisor process.
+running_tasks() {
+  local pid count=0
+  for pid in /proc/[0-9]*; do
+    case $(command_line "${pid#/proc/}") in
+      *" supervise $DATA/agent/"*) count=$((count + 1)) ;;
+    esac
+  done
+  echo "$count"
+}
 
 # Adds this machine as a device and spends its one-time token, as anyone would. Secrets go through pipes only.
 join() {
@@ -96,7 +115,8 @@ join() {
   fresh_log connect
   "$SERVER" token create --data "$DATA" --name dev-up --role admin 2>>"$DATA/logs/connect.log" |
     node scripts/add-this-machine.mjs "$URL" "$(uname -n)" |
-    "$AGENT" connect --server "$URL" --token - --allow bash,read,logs --state "$DATA/agent" 2>>"$DATA/logs/connect.log" ||
+    "$AGENT" connect --detach --server "$URL" --token - --allow bash,read,logs --state "$DATA/agent" \
+      2>>"$DATA/logs/connect.log" | grep --line-buffered -E '^(✓|  -)' ||
     fail "This machine could not be connected. The reason:
 $(tail -n 8 "$DATA/logs/connect.log")"
 }
@@ -127,16 +147,10 @@ agent_ended() {
   fi
 }
 
-# How many tasks run on this machine now; empty when that is not known.
-running_tasks() {
-  "$AGENT" status --state "$DATA/agent" --json 2>/dev/null |
-    node -e 'let t="";process.stdin.on("data",d=>t+=d).on("end",()=>{try{console.log(JSON.parse(t).running_tasks??"")}catch{}})'
-}
-
 # Tasks outlive the agent by design, so stopping Foreman leaves them running.
 tell_about_tasks() {
   case $1 in
-    "" | 0) ;;
+    0) ;;
     1) say "1 task goes on running on this machine; its output is kept and shows up with the next ./dev up." ;;
     *) say "$1 tasks go on running on this machine; their output is kept and shows up with the next ./dev up." ;;
   esac

@@ -31,7 +31,7 @@ test_e2e() {
   step "Browser journeys"
   [ $# -gt 0 ] || set -- e2e/*.test.mjs
   CHROMIUM=$(chromium_path) POSTGRES_BIN=$(postgres_bin) FOREMAN_PROGRAMS=$PROGRAMS \
-    node --test --test-concurrency=1 --test-timeout=300000 --test-force-exit \
+    node --test --test-concurrency=1 --test-timeout=900000 --test-force-exit \
     --test-reporter=spec "$@"
 }
 

@@ -56,7 +56,7 @@ open_dashboard() {
     "$opener" "$page" >/dev/null 2>&1 9>&- &
     say "The dashboard is opening. If it does not: $link"
   else
-    say "Open it signed in (this address works once, for a short time): $link"
+    say "Open it signed in (this address works once, within 10 minutes): $link"
   fi
 }
 
@@ -92,12 +92,10 @@ take_down() {
   end_child
   if [ -n "${SERVER_PID:-}${AGENT_PID:-}" ]; then
     [ "$UP" = 0 ] || say ""
-    local left
-    left=$(running_tasks)
     end_process "the agent" "$AGENT_PID"
     end_process "the server" "$SERVER_PID"
     rm -f "$DATA/run/"{server.pid,agent.pid,open.html,server.out}
-    tell_about_tasks "$left"
+    tell_about_tasks "$(running_tasks)"
     say "Foreman has stopped. The data stays in $DATA."
   fi
   [ -z "$DATA" ] || rm -f "$DATA/run/up.pid"
