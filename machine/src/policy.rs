@@ -42,6 +42,14 @@ pub fn load(path: &Path) -> anyhow::Result<Policy> {
         .with_context(|| format!("the policy file {} cannot be used, so nothing is allowed", path.display()))
 }
 
+/// The policy a file of these bytes means, whatever the environment says.
+///
+/// # Errors
+/// When a line or a value cannot be understood: then nothing is allowed.
+pub fn read(text: &[u8]) -> anyhow::Result<Policy> {
+    parse(text, |_| None, std::env::home_dir().as_deref())
+}
+
 fn parse(
     text: &[u8],
     environment: impl Fn(&str) -> Option<String>,

@@ -174,3 +174,18 @@ fn now() -> i64 {
         .and_then(|since| i64::try_from(since.as_millis()).ok())
         .unwrap_or_default()
 }
+
+/// Gives any text to every parser of this module, for the fuzzer.
+#[cfg(fuzzing)]
+pub fn read_anything(text: &str) {
+    jetson::parse_release(text);
+    toolkits::parse_nvcc(text);
+    toolkits::parse_cuda_json(text);
+    toolkits::parse_cuda_text(text);
+    toolkits::parse_dpkg(text);
+    toolkits::parse_trtexec(text);
+    toolkits::parse_extension(text);
+    toolkits::parse_docker(text);
+    nvidia::parse(text, 1 << 37);
+    ollama::parse_models(text.as_bytes());
+}

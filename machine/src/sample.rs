@@ -147,3 +147,10 @@ fn has_amd(capabilities: &Capabilities) -> bool {
 fn amd(root: Option<&Path>) -> Vec<GpuSample> {
     root.map(sample_amd).unwrap_or_default()
 }
+
+/// Gives any text to every parser of this module, for the fuzzer.
+#[cfg(fuzzing)]
+pub fn read_anything(text: &str) {
+    nvidia::parse(text);
+    tegra::parse(text);
+}

@@ -1,6 +1,12 @@
 //! Real supervisors, real commands. The test program starts itself again as the supervisor and as an agent.
 
 #![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot be set up should stop there"
+)]
 
 use std::{
     path::{Path, PathBuf},

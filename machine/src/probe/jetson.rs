@@ -74,7 +74,7 @@ fn strings(property: &[u8]) -> impl Iterator<Item = String> + '_ {
 }
 
 /// `# R36 (release), REVISION: 4.3, …` is release 36.4.3.
-fn parse_release(text: &str) -> Option<String> {
+pub(super) fn parse_release(text: &str) -> Option<String> {
     let line = text.lines().find(|line| line.contains("REVISION:"))?;
     let major = digits(line.split_once('R')?.1);
     let revision: String = line

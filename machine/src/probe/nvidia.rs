@@ -26,7 +26,7 @@ pub(super) async fn probe(places: &Places, system_memory: u64) -> Result<Vec<Gpu
 }
 
 /// One GPU a line: index, name, memory in MiB, driver, and, where asked, compute capability.
-fn parse(text: &str, system_memory: u64) -> Vec<Gpu> {
+pub(super) fn parse(text: &str, system_memory: u64) -> Vec<Gpu> {
     text.lines().filter_map(|line| parse_line(line, system_memory)).collect()
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn loaded_models(endpoint: &str) -> Vec<String> {
     models.unwrap_or_default().into_iter().map(|model| model.name).collect()
 }
 
-fn parse_models(body: &[u8]) -> Option<Vec<OllamaModel>> {
+pub(super) fn parse_models(body: &[u8]) -> Option<Vec<OllamaModel>> {
     let answer: ModelsAnswer = serde_json::from_slice(body).ok()?;
     let rows = answer.models.unwrap_or_default();
     Some(rows.into_iter().map(|row| OllamaModel { name: row.name, size: row.size }).collect())

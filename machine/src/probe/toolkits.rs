@@ -30,18 +30,18 @@ pub(super) async fn cuda(places: &Places, root: &Path) -> Result<String, Skip> {
 }
 
 /// `Cuda compilation tools, release 13.0, V13.0.88` is 13.0.
-fn parse_nvcc(text: &str) -> Option<String> {
+pub(super) fn parse_nvcc(text: &str) -> Option<String> {
     two_parts(text.split_once("release ")?.1)
 }
 
 /// `version.json`: `{"cuda":{"version":"12.6.68"}}` is 12.6.
-fn parse_cuda_json(text: &str) -> Option<String> {
+pub(super) fn parse_cuda_json(text: &str) -> Option<String> {
     let all: Value = serde_json::from_str(text).ok()?;
     two_parts(all.get("cuda")?.get("version")?.as_str()?)
 }
 
 /// `version.txt` of older releases: `CUDA Version 10.2.300` is 10.2.
-fn parse_cuda_text(text: &str) -> Option<String> {
+pub(super) fn parse_cuda_text(text: &str) -> Option<String> {
     two_parts(text.split_once("CUDA Version ")?.1)
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn tensorrt(places: &Places, options: &ProbeOptions) -> Result<
 }
 
 /// The runtime library among the packages: `libnvinfer10 10.3.0.30-1+cuda12.5 installed` is 10.3.0.
-fn parse_dpkg(text: &str) -> Option<String> {
+pub(super) fn parse_dpkg(text: &str) -> Option<String> {
     text.lines().find_map(|line| {
         let mut words = line.split_whitespace();
         let number = words.next()?.strip_prefix("libnvinfer")?;
@@ -78,7 +78,7 @@ fn parse_dpkg(text: &str) -> Option<String> {
 }
 
 /// `[TensorRT v100300]` is 10.3.0; before version 10 it had four digits, `v8601` for 8.6.1.
-fn parse_trtexec(text: &str) -> Option<String> {
+pub(super) fn parse_trtexec(text: &str) -> Option<String> {
     let number: String =
         text.split_once("[TensorRT v")?.1.chars().take_while(char::is_ascii_digit).take(9).collect();
     let number: u32 = number.parse().ok()?;
@@ -108,7 +108,7 @@ pub(super) async fn isaac_lab(options: &ProbeOptions) -> Result<String, Skip> {
 }
 
 /// The `version = "0.54.3"` line of an Omniverse extension's description.
-fn parse_extension(text: &str) -> Option<String> {
+pub(super) fn parse_extension(text: &str) -> Option<String> {
     let value =
         text.lines().find_map(|line| line.trim().strip_prefix("version")?.trim_start().strip_prefix('='))?;
     parts(value.trim().trim_matches('"'), 4)
@@ -127,7 +127,7 @@ pub(super) async fn docker(places: &Places) -> Result<String, Skip> {
         .ok_or_else(|| Skip("installed, but its daemon does not answer to the agent's user".into()))
 }
 
-fn parse_docker(text: &str) -> Option<String> {
+pub(super) fn parse_docker(text: &str) -> Option<String> {
     let all: Value = serde_json::from_str(text.lines().find(|line| line.starts_with('{'))?).ok()?;
     parts(all.get("Server")?.get("Version")?.as_str()?, 4)
 }

@@ -36,7 +36,7 @@ fn take(gpus: &mut Vec<GpuSample>, line: &str) -> bool {
 }
 
 /// `[N/A]` leaves a field empty: unified memory tells no size, a laptop no power.
-fn parse(line: &str) -> Option<GpuSample> {
+pub(super) fn parse(line: &str) -> Option<GpuSample> {
     let mut fields = line.split(',').map(str::trim);
     let index = fields.next()?.parse().ok()?;
     let [load, used, total, celsius, power] = std::array::from_fn(|_| fields.next());

@@ -40,7 +40,7 @@ fn take(report: &mut TegraReport, line: &str) -> bool {
 
 /// `GR3D_FREQ 12%@…` is the load, `gpu@46.3C` the temperature, `VDD_GPU_SOC 3175mW/3175mW` power now and on
 /// average. Newer releases print temperatures twice, `gpu@46.3C/46.3C`.
-fn parse(line: &str) -> Option<GpuSample> {
+pub(super) fn parse(line: &str) -> Option<GpuSample> {
     let mut gpu = GpuSample::default();
     let mut seen = false;
     let mut words = line.split_whitespace().peekable();
