@@ -67,6 +67,8 @@ export function sentenceOf(record: EventRecord, names: DeviceNames): string {
 			return record.actor.kind === 'device'
 				? m.activity_device_facts({ device: record.data.device.name })
 				: m.activity_device_updated({ actor, device: record.data.device.name });
+		case 'device.probe_requested':
+			return m.activity_device_probe({ actor, device: record.data.device.name });
 		case 'device.gpu_memory.high':
 			return m.activity_gpu_high({
 				device: record.data.device.name,

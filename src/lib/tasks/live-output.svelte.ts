@@ -88,9 +88,9 @@ export class LiveOutput {
 			if (this.model.start !== end) return 0;
 			const lines = linesOf(from, bytes, from > this.#kept);
 			if (lines.length === 0 && from > this.#kept) continue;
-			this.model.prepend(lines);
+			const count = this.model.prepend(lines);
 			this.#changed();
-			return lines.length;
+			return count;
 		}
 	}
 

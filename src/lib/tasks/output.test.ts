@@ -218,6 +218,19 @@ describe('bounds', () => {
 		);
 	});
 
+	it('takes back only what there is room for, and keeps it', () => {
+		const bytes = encode(Array.from({ length: 1000 }, (_, n) => `line ${n}\n`).join(''));
+		const model = new OutputModel(0, { limits: { lines: 100 } });
+		model.append(0, bytes);
+		model.trim();
+		const start = model.start;
+		expect(model.canPrepend).toBe(true);
+		expect(model.prepend(linesOf(0, bytes.subarray(0, start), false))).toBe(60);
+		expect(texts(model)[0]).toBe('line 850');
+		expect(model.canPrepend).toBe(false);
+		expect(model.trim(true)).toBe(0);
+	});
+
 	it('holds a bounded number of characters', () => {
 		const model = new OutputModel(0, { limits: { characters: 10_000 } });
 		for (let n = 0; n < 100; n += 1) {

@@ -35,6 +35,8 @@ const NEWLINE = 0x0a;
 const LONGEST_ESCAPE = 2_048;
 /** Without a newline in so many bytes, a partial first line is shown as it is. */
 const LONGEST_SKIP = 65_536;
+/** How much more is held while somebody reads back. */
+const GENEROUS = 1.5;
 
 export class OutputModel {
 	/** Finished lines, oldest first. The line that is still being written is `open`. */
@@ -126,22 +128,38 @@ export class OutputModel {
 		this.version += 1;
 	}
 
-	/** Puts lines before the first one, which must begin where they end. */
-	prepend(earlier: OutputLine[]): void {
-		this.lines = [...earlier, ...this.lines];
-		this.firstId -= earlier.length;
-		for (const line of earlier) this.#characters += lengthOf(line);
+	/**
+	 * Puts lines before the first one, which must begin where they end: as many of the last of them as there is room
+	 * for. Returns how many.
+	 */
+	prepend(earlier: OutputLine[]): number {
+		let count = 0;
+		let characters = this.#characters;
+		for (let index = earlier.length - 1; index >= 0 && count < this.#roomInFront; index -= 1) {
+			characters += lengthOf(earlier[index]!);
+			if (characters > this.#limits.characters * GENEROUS) break;
+			this.#characters = characters;
+			count += 1;
+		}
+		this.lines = [...earlier.slice(earlier.length - count), ...this.lines];
+		this.firstId -= count;
 		this.version += 1;
+		return count;
 	}
 
-	/** Whether more lines can be put in front: half as much again as the limit, as nothing is let go while reading back. */
+	/** Whether it is worth asking for more lines to put in front. */
 	get canPrepend(): boolean {
-		return this.lines.length < this.#limits.lines * 1.5 && this.#characters < this.#limits.characters * 1.5;
+		const enough = this.#characters < this.#limits.characters * (GENEROUS - 0.1);
+		return enough && this.#roomInFront > this.#limits.lines * 0.05;
 	}
 
-	/** Lets the oldest lines go until the limits hold; with `generous`, only what is over half as much again. */
+	get #roomInFront(): number {
+		return Math.floor(this.#limits.lines * GENEROUS) - this.lines.length;
+	}
+
+	/** Lets the oldest lines go until the limits hold; `generous`, for somebody who reads back, holds half as much again. */
 	trim(generous = false): number {
-		const factor = generous ? 1.5 : 1;
+		const factor = generous ? GENEROUS : 1;
 		const maxLines = this.#limits.lines * factor;
 		const maxCharacters = this.#limits.characters * factor;
 		if (this.lines.length <= maxLines && this.#characters <= maxCharacters) return 0;
