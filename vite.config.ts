@@ -28,5 +28,5 @@ export default defineConfig(({ mode }) => ({
 	},
 	// Tests run the browser's Svelte, so that runes in `*.svelte.ts` behave as in the product.
 	resolve: mode === 'test' ? { conditions: ['browser'] } : {},
-	test: { include: ['src/**/*.test.ts'], environment: 'node' }
+	test: { include: ['src/**/*.test.ts'], environment: './src/test-environment.ts' }
 }));
