@@ -179,10 +179,9 @@ async fn asked_to_end(progress: Option<&mpsc::UnboundedSender<Progress>>) -> any
 }
 
 fn launcher() -> anyhow::Result<Launcher> {
-    // Also right after the file was replaced by a newer one.
-    let own = PathBuf::from("/proc/self/exe");
-    let program =
-        if own.exists() { own } else { std::env::current_exe().context("Cannot find this program")? };
+    let own = std::env::current_exe().context("Cannot find this program")?;
+    // Once the file was replaced by a newer one its name leads nowhere, but the system still has it.
+    let program = if own.exists() { own } else { PathBuf::from("/proc/self/exe") };
     Ok(Launcher::new(program, vec![crate::SUPERVISE.into()], "FOREMAN_"))
 }
 

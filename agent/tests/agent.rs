@@ -2,6 +2,12 @@
 //! here is what that one does only rarely.
 
 #![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot be set up should stop there"
+)]
 
 #[path = "agent/awkward.rs"]
 mod awkward;

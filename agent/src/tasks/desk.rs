@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     Setup,
-    keeper::{Keeper, Life, find, lost},
+    keeper::{Keeper, Life, lost},
 };
 use crate::{
     journal::{Effect, Journal, Phase, Statement, TaskRow},
@@ -105,14 +105,7 @@ impl Desk {
     async fn resume_one(&mut self, task: TaskId, row: TaskRow) {
         let folder = self.folder(task);
         if folder.is_claimed() {
-            let life = find(task, &folder);
-            match &life {
-                Life::Supervised(_) => tracing::info!(task.id = %task, "a running task was found again"),
-                Life::Over(ending) => {
-                    tracing::info!(task.id = %task, state = ending.report.state.as_str(), "a task has ended meanwhile");
-                }
-            }
-            self.keep(task, row.stop, life);
+            self.keep(task, row.stop, Life::Sought);
             return;
         }
         if !row.at.same_boot() {

@@ -1,6 +1,6 @@
 //! Sees one task through: hears its supervisor, passes a stop on, tells how it ended.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use foreman_machine::run::{Exit, Moment, News, OutputReader, Supervised, TaskFolder, adopt};
 use foreman_protocol::{TaskId, TaskState};
@@ -14,10 +14,15 @@ use crate::journal::Statement;
 
 /// What is known of a task when its keeper begins.
 pub(super) enum Life {
+    /// It was claimed; by whom, and whether it still runs, is to be found out.
+    Sought,
     Supervised(Supervised),
     /// It has ended, and this is how.
     Over(Statement),
 }
+
+/// Between two attempts to reach a supervisor.
+const SEEK_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) struct Keeper {
     pub(super) setup: Arc<Setup>,
@@ -41,6 +46,7 @@ impl Keeper {
     pub(super) async fn keep(mut self, mut life: Life) {
         loop {
             match life {
+                Life::Sought => life = seek(self.task, &self.folder).await,
                 Life::Over(statement) => {
                     self.over(statement).await;
                     break;
@@ -91,7 +97,7 @@ impl Keeper {
             }
         };
         let (heard, ()) = tokio::join!(hearing, sending);
-        heard.map(|()| find(self.task, &self.folder))
+        heard.map(|()| Life::Sought)
     }
 
     async fn hear(&mut self, supervised: &Supervised, source: &watch::Sender<Source>) -> Heard {
@@ -135,17 +141,25 @@ impl Keeper {
 }
 
 /// A claimed folder's supervisor, or the ending it left, or the knowledge that there is none.
-pub(super) fn find(task: TaskId, folder: &TaskFolder) -> Life {
-    match adopt(folder) {
-        Ok(Some(supervised)) => return Life::Supervised(supervised),
-        Ok(None) => {}
-        Err(error) => tracing::warn!(task.id = %task, %error, "a supervisor cannot be reached"),
+async fn seek(task: TaskId, folder: &TaskFolder) -> Life {
+    loop {
+        match adopt(folder) {
+            Ok(Some(supervised)) => {
+                tracing::info!(task.id = %task, "a running task was found again");
+                return Life::Supervised(supervised);
+            }
+            Ok(None) => break,
+            // Nothing is concluded from not being able to look.
+            Err(error) => {
+                tracing::warn!(task.id = %task, %error, "a supervisor cannot be reached; tried again")
+            }
+        }
+        tokio::time::sleep(SEEK_AGAIN).await;
     }
     // Looked for after the supervisor, which writes it down before it goes.
-    match folder.exit() {
-        Some(exit) => Life::Over(ended(task, &exit)),
-        None => Life::Over(lost(task, folder)),
-    }
+    let ending = folder.exit().map_or_else(|| lost(task, folder), |exit| ended(task, &exit));
+    tracing::info!(task.id = %task, state = ending.report.state.as_str(), "a task has ended meanwhile");
+    Life::Over(ending)
 }
 
 fn ended(task: TaskId, exit: &Exit) -> Statement {

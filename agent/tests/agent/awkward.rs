@@ -152,16 +152,12 @@ impl Inner {
         self.output.get(&task).map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
     }
 
-    fn check(&self, headers: &HeaderMap) -> Result<(), Response> {
+    fn refusal(&self, headers: &HeaderMap) -> Option<Response> {
         if self.gone {
-            return Err(problem(410, ProblemCode::DeviceGone, None));
+            return Some(problem(410, ProblemCode::DeviceGone, None));
         }
         let bearer = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if self.bearers.contains(bearer) {
-            Ok(())
-        } else {
-            Err(problem(401, ProblemCode::Unauthenticated, None))
-        }
+        (!self.bearers.contains(bearer)).then(|| problem(401, ProblemCode::Unauthenticated, None))
     }
 }
 
@@ -207,9 +203,9 @@ async fn bearer(State(server): State<Server>, Json(answer): Json<ChallengeAnswer
 }
 
 async fn facts(State(server): State<Server>, headers: HeaderMap, Json(facts): Json<DeviceFacts>) -> Response {
-    server.with(|inner| match inner.check(&headers) {
-        Err(refused) => refused,
-        Ok(()) => {
+    server.with(|inner| match inner.refusal(&headers) {
+        Some(refusal) => refusal,
+        None => {
             inner.facts = Some(facts);
             StatusCode::NO_CONTENT.into_response()
         }
@@ -217,9 +213,9 @@ async fn facts(State(server): State<Server>, headers: HeaderMap, Json(facts): Js
 }
 
 async fn heartbeat(State(server): State<Server>, headers: HeaderMap) -> Response {
-    server.with(|inner| match inner.check(&headers) {
-        Err(refused) => refused,
-        Ok(()) => {
+    server.with(|inner| match inner.refusal(&headers) {
+        Some(refusal) => refusal,
+        None => {
             inner.beats += 1;
             Json(HeartbeatAnswer { server_time: 0, heartbeat_s: 1 }).into_response()
         }
@@ -227,8 +223,8 @@ async fn heartbeat(State(server): State<Server>, headers: HeaderMap) -> Response
 }
 
 async fn commands(State(server): State<Server>, headers: HeaderMap) -> Response {
-    if let Err(refused) = server.with(|inner| inner.check(&headers)) {
-        return refused;
+    if let Some(refusal) = server.with(|inner| inner.refusal(&headers)) {
+        return refusal;
     }
     Sse::new(command_stream(server)).keep_alive(KeepAlive::default()).into_response()
 }
@@ -260,8 +256,8 @@ fn command_stream(server: Server) -> impl Stream<Item = Result<Event, Infallible
 
 async fn reports(State(server): State<Server>, headers: HeaderMap, Json(reports): Json<Reports>) -> Response {
     server.with(|inner| {
-        if let Err(refused) = inner.check(&headers) {
-            return refused;
+        if let Some(refusal) = inner.refusal(&headers) {
+            return refusal;
         }
         if inner.deaf {
             return lost();
@@ -291,8 +287,8 @@ async fn output(
     body: Bytes,
 ) -> Response {
     server.with(|inner| {
-        if let Err(refused) = inner.check(&headers) {
-            return refused;
+        if let Some(refusal) = inner.refusal(&headers) {
+            return refusal;
         }
         if std::mem::take(&mut inner.forget_output_once) {
             inner.output.remove(&task);
@@ -319,9 +315,9 @@ async fn output(
 }
 
 async fn disconnect(State(server): State<Server>, headers: HeaderMap) -> Response {
-    server.with(|inner| match inner.check(&headers) {
-        Err(refused) => refused,
-        Ok(()) => {
+    server.with(|inner| match inner.refusal(&headers) {
+        Some(refusal) => refusal,
+        None => {
             inner.gone = true;
             StatusCode::NO_CONTENT.into_response()
         }

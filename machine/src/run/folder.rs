@@ -23,8 +23,6 @@ pub(super) const SPEC: &str = "spec.json";
 pub(super) const CONTROL: &str = "ctl";
 pub(super) const STARTED: &str = "started";
 pub(super) const EXIT: &str = "exit.json";
-/// Written in advance, so that a full disk cannot keep the ending from being written down.
-pub(super) const EXIT_RESERVED: &str = "exit.tmp";
 pub(super) const OUTPUT: &str = "out";
 
 /// The contents of `started`.

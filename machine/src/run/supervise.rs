@@ -10,6 +10,7 @@ use std::{
         fd::AsFd,
         unix::{
             ffi::OsStringExt,
+            fs::FileExt,
             net::{UnixListener, UnixStream},
             process::CommandExt,
         },
@@ -29,7 +30,7 @@ use nix::{
 use super::{
     Ending, Exit, Moment, RunSpec, Started,
     cgroup::TaskGroup,
-    folder::{CONTROL, EXIT, EXIT_RESERVED, OUTPUT, SPEC, STARTED, private_file},
+    folder::{CONTROL, EXIT, OUTPUT, SPEC, STARTED, private_file},
     notices, reaper,
     spool::Spool,
 };
@@ -71,8 +72,9 @@ pub fn supervise(folder: Option<&Path>) -> Result<(), SuperviseError> {
         },
     };
     match prepare(folder) {
-        Ok((spec, listener)) => run(folder, &spec, listener, launcher)
-            .map_err(|source| SuperviseError::Io { what: "running", source }),
+        Ok(prepared) => {
+            run(folder, prepared, launcher).map_err(|source| SuperviseError::Io { what: "running", source })
+        }
         Err(error) => {
             if let Some(mut launcher) = launcher {
                 let _ = match &error {
@@ -98,8 +100,15 @@ fn wait_for_folder(launcher: &mut UnixStream) -> Option<PathBuf> {
     }
 }
 
+/// A claimed task, not yet started.
+struct Prepared {
+    spec: RunSpec,
+    listener: UnixListener,
+    exit: ReservedExit,
+}
+
 /// Everything up to the claim; nothing has happened when it fails.
-fn prepare(folder: &Path) -> Result<(RunSpec, UnixListener), SuperviseError> {
+fn prepare(folder: &Path) -> Result<Prepared, SuperviseError> {
     let io = |what| move |source| SuperviseError::Io { what, source };
     std::env::set_current_dir(folder).map_err(io("cannot use the task's folder"))?;
     let spec = match fs::read(SPEC) {
@@ -109,8 +118,18 @@ fn prepare(folder: &Path) -> Result<(RunSpec, UnixListener), SuperviseError> {
         spec => spec.map_err(io("cannot read what to run"))?,
     };
     let spec = serde_json::from_slice(&spec).map_err(|error| io("cannot read what to run")(error.into()))?;
-    reserve_exit().map_err(io("cannot write in the task's folder"))?;
-    Ok((spec, claim()?))
+    let exit = ReservedExit::new().map_err(io("cannot write in the task's folder"))?;
+    match claim() {
+        Ok(listener) => Ok(Prepared { spec, listener, exit }),
+        Err(error) => {
+            exit.discard();
+            // Whoever has the task has read it; it may have been put back for this one.
+            if matches!(error, SuperviseError::Claimed) {
+                let _ = fs::remove_file(SPEC);
+            }
+            Err(error)
+        }
+    }
 }
 
 /// The claim and the listening socket are one thing, made in one step: who finds the name and cannot connect
@@ -119,6 +138,8 @@ fn claim() -> Result<UnixListener, SuperviseError> {
     let what = "cannot claim the task";
     // The name is relative because the path of a socket must fit in 108 bytes.
     let own_name = PathBuf::from(format!("{CONTROL}.{}", std::process::id()));
+    // Left by one of the same number that died at this very place.
+    let _ = fs::remove_file(&own_name);
     let listener = UnixListener::bind(&own_name).map_err(|source| SuperviseError::Io { what, source })?;
     let linked = fs::hard_link(&own_name, CONTROL);
     let _ = fs::remove_file(&own_name);
@@ -129,12 +150,9 @@ fn claim() -> Result<UnixListener, SuperviseError> {
     }
 }
 
-fn run(
-    folder: &Path,
-    spec: &RunSpec,
-    listener: UnixListener,
-    launcher: Option<UnixStream>,
-) -> Result<(), io::Error> {
+fn run(folder: &Path, prepared: Prepared, launcher: Option<UnixStream>) -> Result<(), io::Error> {
+    let Prepared { spec, listener, exit: reserved } = prepared;
+    let spec = &spec;
     let mut watch = Watch::new(listener, launcher, Spool::new(Path::new(OUTPUT), spec.limits.spool))?;
     become_reaper();
     limit_open_files(spec.limits.open_files);
@@ -160,9 +178,9 @@ fn run(
         }
     };
     let _ = fs::remove_file(SPEC);
-    write_exit(&exit)?;
+    let file = reserved.write(&exit)?;
     watch.tell(notices::ENDED);
-    make_durable();
+    make_durable(&file);
     Ok(())
 }
 
@@ -224,32 +242,44 @@ fn block_signals() {
     let _ = signals.thread_block();
 }
 
-fn reserve_exit() -> io::Result<()> {
-    private_file(Path::new(EXIT_RESERVED))?.write_all(&[b' '; EXIT_SPACE])
+/// The place of `exit.json`, taken in advance so that a full disk cannot keep the ending from being written down.
+/// Its name is this supervisor's own until it is moved there.
+struct ReservedExit {
+    file: fs::File,
+    name: PathBuf,
 }
 
-/// Written over the reserved space and moved into place whole. Still tried again when the disk is full, because
-/// some file systems need new space to write over old.
-fn write_exit(exit: &Exit) -> io::Result<()> {
-    let mut json = serde_json::to_vec(exit)?;
-    // White space behind JSON means nothing.
-    json.resize(json.len().max(EXIT_SPACE), b' ');
-    loop {
-        let written = fs::OpenOptions::new()
-            .write(true)
-            .open(EXIT_RESERVED)
-            .and_then(|mut file| file.write_all(&json))
-            .and_then(|()| fs::rename(EXIT_RESERVED, EXIT));
-        match written {
-            Err(error) if watch::is_full(&error) => std::thread::sleep(watch::FULL_RETRY),
-            written => return written,
+impl ReservedExit {
+    fn new() -> io::Result<Self> {
+        let name = PathBuf::from(format!("exit.{}", std::process::id()));
+        let mut file = private_file(&name)?;
+        file.write_all(&[b' '; EXIT_SPACE])?;
+        Ok(Self { file, name })
+    }
+
+    fn discard(self) {
+        let _ = fs::remove_file(&self.name);
+    }
+
+    /// Written over the reserved space and moved into place whole. Still tried again when the disk is full, because
+    /// some file systems need new space to write over old.
+    fn write(self, exit: &Exit) -> io::Result<fs::File> {
+        let mut json = serde_json::to_vec(exit)?;
+        // White space behind JSON means nothing.
+        json.resize(json.len().max(EXIT_SPACE), b' ');
+        loop {
+            match self.file.write_all_at(&json, 0).and_then(|()| fs::rename(&self.name, EXIT)) {
+                Ok(()) => return Ok(self.file),
+                Err(error) if watch::is_full(&error) => std::thread::sleep(watch::FULL_RETRY),
+                Err(error) => return Err(error),
+            }
         }
     }
 }
 
 /// After the agent was told, because it need not wait for that: an ending that a power failure takes back is
 /// either acknowledged by the server already or reported as lost.
-fn make_durable() {
-    let _ = fs::File::open(EXIT).and_then(|file| file.sync_all());
+fn make_durable(exit: &fs::File) {
+    let _ = exit.sync_all();
     let _ = fs::File::open(".").and_then(|dir| dir.sync_all());
 }
