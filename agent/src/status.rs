@@ -15,7 +15,7 @@ use crate::{
     state::{State, replace_file},
 };
 
-/// The file is written at most this often.
+/// The file is written this long after a change, with what else changed meanwhile: a task must not wait for it.
 const SPACING: Duration = Duration::from_millis(250);
 
 /// The contents of `status.json`.
@@ -65,7 +65,6 @@ pub async fn keep(state: &State, mut line: watch::Receiver<Line>, mut running: w
             running: running.borrow_and_update().clone(),
         };
         write(state, &said);
-        tokio::time::sleep(SPACING).await;
         let changed = tokio::select! {
             changed = line.changed() => changed,
             changed = running.changed() => changed,
@@ -73,6 +72,7 @@ pub async fn keep(state: &State, mut line: watch::Receiver<Line>, mut running: w
         if changed.is_err() {
             return std::future::pending().await;
         }
+        tokio::time::sleep(SPACING).await;
     }
 }
 

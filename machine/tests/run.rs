@@ -284,6 +284,10 @@ async fn one_launcher_starts_task_after_task() {
         let mut supervised = launcher.launch(&task.folder).unwrap();
         let exit = task.until_end(&mut supervised).await;
         assert_eq!((exit.ending, task.text()), (Ending::Code(round), format!("{round}\n")));
+        // Every other one meets a spare that is just coming or there.
+        if round % 2 == 0 {
+            launcher.keep_spare();
+        }
     }
 }
 

@@ -153,6 +153,7 @@ impl Desk {
             Event::Commands(commands) => self.take(commands).await,
             Event::Over(task) => {
                 self.over(task);
+                self.setup.launcher.keep_spare();
                 self.start_queued().await
             }
             Event::NeverRan(statement) => self.settle(statement).await,

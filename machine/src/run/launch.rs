@@ -104,24 +104,21 @@ impl Launcher {
                 socket
             }
         };
-        self.keep_spare();
         Ok(Supervised { socket: UnixStream::from_std(socket)? })
     }
 
     /// Gives the folder to the spare supervisor, if there is one and it lives.
     fn tell_spare(&self, folder: &TaskFolder) -> Option<StdUnixStream> {
         let mut socket = lock(&self.spare).take()?;
-        let mut line = folder.path().as_os_str().as_bytes().to_vec();
-        if line.contains(&b'\n') {
-            return None;
-        }
-        line.push(b'\n');
-        socket.write_all(&line).ok()?;
+        let path = folder.path().as_os_str().as_bytes();
+        let length = u16::try_from(path.len()).ok()?;
+        socket.write_all(&[&length.to_be_bytes(), path].concat()).ok()?;
         Some(socket)
     }
 
-    /// Starts the next spare while this task runs, and lets it go when it was not needed for a while.
-    fn keep_spare(&self) {
+    /// Starts the next spare unless there is one, and lets it go when it was not needed for a while. To be called when
+    /// a task has ended, not when one has just been launched: it would take the processor from it.
+    pub fn keep_spare(&self) {
         if !matches!(*lock(&self.spare), Spare::None) {
             return;
         }

@@ -48,7 +48,7 @@ pub enum SuperviseError {
 /// More than any `exit.json` needs.
 const EXIT_SPACE: usize = 4096;
 
-/// Runs the task in `folder` to its end; without one it waits for its path as a line on standard input. Must be the
+/// Runs the task in `folder` to its end; without one it waits to be told on standard input. Must be the
 /// only thing its process does: it leaves the session, moves into the folder and waits for every child. Standard
 /// input is the socket of whoever launched it.
 ///
@@ -87,17 +87,13 @@ pub fn supervise(folder: Option<&Path>) -> Result<(), SuperviseError> {
     }
 }
 
-/// Byte by byte, because what follows the line is for later.
+/// The path with its length before it, because what follows is for later.
 fn wait_for_folder(launcher: &mut UnixStream) -> Option<PathBuf> {
-    let mut path = Vec::new();
-    let mut byte = [0];
-    loop {
-        launcher.read_exact(&mut byte).ok()?;
-        match byte {
-            [b'\n'] => return Some(OsString::from_vec(path).into()),
-            [byte] => path.push(byte),
-        }
-    }
+    let mut length = [0; 2];
+    launcher.read_exact(&mut length).ok()?;
+    let mut path = vec![0; u16::from_be_bytes(length).into()];
+    launcher.read_exact(&mut path).ok()?;
+    Some(OsString::from_vec(path).into())
 }
 
 /// A claimed task, not yet started.
