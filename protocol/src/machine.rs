@@ -1,6 +1,6 @@
 //! What a machine is (capabilities), how it is doing (sample) and what it allows (policy).
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use crate::Millis;
 
@@ -101,9 +101,10 @@ pub struct SkippedProbe {
 #[serde(default)]
 pub struct Sample {
     /// 0 to 100 over all cores.
+    #[serde(deserialize_with = "finite")]
     pub cpu_percent: f32,
     /// One-minute load average.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "finite_or_none")]
     pub load1: Option<f32>,
     /// Bytes.
     pub memory_used: u64,
@@ -133,6 +134,7 @@ pub struct Sample {
 #[serde(default)]
 pub struct Temperature {
     pub label: String,
+    #[serde(deserialize_with = "finite")]
     pub celsius: f32,
 }
 
@@ -142,7 +144,7 @@ pub struct Temperature {
 pub struct GpuSample {
     pub index: u32,
     /// 0 to 100.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "finite_or_none")]
     pub utilization_percent: Option<f32>,
     /// Bytes; absent where the GPU does not say (unified memory).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,10 +152,25 @@ pub struct GpuSample {
     /// Bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_total: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "finite_or_none")]
     pub celsius: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "finite_or_none")]
     pub power_w: Option<f32>,
+}
+
+/// JSON can write numbers that no `f32` holds; read as infinity they could not be written again.
+fn finite<'de, D: Deserializer<'de>>(from: D) -> Result<f32, D::Error> {
+    let number = f32::deserialize(from)?;
+    if number.is_finite() { Ok(number) } else { Err(D::Error::custom("a number is too large")) }
+}
+
+fn finite_or_none<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, D::Error> {
+    let number = Option::<f32>::deserialize(from)?;
+    if number.is_none_or(f32::is_finite) {
+        Ok(number)
+    } else {
+        Err(D::Error::custom("a number is too large"))
+    }
 }
 
 impl Sample {
@@ -187,4 +204,23 @@ pub struct Policy {
     pub allowed_paths: Vec<String>,
     /// `BLOCKED_PATHS`: absolute; wins over `allowed_paths`.
     pub blocked_paths: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_could_not_be_written_again_is_not_read() {
+        for text in [
+            r#"{"cpu_percent":1e99}"#,
+            r#"{"load1":-1e99}"#,
+            r#"{"temperatures":[{"label":"x","celsius":1e40}]}"#,
+            r#"{"gpus":[{"index":0,"power_w":1e40}]}"#,
+        ] {
+            assert!(serde_json::from_str::<Sample>(text).is_err(), "{text}");
+        }
+        let sample: Sample = serde_json::from_str(r#"{"cpu_percent":12.5,"load1":null}"#).unwrap();
+        assert_eq!((sample.cpu_percent, sample.load1), (12.5, None));
+    }
 }
