@@ -5,10 +5,9 @@
 
 use std::{
     ffi::OsString,
-    fs::File,
     io::{self, Write},
     os::{
-        fd::{AsRawFd, OwnedFd},
+        fd::OwnedFd,
         unix::{ffi::OsStrExt, net::UnixStream as StdUnixStream},
     },
     path::PathBuf,
@@ -188,7 +187,8 @@ pub fn adopt(folder: &TaskFolder) -> io::Result<Option<Supervised>> {
 /// Through the open folder, because the path of a socket must fit in 108 bytes.
 #[cfg(target_os = "linux")]
 fn connect(folder: &TaskFolder) -> io::Result<StdUnixStream> {
-    let dir = File::open(folder.path())?;
+    use std::os::fd::AsRawFd;
+    let dir = std::fs::File::open(folder.path())?;
     StdUnixStream::connect(format!("/proc/self/fd/{}/{CONTROL}", dir.as_raw_fd()))
 }
 
