@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Once},
 };
 
 use foreman_client::Foreman;
@@ -16,6 +16,9 @@ use crate::{
     program::{self, Program, Said},
 };
 
+const PREFIX: &str = "fm-journey-";
+pub(crate) const CLUSTER_PREFIX: &str = "fm-pg-";
+
 /// A folder that is removed at the end, with all processes that name it.
 #[derive(Clone)]
 pub struct Folder(Arc<Inner>);
@@ -27,7 +30,10 @@ impl Folder {
     /// When there is no place for it.
     #[must_use]
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("fm-journey-").tempdir().expect("a temporary folder");
+        static SWEPT: Once = Once::new();
+        SWEPT.call_once(sweep);
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir().expect("a temporary folder");
         Self(Arc::new(Inner(folder)))
     }
 
@@ -39,6 +45,23 @@ impl Folder {
     #[must_use]
     pub fn join(&self, name: &str) -> PathBuf {
         self.path().join(name)
+    }
+}
+
+/// Takes away what tests left that were killed themselves: their folders are named after their process.
+fn sweep() {
+    for entry in std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let ours = |name: &str| {
+            let rest = name.strip_prefix(PREFIX).or_else(|| name.strip_prefix(CLUSTER_PREFIX))?;
+            rest.split('-').next()?.parse::<u32>().ok()
+        };
+        let Some(owner) = name.to_str().and_then(ours) else { continue };
+        if !Path::new("/proc").join(owner.to_string()).exists() {
+            processes::end_all_of(&entry.path());
+            // A small disk of a test may still be mounted there; then the folder stays, which harms nobody.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 
