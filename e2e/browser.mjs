@@ -47,7 +47,7 @@ export async function open(test, { expectErrors = NOT_SIGNED_IN, ...options } = 
 		...options
 	});
 	const page = await context.newPage();
-	page.setDefaultTimeout(20_000);
+	page.setDefaultTimeout(Number(process.env.PATIENCE ?? 20_000));
 	/** @type {string[]} */
 	const errors = [];
 	page.on('pageerror', (error) => errors.push(String(error)));
@@ -83,8 +83,8 @@ export async function copiedOutput(/** @type {import('playwright-core').Page} */
 	await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
 	await page.getByRole('button', { name: say('output_copy'), exact: true }).click();
 	await page
-		.getByRole('status')
-		.filter({ hasText: /copied/ })
+		.getByRole('region', { name: say('notices') })
+		.getByText(/copied/)
 		.first()
 		.waitFor();
 	return page.evaluate(() => navigator.clipboard.readText());
@@ -94,7 +94,7 @@ export async function copiedOutput(/** @type {import('playwright-core').Page} */
 export async function runShell(page, line) {
 	await go(page, 'nav_work');
 	await page
-		.getByRole('button', { name: say('work_new') })
+		.getByRole('link', { name: say('work_new') })
 		.first()
 		.click();
 	const dialog = page.getByRole('dialog', { name: say('run_title') });
