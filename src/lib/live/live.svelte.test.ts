@@ -1,5 +1,5 @@
 import { flushSync } from 'svelte';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Device, Event, Sample, Task, TimedSample } from '$lib/api/types';
 import { ProblemError, type StreamMessage, type SubscribeOptions } from '$lib/host';
 import { Live } from './live.svelte';
@@ -191,6 +191,16 @@ describe('what follows from events', () => {
 		stage.send('sample', { device_id: 'spark', at: 10, sample: sample(42) });
 		stage.changed(5, device('spark', 5, { name: 'renamed' }));
 		expect(live.devices.get('spark')).toMatchObject({ name: 'renamed', latest: { cpu_percent: 42 } });
+	});
+
+	it('takes many measurements together, and loses none', () => {
+		vi.useFakeTimers();
+		for (let at = 1; at <= 20; at++) stage.send('sample', { device_id: 'spark', at, sample: sample(at) });
+		expect(live.samples.get('spark')).toHaveLength(1);
+		vi.runAllTimers();
+		vi.useRealTimers();
+		expect(live.samples.get('spark')?.map(({ at }) => at)).toEqual([...Array(20).keys()].map((n) => n + 1));
+		expect(live.devices.get('spark')?.latest?.cpu_percent).toBe(20);
 	});
 
 	it('puts history before what was measured since, without doubles', async () => {
