@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use foreman_protocol::{ProblemCode, TaskState};
 use journeys::{
     database::Database,
-    eventually, numbered, processes,
+    eventually, numbered, processes, program,
     stack::{Agent, Folder, Server, Setting},
 };
 
@@ -121,13 +121,22 @@ async fn a_full_device_says_so_and_goes_on() {
     let mut agent = Agent::join(&foreman, &server.url, disk.path.join("agent"), &[]).await;
     disk.fill(256 * 1024);
 
-    // Whatever it does with this task, it comes to an end that is told, with a reason unless it went well.
-    let (_, task) = numbered::run(&foreman, agent.device, &printing(40)).await;
-    assert!(task.state.is_final());
-    assert!(task.state == TaskState::Succeeded || task.reason.is_some(), "{task:?}");
+    // The task waits for space; whoever looks on the device is told why.
+    let task = foreman.start_task(agent.device, &printing(10)).await.expect("taken").id;
+    let doctor = eventually("the doctor says that the disk is full", || async {
+        let mut doctor = program::command("foreman-agent");
+        let output = doctor.arg("doctor").arg("--state").arg(&agent.state).output().await.expect("it runs");
+        (!output.status.success()).then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    })
+    .await;
+    assert!(doctor.contains("✗") && doctor.contains("room on the disk"), "{doctor}");
+    assert!(!foreman.task(task).await.expect("it is there").state.is_final(), "nothing was given up");
     assert!(agent.program.runs(), "it does not end");
 
     disk.relieve();
+    let (heard, task) = numbered::follow(&foreman, task).await;
+    assert_eq!(task.state, TaskState::Succeeded, "{task:?}");
+    assert_whole(&heard, 10);
     let (heard, task) = numbered::run(&foreman, agent.device, &printing(4)).await;
     assert_eq!(task.state, TaskState::Succeeded, "{task:?}");
     assert_whole(&heard, 4);
