@@ -15,8 +15,7 @@ use anyhow::Context;
 use foreman_machine::run::Moment;
 use foreman_protocol::{Command, CommandAction, DeviceId, Millis, TaskId, TaskState};
 use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
-    WriteTransaction,
+    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction,
 };
 
 pub use row::{Phase, Statement, TaskRow};
@@ -90,7 +89,7 @@ impl Journal {
     }
 
     /// Writes commands down, durably and in one step, and says what is to be done: nothing for those seen before.
-    /// Up to `free` tasks may start now.
+    /// Up to `free` tasks may start now. What is `done` is written down with it, see [`Journal::done`].
     ///
     /// # Errors
     /// When nothing could be written; then nothing may be done or acknowledged either.
@@ -98,8 +97,10 @@ impl Journal {
         &self,
         commands: &[Result<Command, NotUnderstood>],
         mut free: usize,
+        done: &[TaskId],
     ) -> anyhow::Result<Vec<Effect>> {
         self.write(|write| {
+            put_done(write, done)?;
             let mut effects = Vec::new();
             let now = Moment::now();
             for command in commands {
@@ -179,24 +180,16 @@ impl Journal {
         })
     }
 
-    /// The server knows how these tasks ended and has their output. Not durable at once: after a power failure the
-    /// server is told once more, which does no harm.
+    /// The server knows how these tasks ended and has their output. Only when this has returned may their folders
+    /// go: a row that says starting, without a folder, is a task that was never started.
     ///
     /// # Errors
     /// When nothing could be written.
     pub fn done(&self, ids: &[TaskId]) -> anyhow::Result<()> {
-        self.write(|write| {
-            write.set_durability(Durability::None)?;
-            for id in ids {
-                if let Some(row) = get(write, *id)? {
-                    put(write, *id, &TaskRow { phase: Phase::Done, spec: None, statement: None, ..row })?;
-                }
-            }
-            Ok(())
-        })
+        self.write(|write| put_done(write, ids))
     }
 
-    /// Forgets what is long done, and makes everything before it durable.
+    /// Forgets what is long done.
     ///
     /// # Errors
     /// When nothing could be written.
@@ -311,6 +304,15 @@ fn settle_unstarted(
     row.statement = Some(statement.clone());
     put(write, task_id, &row)?;
     Ok(Some(Effect::Settle(statement)))
+}
+
+fn put_done(write: &WriteTransaction, ids: &[TaskId]) -> anyhow::Result<()> {
+    for id in ids {
+        if let Some(row) = get(write, *id)? {
+            put(write, *id, &TaskRow { phase: Phase::Done, spec: None, statement: None, ..row })?;
+        }
+    }
+    Ok(())
 }
 
 fn get(write: &WriteTransaction, id: TaskId) -> anyhow::Result<Option<TaskRow>> {

@@ -15,7 +15,7 @@ use crate::{
     state::{State, replace_file},
 };
 
-/// The file is written this long after a change, with what else changed meanwhile: a task must not wait for it.
+/// The running tasks are written this long after they changed, so that no task waits for it.
 const SPACING: Duration = Duration::from_millis(250);
 
 /// The contents of `status.json`.
@@ -65,14 +65,17 @@ pub async fn keep(state: &State, mut line: watch::Receiver<Line>, mut running: w
             running: running.borrow_and_update().clone(),
         };
         write(state, &said);
-        let changed = tokio::select! {
-            changed = line.changed() => changed,
-            changed = running.changed() => changed,
-        };
-        if changed.is_err() {
-            return std::future::pending().await;
+        tokio::select! {
+            changed = line.changed() => if changed.is_err() {
+                return std::future::pending().await;
+            },
+            changed = running.changed() => {
+                if changed.is_err() {
+                    return std::future::pending().await;
+                }
+                let _ = tokio::time::timeout(SPACING, line.changed()).await;
+            }
         }
-        tokio::time::sleep(SPACING).await;
     }
 }
 

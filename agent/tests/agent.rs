@@ -189,6 +189,25 @@ async fn a_task_that_is_started_again_and_again_runs_once() {
 }
 
 #[tokio::test]
+async fn a_finished_task_is_not_run_again_however_the_agent_ends() {
+    let (machine, mut agent) = Machine::connected().await;
+    let server = &machine.server;
+    for round in 1..=8 {
+        let task = server.shell(&counted(machine.dir.path(), "echo done"));
+        server.until_state(task, TaskState::Succeeded).await;
+        server.until_output(task, "done").await;
+        // At other moments of clearing away each time.
+        tokio::time::sleep(Duration::from_millis(25 * (round - 1))).await;
+        agent.kill().await;
+        agent = machine.start(&["run"]);
+        // What is done after all the earlier ones were looked at.
+        let next = server.shell("true");
+        server.until_state(next, TaskState::Succeeded).await;
+        assert_eq!(runs(machine.dir.path()), round as usize);
+    }
+}
+
+#[tokio::test]
 async fn lost_answers_repeat_nothing() {
     let (machine, _agent) = Machine::connected().await;
     let server = &machine.server;

@@ -24,8 +24,11 @@ fn journal() -> (tempfile::TempDir, Journal) {
 fn a_command_that_comes_again_asks_for_nothing() {
     let (_dir, journal) = journal();
     let (task, command) = start(1);
-    assert_eq!(journal.take(&[Ok(command.clone()), Ok(command.clone())], 9).unwrap(), [Effect::Start(task)]);
-    assert_eq!(journal.take(&[Ok(command)], 9).unwrap(), []);
+    assert_eq!(
+        journal.take(&[Ok(command.clone()), Ok(command.clone())], 9, &[]).unwrap(),
+        [Effect::Start(task)]
+    );
+    assert_eq!(journal.take(&[Ok(command)], 9, &[]).unwrap(), []);
     // The same task by another command is still the same task.
     let mut again = start(2).1;
     let spec = TaskSpec {
@@ -35,7 +38,7 @@ fn a_command_that_comes_again_asks_for_nothing() {
         timeout_s: None,
     };
     again.action = CommandAction::StartTask { task_id: task, spec };
-    assert_eq!(journal.take(&[Ok(again)], 9).unwrap(), []);
+    assert_eq!(journal.take(&[Ok(again)], 9, &[]).unwrap(), []);
 }
 
 #[test]
@@ -46,26 +49,26 @@ fn what_was_taken_is_there_after_a_restart() {
     let (first, command_one) = start(1);
     let (second, command_two) = start(2);
     let journal = Journal::open(&path, device).unwrap();
-    journal.take(&[Ok(command_one.clone()), Ok(command_two)], 1).unwrap();
+    journal.take(&[Ok(command_one.clone()), Ok(command_two)], 1, &[]).unwrap();
     drop(journal);
 
     let journal = Journal::open(&path, device).unwrap();
     let open = journal.open_tasks().unwrap();
     let phases: Vec<_> = open.iter().map(|(id, row)| (*id, row.phase)).collect();
     assert_eq!(phases, [(first, Phase::Starting), (second, Phase::Queued)]);
-    assert_eq!(journal.take(&[Ok(command_one.clone())], 9).unwrap(), []);
+    assert_eq!(journal.take(&[Ok(command_one.clone())], 9, &[]).unwrap(), []);
     drop(journal);
 
     let journal = Journal::open(&path, DeviceId::fresh()).unwrap();
     assert!(journal.open_tasks().unwrap().is_empty(), "another device's tasks are nobody's");
-    assert_eq!(journal.take(&[Ok(command_one)], 9).unwrap(), [Effect::Start(first)]);
+    assert_eq!(journal.take(&[Ok(command_one)], 9, &[]).unwrap(), [Effect::Start(first)]);
 }
 
 #[test]
 fn a_queued_task_begins_once_and_its_secrets_go_when_it_is_done() {
     let (_dir, journal) = journal();
     let (task, command) = start(1);
-    assert_eq!(journal.take(&[Ok(command)], 0).unwrap(), [Effect::Queue(task)]);
+    assert_eq!(journal.take(&[Ok(command)], 0, &[]).unwrap(), [Effect::Queue(task)]);
     assert!(journal.begin(task).unwrap().is_some());
     assert!(journal.begin(task).unwrap().is_none());
     journal.done(&[task]).unwrap();
@@ -79,15 +82,15 @@ fn stops_find_their_task_or_say_that_there_is_none() {
     let (_dir, journal) = journal();
     let (task, command) = start(1);
     let stop_it = stop(2, task);
-    let effects = journal.take(&[Ok(command), Ok(stop_it)], 0).unwrap();
+    let effects = journal.take(&[Ok(command), Ok(stop_it)], 0, &[]).unwrap();
     assert_eq!(effects, [Effect::Queue(task), Effect::Stop(task)]);
     assert!(journal.task(task).unwrap().unwrap().stop);
 
     journal.done(&[task]).unwrap();
-    assert_eq!(journal.take(&[Ok(stop(3, task))], 9).unwrap(), []);
+    assert_eq!(journal.take(&[Ok(stop(3, task))], 9, &[]).unwrap(), []);
 
     let unknown = TaskId::fresh();
-    let effects = journal.take(&[Ok(stop(4, unknown))], 9).unwrap();
+    let effects = journal.take(&[Ok(stop(4, unknown))], 9, &[]).unwrap();
     let [Effect::Settle(statement)] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!(statement.report.state, TaskState::Lost);
     let open = journal.open_tasks().unwrap();
@@ -99,10 +102,10 @@ fn a_task_in_words_of_the_future_fails_and_says_so() {
     let (_dir, journal) = journal();
     let task = TaskId::fresh();
     let command = NotUnderstood { id: CommandId::fresh(), seq: 1, task_id: Some(task) };
-    let effects = journal.take(&[Err(command.clone())], 9).unwrap();
+    let effects = journal.take(&[Err(command.clone())], 9, &[]).unwrap();
     let [Effect::Settle(statement)] = effects.as_slice() else { panic!("{effects:?}") };
     assert_eq!((statement.report.task_id, statement.report.state), (task, TaskState::Failed));
-    assert_eq!(journal.take(&[Err(command)], 9).unwrap(), []);
+    assert_eq!(journal.take(&[Err(command)], 9, &[]).unwrap(), []);
 }
 
 #[test]
@@ -110,7 +113,7 @@ fn only_what_is_done_and_old_is_forgotten() {
     let (_dir, journal) = journal();
     let (old, first) = start(1);
     let (open, second) = start(2);
-    journal.take(&[Ok(first), Ok(second)], 9).unwrap();
+    journal.take(&[Ok(first), Ok(second)], 9, &[]).unwrap();
     journal.done(&[old]).unwrap();
     let long_ago = Moment { wall_ms: Moment::now().wall_ms - KEPT_MS - 1, ..Moment::now() };
     let age = |write: &mut WriteTransaction| {

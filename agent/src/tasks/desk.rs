@@ -27,6 +27,8 @@ use crate::{
 
 /// How often what is long done is forgotten.
 const PRUNE: Duration = Duration::from_secs(15 * 60);
+/// How long finished tasks wait for others to be cleared away with.
+const CLEAR_UP: Duration = Duration::from_millis(100);
 /// Between two attempts to write the journal.
 const JOURNAL_RETRY: Duration = Duration::from_secs(2);
 /// A stop's own limits are shorter; this only bounds a wait.
@@ -62,6 +64,8 @@ pub struct Desk {
     kept: HashMap<TaskId, Kept>,
     /// In the order they came.
     queue: VecDeque<TaskId>,
+    /// The server has all of them; to be written down, and then cleared away.
+    done: Vec<TaskId>,
     /// Rung when the server asks to detect capabilities again.
     probe: Arc<Notify>,
 }
@@ -70,7 +74,16 @@ impl Desk {
     #[must_use]
     pub fn new(setup: Arc<Setup>, journal: Arc<Journal>, probe: Arc<Notify>) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        Self { setup, journal, sender, events, kept: HashMap::new(), queue: VecDeque::new(), probe }
+        Self {
+            setup,
+            journal,
+            sender,
+            events,
+            kept: HashMap::new(),
+            queue: VecDeque::new(),
+            done: Vec::new(),
+            probe,
+        }
     }
 
     /// Where to send what happens. Bounded by what the server has sent and not seen acknowledged.
@@ -119,11 +132,19 @@ impl Desk {
     pub async fn run(&mut self) {
         let mut prune = tokio::time::interval(PRUNE);
         loop {
+            let clear_up = tokio::time::sleep(CLEAR_UP);
             tokio::select! {
                 event = self.events.recv() => {
                     if let Some(event) = event {
                         self.handle(event).await;
                     }
+                }
+                // Only when nothing has come for a while; else it is done along with the next commands.
+                () = clear_up, if !self.done.is_empty() => {
+                    let done = std::mem::take(&mut self.done);
+                    let written = done.clone();
+                    self.in_journal(move |journal| journal.done(&written)).await;
+                    self.remove_folders(&done);
                 }
                 _ = prune.tick() => {
                     self.in_journal(|journal| journal.prune()).await;
@@ -161,7 +182,7 @@ impl Desk {
                 if let Some(kept) = self.kept.get_mut(&task) {
                     kept.uploaded = true;
                 }
-                self.finish(vec![task]).await
+                self.finish(&[task]);
             }
             Event::Told(tasks) => {
                 for task in &tasks {
@@ -169,7 +190,7 @@ impl Desk {
                         kept.told = true;
                     }
                 }
-                self.finish(tasks).await
+                self.finish(&tasks);
             }
         }
     }
@@ -184,7 +205,9 @@ impl Desk {
             .collect();
         let free = if self.queue.is_empty() { self.free() } else { 0 };
         let specs = specs(&commands);
-        let effects = self.in_journal(move |journal| journal.take(&commands, free)).await;
+        let done = std::mem::take(&mut self.done);
+        let written = done.clone();
+        let effects = self.in_journal(move |journal| journal.take(&commands, free, &written)).await;
         for effect in effects {
             match effect {
                 Effect::Start(task) => {
@@ -201,6 +224,7 @@ impl Desk {
             }
         }
         self.setup.outbox.acknowledge(ids);
+        self.remove_folders(&done);
     }
 
     async fn stop(&mut self, task: TaskId) {
@@ -291,19 +315,20 @@ impl Desk {
         }
     }
 
-    /// Clears away what the server has all of.
-    async fn finish(&mut self, tasks: Vec<TaskId>) {
-        let all_there = |kept: &Kept| kept.over && kept.uploaded && kept.told;
-        let done: Vec<_> =
-            tasks.into_iter().filter(|task| self.kept.get(task).is_some_and(all_there)).collect();
-        if done.is_empty() {
-            return;
+    /// Lets go of what the server has all of.
+    fn finish(&mut self, tasks: &[TaskId]) {
+        for task in tasks {
+            if self.kept.get(task).is_some_and(|kept| kept.over && kept.uploaded && kept.told) {
+                self.kept.remove(task);
+                self.done.push(*task);
+            }
         }
-        let written = done.clone();
-        self.in_journal(move |journal| journal.done(&written)).await;
+    }
+
+    /// Of tasks that the journal calls done.
+    fn remove_folders(&self, done: &[TaskId]) {
         for task in done {
-            self.kept.remove(&task);
-            if let Err(error) = self.folder(task).remove() {
+            if let Err(error) = self.folder(*task).remove() {
                 tracing::warn!(task.id = %task, %error, "the folder of a finished task cannot be removed");
             }
         }
