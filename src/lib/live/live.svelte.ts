@@ -144,6 +144,8 @@ export class Live {
 				return this.#measure(body as StreamSample);
 			case 'ping':
 				clock.serverSaid((body as StreamPing).server_time);
+				// The snapshot failed while the stream lives: tried again at the stream's own pace.
+				if (this.#stale) void this.#snapshot();
 				void this.#measureLatency();
 		}
 	}
