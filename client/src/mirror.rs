@@ -23,28 +23,17 @@ impl Mirror {
     /// Takes one event in. `false` when it changed nothing, because it was included already or is about
     /// something else.
     pub fn apply(&mut self, record: &EventRecord) -> bool {
+        if let Some(device) = record.event.device() {
+            return self.put_device(record.cursor, device);
+        }
+        if let Some(task) = record.event.task() {
+            return self.put_task(record.cursor, task);
+        }
         match &record.event {
-            Event::DeviceCreated { device }
-            | Event::DeviceTokenCreated { device }
-            | Event::DeviceConnected { device }
-            | Event::DeviceDisconnected { device }
-            | Event::DeviceOnline { device }
-            | Event::DeviceOffline { device }
-            | Event::DeviceUpdated { device }
-            | Event::DeviceGpuMemoryHigh { device, .. }
-            | Event::DeviceGpuMemoryNormal { device, .. } => self.put_device(record.cursor, device),
             Event::DeviceDeleted { device_id, .. } => {
                 self.tasks.retain(|_, task| task.device_id != *device_id);
                 self.devices.remove(device_id).is_some()
             }
-            Event::TaskQueued { task }
-            | Event::TaskStarted { task }
-            | Event::TaskStopRequested { task }
-            | Event::TaskCompleted { task }
-            | Event::TaskFailed { task }
-            | Event::TaskStopped { task }
-            | Event::TaskLost { task }
-            | Event::TaskRefused { task } => self.put_task(record.cursor, task),
             _ => false,
         }
     }

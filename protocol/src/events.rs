@@ -111,6 +111,36 @@ pub enum Event {
     ApiTokenRevoked { token_id: ApiTokenId, name: String },
 }
 
+/// The pattern of every event that carries a device.
+macro_rules! about_a_device {
+    ($device:ident) => {
+        Event::DeviceCreated { device: $device }
+            | Event::DeviceTokenCreated { device: $device }
+            | Event::DeviceConnected { device: $device }
+            | Event::DeviceDisconnected { device: $device }
+            | Event::DeviceOnline { device: $device }
+            | Event::DeviceOffline { device: $device }
+            | Event::DeviceUpdated { device: $device }
+            | Event::DeviceProbeRequested { device: $device }
+            | Event::DeviceGpuMemoryHigh { device: $device, .. }
+            | Event::DeviceGpuMemoryNormal { device: $device, .. }
+    };
+}
+
+/// The pattern of every event that carries a task.
+macro_rules! about_a_task {
+    ($task:ident) => {
+        Event::TaskQueued { task: $task }
+            | Event::TaskStarted { task: $task }
+            | Event::TaskStopRequested { task: $task }
+            | Event::TaskCompleted { task: $task }
+            | Event::TaskFailed { task: $task }
+            | Event::TaskStopped { task: $task }
+            | Event::TaskLost { task: $task }
+            | Event::TaskRefused { task: $task }
+    };
+}
+
 impl Event {
     /// The public name, as in the `type` field.
     #[must_use]
@@ -145,45 +175,31 @@ impl Event {
         }
     }
 
-    /// The device it is about, for filters.
+    /// The device it carries.
     #[must_use]
-    pub fn device_id(&self) -> Option<DeviceId> {
+    pub const fn device(&self) -> Option<&Device> {
         match self {
-            Event::DeviceCreated { device }
-            | Event::DeviceTokenCreated { device }
-            | Event::DeviceConnected { device }
-            | Event::DeviceDisconnected { device }
-            | Event::DeviceOnline { device }
-            | Event::DeviceOffline { device }
-            | Event::DeviceUpdated { device }
-            | Event::DeviceProbeRequested { device }
-            | Event::DeviceGpuMemoryHigh { device, .. }
-            | Event::DeviceGpuMemoryNormal { device, .. } => Some(device.id),
-            Event::DeviceDeleted { device_id, .. } => Some(*device_id),
-            Event::TaskQueued { task }
-            | Event::TaskStarted { task }
-            | Event::TaskStopRequested { task }
-            | Event::TaskCompleted { task }
-            | Event::TaskFailed { task }
-            | Event::TaskStopped { task }
-            | Event::TaskLost { task }
-            | Event::TaskRefused { task } => Some(task.device_id),
+            about_a_device!(device) => Some(device),
             _ => None,
         }
     }
 
-    /// The task it is about.
+    /// The task it carries.
     #[must_use]
-    pub fn task(&self) -> Option<&Task> {
+    pub const fn task(&self) -> Option<&Task> {
         match self {
-            Event::TaskQueued { task }
-            | Event::TaskStarted { task }
-            | Event::TaskStopRequested { task }
-            | Event::TaskCompleted { task }
-            | Event::TaskFailed { task }
-            | Event::TaskStopped { task }
-            | Event::TaskLost { task }
-            | Event::TaskRefused { task } => Some(task),
+            about_a_task!(task) => Some(task),
+            _ => None,
+        }
+    }
+
+    /// The device it is about, for filters.
+    #[must_use]
+    pub const fn device_id(&self) -> Option<DeviceId> {
+        match self {
+            about_a_device!(device) => Some(device.id),
+            about_a_task!(task) => Some(task.device_id),
+            Event::DeviceDeleted { device_id, .. } => Some(*device_id),
             _ => None,
         }
     }
@@ -191,24 +207,8 @@ impl Event {
     /// Writes the log position into the thing the event carries, so that clients can tell old from new.
     pub fn set_version(&mut self, cursor: i64) {
         match self {
-            Event::DeviceCreated { device }
-            | Event::DeviceTokenCreated { device }
-            | Event::DeviceConnected { device }
-            | Event::DeviceDisconnected { device }
-            | Event::DeviceOnline { device }
-            | Event::DeviceOffline { device }
-            | Event::DeviceUpdated { device }
-            | Event::DeviceProbeRequested { device }
-            | Event::DeviceGpuMemoryHigh { device, .. }
-            | Event::DeviceGpuMemoryNormal { device, .. } => device.version = cursor,
-            Event::TaskQueued { task }
-            | Event::TaskStarted { task }
-            | Event::TaskStopRequested { task }
-            | Event::TaskCompleted { task }
-            | Event::TaskFailed { task }
-            | Event::TaskStopped { task }
-            | Event::TaskLost { task }
-            | Event::TaskRefused { task } => task.version = cursor,
+            about_a_device!(device) => device.version = cursor,
+            about_a_task!(task) => task.version = cursor,
             _ => {}
         }
     }
@@ -224,4 +224,24 @@ pub struct AuditVerification {
     /// The first event that does not fit, when the chain is broken.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub broken_at: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The name is written in two places; every event must say the same in both.
+    #[test]
+    fn the_name_is_the_type_on_the_wire() {
+        let id = DeviceId::fresh();
+        for event in [
+            Event::DeviceDeleted { device_id: id, name: String::new() },
+            Event::SignInFailed { name: String::new() },
+            Event::ApiTokenRevoked { token_id: ApiTokenId::fresh(), name: String::new() },
+            Event::SessionCreated { user_id: UserId::fresh(), name: String::new() },
+        ] {
+            let written = serde_json::to_value(&event).unwrap();
+            assert_eq!(written["type"], event.name());
+        }
+    }
 }
