@@ -8,7 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use foreman_protocol::{AuditVerification, DeviceId, EventRecord, MAX_PAGE, Page, TenantId};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use sqlx::Row;
 use utoipa::IntoParams;
@@ -125,7 +125,8 @@ fn export(db: Db, tenant: TenantId, query: AuditQuery) -> Response {
             }
         }
     });
-    let mut response = Response::new(Body::from_stream(lines));
+    // Compression asks once more after the end.
+    let mut response = Response::new(Body::from_stream(lines.fuse()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     headers.insert(

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use foreman_protocol::{
     DeviceId, OutputAccepted, OutputChunk, OutputGap, PING_INTERVAL_S, ProblemCode, Role, Task, TaskId,
 };
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::json;
 use sqlx::Row;
@@ -220,7 +220,8 @@ fn download(db: Db, task: &Task) -> Response {
             }
         }
     });
-    let mut response = plain(Body::from_stream(body));
+    // Compression asks once more after the end.
+    let mut response = plain(Body::from_stream(body.fuse()));
     if let Ok(name) = HeaderValue::from_str(&format!("attachment; filename=\"task-{id}.log\"")) {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
     }
