@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use axum::{body::Body, extract::State, response::Response};
+use axum::{extract::State, response::Response};
 use bytes::Bytes;
 use foreman_protocol::{Command, CommandAction, CommandId, DeviceId, PING_INTERVAL_S, ProblemCode, TaskId};
 use futures_util::stream;
@@ -82,7 +82,7 @@ pub async fn stream_commands(State(app): State<App>, caller: DeviceCaller) -> Re
         ready: VecDeque::from([hub::ping_frame()]),
         look: true,
     };
-    sse(Body::from_stream(stream::unfold(reader, Reader::next)))
+    sse(stream::unfold(reader, Reader::next))
 }
 
 struct Reader {

@@ -10,7 +10,7 @@ use axum::{
 };
 use bytes::Bytes;
 use foreman_protocol::{StreamReady, TenantId};
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use tokio::sync::broadcast;
 use utoipa::IntoParams;
@@ -76,12 +76,13 @@ pub async fn events(
         closing: app.closing.clone(),
         _open: OpenStream::new(),
     };
-    Ok(sse(Body::from_stream(stream::unfold(reader, Reader::next))))
+    Ok(sse(stream::unfold(reader, Reader::next)))
 }
 
 /// A response that proxies and browsers treat as an endless stream.
-pub fn sse(body: Body) -> Response {
-    let mut response = Response::new(body);
+pub fn sse(frames: impl Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static) -> Response {
+    // Some layers ask once more after the end.
+    let mut response = Response::new(Body::from_stream(frames.fuse()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));

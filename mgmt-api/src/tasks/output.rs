@@ -177,7 +177,7 @@ pub async fn read(
         let resume = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
         let offset = resume.or(query.offset).unwrap_or_default().min(LARGEST_OFFSET);
         let reader = LiveReader { app, caller, id, offset, news, look: true, ended: false };
-        return Ok(sse(Body::from_stream(stream::unfold(reader, LiveReader::next))));
+        return Ok(sse(stream::unfold(reader, LiveReader::next)));
     }
     if query.download == Some(1) {
         return Ok(download(app.db.clone(), &task));
