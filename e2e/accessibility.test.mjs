@@ -6,7 +6,7 @@ import { DESKTOP, PHONE, open, signIn, violations } from './browser.mjs';
 import { busy, DOORS, PAGES } from './pages.mjs';
 import { stack } from './stack.mjs';
 
-const EXPECTED = /status of (401|404)/;
+const EXPECTED = /status of (401|404)|Not found: .nothing/;
 
 test('every page, both themes, both sizes', async (t) => {
 	const { server, agent } = await stack(t, { device: 'bench' });

@@ -19,7 +19,7 @@ test('everything that happened is there, and the chain is intact', async (t) => 
 	const values = { device: 'bench', command: 'exit 3', code: 3 };
 	for (const key of [
 		'activity_device_connected',
-		'activity_device_online',
+		'activity_device_facts',
 		'activity_task_started',
 		'activity_task_failed_code'
 	]) {

@@ -12,9 +12,21 @@ export function catalogue(language) {
 
 const english = catalogue('en');
 
-/** A message as the dashboard shows it, with its placeholders filled. @param {string} key @param {Record<string, any>} [values] */
+/**
+ * A message as the dashboard shows it, with its placeholders filled; of several forms the one for `count`.
+ * @param {string} key @param {Record<string, any>} [values]
+ */
 export function say(key, values = {}, words = english) {
 	const message = words[key];
-	if (typeof message !== 'string') throw new Error(`the catalogue has no plain message "${key}"`);
-	return message.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+	if (message === undefined) throw new Error(`the catalogue has no message "${key}"`);
+	const text = typeof message === 'string' ? message : formFor(message[0].match, values.count);
+	return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+}
+
+/** @param {Record<string, string>} forms @param {unknown} count @returns {string} */
+function formFor(forms, count) {
+	const wanted = count === 1 ? 'one' : 'other';
+	const [, text] = Object.entries(forms).find(([condition]) => condition.endsWith(`=${wanted}`)) ?? [];
+	if (text === undefined) throw new Error(`no form for ${count} among ${Object.keys(forms)}`);
+	return text;
 }

@@ -1,0 +1,100 @@
+// @ts-check
+// A machine joins by the command the dashboard shows, and is seen as it truly is.
+import assert from 'node:assert/strict';
+import { cpus, hostname, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { go, open, signIn } from './browser.mjs';
+import { Program, atEnd, eventually, stack } from './stack.mjs';
+import { say } from './words.mjs';
+
+/** Makes a device in the dialogue and returns the command it shows for a machine that has the agent. */
+async function commandFor(/** @type {import('playwright-core').Page} */ page, /** @type {string} */ name) {
+	await page
+		.getByRole('link', { name: say('add_device'), exact: true })
+		.first()
+		.click();
+	const form = page.getByRole('dialog', { name: say('add_device_title') });
+	await form.getByLabel(say('device_name')).fill(name);
+	await form.getByRole('button', { name: say('add_device_make') }).click();
+	const dialog = page.getByRole('dialog', { name: say('add_device_command_title', { name }) });
+	await dialog.getByText(say('add_device_installed'), { exact: true }).click();
+	const command = await dialog.getByRole('textbox', { name: say('add_device_command') }).innerText();
+	return { dialog, command };
+}
+
+test('the command that is shown connects a machine, and each step appears when it is true', async (t) => {
+	const { server, folder } = await stack(t);
+	const page = await open(t);
+	await signIn(page, server);
+	await go(page, 'nav_devices');
+	const { dialog, command } = await commandFor(page, 'workbench');
+	assert.match(command, /^FOREMAN_TOKEN=\S+ foreman-agent connect --server \S+ --allow bash,read,logs$/);
+	const steps = dialog.getByRole('list', { name: say('add_device_progress') });
+	await steps.getByText(say('add_device_step_wait')).waitFor();
+	await dialog.getByRole('button', { name: say('add_device_qr_show') }).click();
+	await dialog.getByRole('img', { name: say('add_device_qr') }).waitFor();
+
+	const state = join(folder, 'agent');
+	const agent = new Program('sh', ['-c', `exec env ${command}`], { env: { FOREMAN_AGENT_STATE: state } });
+	atEnd(t, () => agent.stop());
+	await agent.line(/✓ Authenticated/);
+	await agent.line(/Listening for tasks/);
+	for (const key of ['add_device_step_connected', 'add_device_step_facts', 'add_device_step_sample']) {
+		await steps.getByText(say(key)).waitFor();
+	}
+	await dialog.getByRole('button', { name: say('add_device_open') }).click();
+	await page.getByRole('heading', { name: 'workbench' }).first().waitFor();
+
+	// True, and live: this machine's own numbers.
+	const { items } = await server.api('/api/v1/devices');
+	assert.equal(items[0].status, 'online');
+	assert.equal(items[0].capabilities.hostname, hostname());
+	assert.equal(items[0].capabilities.cpu.logical_cores, cpus().length);
+	assert.ok(Math.abs(items[0].latest.memory_total - totalmem()) < totalmem() * 0.01);
+	await page.getByText(hostname(), { exact: true }).first().waitFor();
+	await page.getByText(items[0].capabilities.os).first().waitFor();
+
+	// The token is spent.
+	const again = new Program('sh', ['-c', `exec env ${command}`], {
+		env: { FOREMAN_AGENT_STATE: join(folder, 'other') }
+	});
+	assert.notEqual((await again.ended).code, 0);
+});
+
+test('cards tell the state and follow it: waiting, online, offline, back', async (t) => {
+	const { server, agent } = await stack(t, { device: 'bench', env: { FOREMAN_OFFLINE_AFTER_S: '2' } });
+	await server.api('/api/v1/devices', { json: { name: 'later', type: 'inference' } });
+	const page = await open(t);
+	await signIn(page, server);
+	await go(page, 'nav_devices');
+	const card = (/** @type {string} */ name) =>
+		page.getByRole('listitem').filter({ has: page.getByRole('heading', { name }) });
+	await card('later').getByText(say('device_never_connected')).waitFor();
+	await card('bench').getByText(say('device_status_online'), { exact: true }).waitFor();
+	await card('bench').getByText(/\d+ %/).first().waitFor();
+
+	await agent.stop('SIGKILL');
+	await card('bench').getByText(say('device_offline_since')).waitFor();
+	await agent.run();
+	await card('bench').getByText(say('device_status_online'), { exact: true }).waitFor();
+	const { items } = await server.api('/api/v1/audit?type=device.o');
+	assert.deepEqual(
+		items.map((/** @type {any} */ event) => event.type),
+		['device.online', 'device.offline']
+	);
+});
+
+test('a deleted device is gone everywhere, and its agent stops', async (t) => {
+	const { server, agent } = await stack(t, { device: 'bench' });
+	const page = await open(t);
+	await signIn(page, server);
+	await go(page, 'nav_devices');
+	await page.getByRole('button', { name: say('device_actions', { name: 'bench' }) }).click();
+	await page.getByRole('menuitem', { name: say('device_disconnect') }).click();
+	const question = page.getByRole('alertdialog').or(page.getByRole('dialog'));
+	await question.getByRole('button', { name: say('device_disconnect'), exact: true }).click();
+	await page.getByText(say('devices_empty_title')).waitFor();
+	assert.equal((await /** @type {Program} */ (agent.program).ended).code, 0);
+	await eventually(async () => (await server.api('/api/v1/devices')).items.length === 0);
+});
