@@ -10,6 +10,7 @@ mod clock;
 mod crossing;
 mod cut;
 mod full_disk;
+mod holes;
 mod kills;
 mod large;
 mod racing;

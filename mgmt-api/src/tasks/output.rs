@@ -109,7 +109,10 @@ async fn take(tx: &mut Tx, caller: DeviceCaller, id: TaskId, piece: Piece, keep:
     let skipped = have.saturating_sub(piece.offset).min(piece.data.len() as u64);
     let new = piece.data.slice(usize::try_from(skipped).unwrap_or(usize::MAX)..);
     if new.is_empty() {
-        return Ok(have);
+        return match piece.gap && piece.offset > have {
+            true => declare_lost(tx, id, piece.offset).await,
+            false => Ok(have),
+        };
     }
     let from = piece.offset + skipped;
     let to = from + new.len() as u64;
@@ -129,6 +132,17 @@ async fn take(tx: &mut Tx, caller: DeviceCaller, id: TaskId, piece: Piece, keep:
         .await?;
     tx.after_commit(Effect::Output(id));
     Ok(to)
+}
+
+/// The device has nothing more before `end`: readers are told of a gap instead of waiting for it.
+async fn declare_lost(tx: &mut Tx, id: TaskId, end: u64) -> ApiResult<u64> {
+    sqlx::query("UPDATE tasks SET output_bytes = $1 WHERE id = $2")
+        .bind(to_i64(end))
+        .bind(id.to_string())
+        .execute(tx.conn())
+        .await?;
+    tx.after_commit(Effect::Output(id));
+    Ok(end)
 }
 
 /// Deletes whole chunks before `limit`; where the kept output now starts.
@@ -184,7 +198,7 @@ pub async fn read(
     }
     let offset = query.offset.unwrap_or_default().clamp(task.output_start, LARGEST_OFFSET);
     let limit = query.limit.unwrap_or(READ_BYTES).clamp(1, READ_BYTES);
-    let data = read_chunks(&app.db, id, offset, limit).await?;
+    let (offset, data) = read_on(&app.db, id, offset, limit).await?;
     let next = offset + data.len() as u64;
     let mut response = plain(Body::from(data));
     let out = response.headers_mut();
@@ -210,9 +224,9 @@ fn download(db: Db, task: &Task) -> Response {
         let db = db.clone();
         async move {
             let offset = offset.filter(|offset| *offset < end)?;
-            match read_chunks(&db, id, offset, STEP_BYTES).await {
-                Ok(data) if data.is_empty() => None,
-                Ok(data) => {
+            match read_on(&db, id, offset, STEP_BYTES).await {
+                Ok((_, data)) if data.is_empty() => None,
+                Ok((offset, data)) => {
                     let next = offset + data.len() as u64;
                     Some((Ok(Bytes::from(data)), Some(next)))
                 }
@@ -226,6 +240,18 @@ fn download(db: Db, task: &Task) -> Response {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
     }
     response
+}
+
+/// Up to `limit` bytes from `offset`, or from where output goes on when there is a hole; where they start.
+async fn read_on(db: &Db, id: TaskId, offset: u64, limit: u64) -> ApiResult<(u64, Vec<u8>)> {
+    let data = read_chunks(db, id, offset, limit).await?;
+    if !data.is_empty() {
+        return Ok((offset, data));
+    }
+    match next_start(db, id, offset).await? {
+        Some(next) => Ok((next, read_chunks(db, id, next, limit).await?)),
+        None => Ok((offset, data)),
+    }
 }
 
 /// Up to `limit` bytes from `offset`, within the first run without a gap; empty when there are none at `offset`.
