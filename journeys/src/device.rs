@@ -82,7 +82,6 @@ impl BareDevice {
     }
 
     /// A request as this device.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, self.address(path)).bearer_auth(&self.bearer)
     }
