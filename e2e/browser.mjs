@@ -103,6 +103,13 @@ export async function runShell(page, line) {
 	await dialog.waitFor({ state: 'hidden' });
 }
 
+/** Words that are on the screen, whatever else says the same to screen readers. @param {import('playwright-core').Page} page @param {string | RegExp} words */
+export const shown = (page, words) =>
+	page
+		.getByText(words, { exact: typeof words === 'string' })
+		.locator('visible=true')
+		.first();
+
 /** The view of a task's output. @param {import('playwright-core').Page} page */
 export const outputOf = (page) => page.getByRole('region', { name: say('output_title') }).last();
 

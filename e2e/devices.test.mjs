@@ -72,7 +72,7 @@ test('cards tell the state and follow it: waiting, online, offline, back', async
 		page.getByRole('listitem').filter({ has: page.getByRole('heading', { name }) });
 	await card('later').getByText(say('device_never_connected')).waitFor();
 	await card('bench').getByText(say('device_status_online'), { exact: true }).waitFor();
-	await card('bench').getByText(/\d+ %/).first().waitFor();
+	await card('bench').getByText(/\d\s%/).first().waitFor();
 
 	await agent.stop('SIGKILL');
 	await card('bench').getByText(say('device_offline_since')).waitFor();

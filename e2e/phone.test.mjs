@@ -2,7 +2,7 @@
 // On a phone: one thumb, no sideways scrolling, quick actions by swipe and by button.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PHONE, open, outputOf, signIn, swipe } from './browser.mjs';
+import { PHONE, open, outputOf, shown, signIn, swipe } from './browser.mjs';
 import { eventually, stack } from './stack.mjs';
 import { say } from './words.mjs';
 
@@ -66,7 +66,7 @@ test('a task is started and followed with one thumb', async (t) => {
 	await dialog.getByLabel(say('run_shell'), { exact: true }).fill('echo from the phone');
 	await dialog.getByRole('button', { name: say('run_submit'), exact: true }).tap();
 	await outputOf(page).getByText('from the phone', { exact: true }).waitFor();
-	await page.getByText(say('task_state_succeeded'), { exact: true }).first().waitFor();
+	await shown(page, say('task_state_succeeded')).waitFor();
 
 	const small = await page.evaluate(() =>
 		[...document.querySelectorAll('nav a, button')]

@@ -2,7 +2,7 @@
 // The same on PostgreSQL: a machine joins, a task runs, the page is live, a kill loses nothing.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CUT_OFF, go, open, outputOf, runShell, signIn } from './browser.mjs';
+import { CUT_OFF, go, open, outputOf, runShell, shown, signIn } from './browser.mjs';
 import { postgres } from './postgres.mjs';
 import { stack } from './stack.mjs';
 import { say } from './words.mjs';
@@ -17,7 +17,7 @@ test('the whole way on PostgreSQL', async (t) => {
 	await page.getByText('bench').first().waitFor();
 	await runShell(page, 'echo from $((6 * 7))');
 	await outputOf(page).getByText('from 42', { exact: true }).waitFor();
-	await page.getByText(say('task_state_succeeded'), { exact: true }).first().waitFor();
+	await shown(page, say('task_state_succeeded')).waitFor();
 
 	await server.stop('SIGKILL');
 	await server.start();

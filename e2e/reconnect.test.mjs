@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { CUT_OFF, copiedOutput, open, outputOf, runShell, signIn } from './browser.mjs';
+import { CUT_OFF, copiedOutput, open, outputOf, runShell, shown, signIn } from './browser.mjs';
 import { stack } from './stack.mjs';
 import { wire } from './wire.mjs';
 import { say } from './words.mjs';
@@ -59,7 +59,7 @@ test('a cut wire shows at once; mended, nothing is missing', async (t) => {
 	writeFileSync(end, '');
 
 	cable.mend();
-	await page.getByText(say('task_state_succeeded'), { exact: true }).first().waitFor();
+	await shown(page, say('task_state_succeeded')).waitFor();
 	await reconnecting(page).waitFor({ state: 'hidden' });
 	await outputOf(page).getByText('last', { exact: true }).waitFor();
 	assert.ok(assertWhole(await copiedOutput(page)) > 20);
@@ -80,7 +80,7 @@ test('a killed server comes back, and the page and the agent go on', async (t) =
 	await server.start();
 	await reconnecting(page).waitFor({ state: 'hidden' });
 	writeFileSync(end, '');
-	await page.getByText(say('task_state_succeeded'), { exact: true }).first().waitFor();
+	await shown(page, say('task_state_succeeded')).waitFor();
 	await outputOf(page).getByText('last', { exact: true }).waitFor();
 	assertWhole(await copiedOutput(page));
 	assert.ok(await unreloaded(page), 'the page was not reloaded');

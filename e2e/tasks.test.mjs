@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { copiedOutput, go, open, outputOf, runShell, signIn } from './browser.mjs';
+import { copiedOutput, go, open, outputOf, runShell, shown, signIn } from './browser.mjs';
 import { eventually, stack } from './stack.mjs';
 import { say } from './words.mjs';
 
@@ -19,11 +19,11 @@ test('a shell line streams its output while it runs, and ends', async (t) => {
 	);
 	await outputOf(page).getByText('green one').waitFor();
 	assert.equal(await outputOf(page).getByText('two', { exact: true }).count(), 0, 'it has not gone on yet');
-	await page.getByText(say('task_state_running'), { exact: true }).first().waitFor();
+	await shown(page, say('task_state_running')).waitFor();
 
 	writeFileSync(go, '');
 	await outputOf(page).getByText('two', { exact: true }).waitFor();
-	await page.getByText(say('task_state_succeeded'), { exact: true }).first().waitFor();
+	await shown(page, say('task_state_succeeded')).waitFor();
 	assert.equal(await copiedOutput(page), 'green one\ntwo\n');
 });
 
@@ -42,7 +42,7 @@ test('a stopped task is stopped on the machine, with its children', async (t) =>
 		.getByRole('button', { name: say('task_stop'), exact: true })
 		.first()
 		.click();
-	await page.getByText(say('task_state_stopped'), { exact: true }).first().waitFor();
+	await shown(page, say('task_state_stopped')).waitFor();
 	const { items } = await server.api('/api/v1/tasks');
 	assert.equal(items[0].state, 'stopped');
 	assert.ok(items[0].stop_requested_at);
@@ -56,7 +56,7 @@ test('what a device does not allow is refused with its reason', async (t) => {
 	const task = await server.api(`/api/v1/devices/${agent.id}/tasks`, { json: { shell: 'id' } });
 	await eventually(async () => (await server.api(`/api/v1/tasks/${task.id}`)).state === 'refused');
 	await go(page, 'nav_work');
-	await page.getByText(say('task_state_refused'), { exact: true }).first().waitFor();
+	await shown(page, say('task_state_refused')).waitFor();
 });
 
 test('a page opened late shows the same output', async (t) => {
