@@ -67,6 +67,8 @@ async fn pool(engine: Engine, size: u32, connect: AnyConnectOptions) -> Result<A
                         "PRAGMA journal_mode = WAL",
                         "PRAGMA synchronous = FULL",
                         "PRAGMA foreign_keys = ON",
+                        // What was forgotten, such as a task's environment, is gone from the file too.
+                        "PRAGMA secure_delete = ON",
                         "PRAGMA cache_size = -8000",
                         "PRAGMA journal_size_limit = 67108864",
                     ] {

@@ -263,10 +263,11 @@ async fn read_chunks(db: &Db, id: TaskId, offset: u64, limit: u64) -> ApiResult<
         let rows = sqlx::query(
             "SELECT start_offset, data FROM task_output WHERE task_id = $1 AND start_offset >= COALESCE(\
              (SELECT MAX(start_offset) FROM task_output WHERE task_id = $1 AND start_offset <= $2), $2) \
-             ORDER BY start_offset LIMIT 64",
+             AND start_offset < $3 ORDER BY start_offset LIMIT 64",
         )
         .bind(id.to_string())
         .bind(to_i64(at))
+        .bind(to_i64(offset + limit))
         .fetch_all(db.read())
         .await?;
         let before = data.len();
