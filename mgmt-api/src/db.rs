@@ -42,6 +42,7 @@ impl Engine {
 pub struct Db {
     pub engine: Engine,
     pool: AnyPool,
+    writing: AnyPool,
     writes: mpsc::Sender<Box<dyn writer::Job>>,
 }
 
@@ -91,9 +92,19 @@ impl Db {
         answer.await.map_err(|_| ApiError::unavailable())?
     }
 
-    /// Waits for the writes under way and closes all connections.
+    /// SQLite: moves the write-ahead log into the file and empties it, so that what was deleted is not still
+    /// in the log. Waits for readers, who are short.
+    pub async fn settle(&self) -> ApiResult<()> {
+        if self.engine == Engine::Sqlite {
+            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_optional(&self.pool).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the writes under way and closes all connections; SQLite then leaves one whole file.
     pub async fn close(&self) {
         self.pool.close().await;
+        self.writing.close().await;
     }
 }
 

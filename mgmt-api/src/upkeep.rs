@@ -30,6 +30,7 @@ pub async fn run(app: App) {
             ("expired secrets", secrets(&app).await),
             ("old measurements", samples(&app).await),
             ("old tasks", tasks(&app).await),
+            ("deleted secrets", app.db.settle().await),
         ] {
             if let Err(error) = outcome {
                 tracing::warn!(%error, "{what} were not cleared; trying again in a minute");

@@ -46,8 +46,8 @@ pub async fn open(options: OpenOptions, announce: mpsc::Sender<Effect>) -> anyho
     let reading = pool(engine, options.readers, connect).await?;
 
     let (writes, jobs) = mpsc::channel(WRITE_QUEUE);
-    tokio::spawn(writer::run(engine, writing, jobs, announce));
-    Ok(Db { engine, pool: reading, writes })
+    tokio::spawn(writer::run(engine, writing.clone(), jobs, announce));
+    Ok(Db { engine, pool: reading, writing, writes })
 }
 
 async fn pool(engine: Engine, size: u32, connect: AnyConnectOptions) -> Result<AnyPool, sqlx::Error> {
