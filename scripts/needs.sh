@@ -55,6 +55,8 @@ missing_for_tests() {
   missing_for_build
   [ -n "$(postgres_bin)" ] || echo postgresql
   [ -n "$(chromium_path)" ] || echo chromium
+  # Moves the clock of a program, for the journeys about clocks.
+  have faketime || echo faketime
 }
 
 # Whether this account can install packages: as root, or by sudo (which asks for the password at a terminal).

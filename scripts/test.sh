@@ -5,13 +5,17 @@ PARTS=(rust drift ui e2e)
 
 test_rust() {
   build_dashboard
+  build_programs
   step "Rust tests"
   if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --locked --workspace
+    cargo nextest run --locked --workspace --exclude journeys
     cargo test --locked --workspace --doc
   else
-    cargo test --locked --workspace
+    cargo test --locked --workspace --exclude journeys
   fi
+  step "Journeys of the real programs"
+  # One process for all of them: they share one PostgreSQL cluster.
+  FOREMAN_PROGRAMS=$PROGRAMS cargo test --locked -p journeys
 }
 
 test_drift() {
