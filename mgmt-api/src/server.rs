@@ -16,7 +16,9 @@ use axum::{
     routing::get,
     serve::ListenerExt,
 };
-use foreman_protocol::ProblemCode;
+use foreman_protocol::{
+    Command, OutputChunk, OutputGap, Problem, ProblemCode, StreamPing, StreamReady, StreamSample,
+};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use tower_http::{
@@ -45,11 +47,17 @@ const BODY_PAUSE: Duration = Duration::from_secs(30);
 const READERS: u32 = 8;
 
 #[derive(OpenApi)]
-#[openapi(info(
-    title = "Foreman",
-    description = "The control plane's API. Errors are application/problem+json with a `code` to branch on; \
+#[openapi(
+    info(
+        title = "Foreman",
+        description = "The control plane's API. Errors are application/problem+json with a `code` to branch on; \
                    lists are pages; times are milliseconds since the Unix epoch."
-))]
+    ),
+    // What no operation names: errors, and what streams carry.
+    components(schemas(
+        Problem, ProblemCode, StreamReady, StreamSample, StreamPing, OutputChunk, OutputGap, Command
+    ))
+)]
 struct ApiDoc;
 
 /// Routes and their description, from the same source.
@@ -69,7 +77,27 @@ fn api() -> (Router<App>, Description) {
 pub fn description() -> Description {
     let mut description = api().1;
     description.info.version = crate::VERSION.to_owned();
+    for (path, item) in &mut description.paths.paths {
+        for (method, operation) in [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("delete", &mut item.delete),
+            ("patch", &mut item.patch),
+        ] {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(operation_id(method, path));
+            }
+        }
+    }
     description
+}
+
+/// Unique over the whole API: `get_devices_id_tasks`.
+fn operation_id(method: &str, path: &str) -> String {
+    let parts = path.trim_start_matches("/api/v1").split('/').filter(|part| !part.is_empty());
+    let words: Vec<&str> = parts.map(|part| part.trim_matches(['{', '}'])).collect();
+    format!("{method}_{}", words.join("_"))
 }
 
 fn router(app: App) -> Router {

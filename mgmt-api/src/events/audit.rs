@@ -44,7 +44,10 @@ pub struct AuditQuery {
 /// The audit log, newest first.
 #[utoipa::path(
     get, path = "/api/v1/audit", tag = "events", params(AuditQuery),
-    responses((status = 200, body = Page<EventRecord>), (status = 200, content_type = "application/x-ndjson", body = String)),
+    responses((status = 200, content(
+        (Page<EventRecord> = "application/json"),
+        (String = "application/x-ndjson"),
+    ))),
 )]
 pub async fn list(
     State(app): State<App>,

@@ -1,13 +1,9 @@
 // `npm run gen`: openapi.json, as the server prints it, becomes schema.d.ts.
-// Operation ids are left out: they are names of Rust functions, which repeat from one resource to the next.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import openapiTS, { astToString, COMMENT_HEADER } from 'openapi-typescript';
 
 const description = JSON.parse(readFileSync('openapi.json', 'utf8'));
-for (const path of Object.values(description.paths)) {
-	for (const operation of Object.values(path)) delete operation.operationId;
-}
 // Absent is how the wire says null, so such a field is optional and not always there.
 walk(description.components.schemas, (schema) => {
 	if (schema.default === null) delete schema.default;

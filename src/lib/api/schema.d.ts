@@ -12,38 +12,7 @@ export interface paths {
             cookie?: never;
         };
         /** The audit log, newest first. */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description Types that start with this: `device.task`. */
-                    type?: string | null;
-                    device?: components["schemas"]["DeviceId"] | null;
-                    /** @description Part of the name of who did it. */
-                    actor?: string | null;
-                    /** @description Part of anything in the event. */
-                    q?: string | null;
-                    /** @description Only events before this cursor. */
-                    before?: number | null;
-                    limit?: number | null;
-                    /** @description `jsonl` for the whole filtered log, oldest first, as a file. */
-                    format?: string | null;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/x-ndjson": string;
-                    };
-                };
-            };
-        };
+        get: operations["get_audit"];
         put?: never;
         post?: never;
         delete?: never;
@@ -60,25 +29,7 @@ export interface paths {
             cookie?: never;
         };
         /** Checks the chain of hashes over the whole log. */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["AuditVerification"];
-                    };
-                };
-            };
-        };
+        get: operations["get_audit_verify"];
         put?: never;
         post?: never;
         delete?: never;
@@ -95,57 +46,10 @@ export interface paths {
             cookie?: never;
         };
         /** Devices, oldest first. */
-        get: {
-            parameters: {
-                query?: {
-                    status?: components["schemas"]["DeviceStatus"] | null;
-                    type?: components["schemas"]["DeviceType"] | null;
-                    /** @description Part of the name. */
-                    q?: string | null;
-                    limit?: number | null;
-                    cursor?: string | null;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Page_Device"];
-                    };
-                };
-            };
-        };
+        get: operations["get_devices"];
         put?: never;
         /** Makes a device and its one-time connection token, which is shown only here. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["CreateDevice"];
-                };
-            };
-            responses: {
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["ConnectionToken"];
-                    };
-                };
-            };
-        };
+        post: operations["post_devices"];
         delete?: never;
         options?: never;
         head?: never;
@@ -162,29 +66,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Spends a connection token and registers the device's public key. Exactly one call with a token succeeds. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["ConnectRequest"];
-                };
-            };
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Connected"];
-                    };
-                };
-            };
-        };
+        post: operations["post_devices_connect"];
         delete?: never;
         options?: never;
         head?: never;
@@ -199,77 +81,15 @@ export interface paths {
             cookie?: never;
         };
         /** One device. */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Device"];
-                    };
-                };
-            };
-        };
+        get: operations["get_devices_id"];
         put?: never;
         post?: never;
         /** Disconnects and removes a device with its tasks, output and measurements. The log keeps what happened. */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        delete: operations["delete_devices_id"];
         options?: never;
         head?: never;
         /** Renames a device or changes its type. */
-        patch: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["UpdateDevice"];
-                };
-            };
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Device"];
-                    };
-                };
-            };
-        };
+        patch: operations["patch_devices_id"];
         trace?: never;
     };
     "/api/v1/devices/{id}/bearer": {
@@ -282,31 +102,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** A short-lived bearer for a signed challenge. A challenge counts once, so a recorded answer is worth nothing. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["ChallengeAnswer"];
-                };
-            };
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["DeviceBearer"];
-                    };
-                };
-            };
-        };
+        post: operations["post_devices_id_bearer"];
         delete?: never;
         options?: never;
         head?: never;
@@ -323,27 +119,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Something fresh for the device to sign. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Challenge"];
-                    };
-                };
-            };
-        };
+        post: operations["post_devices_id_challenge"];
         delete?: never;
         options?: never;
         head?: never;
@@ -358,27 +134,7 @@ export interface paths {
             cookie?: never;
         };
         /** A device's commands as server-sent events: first all it has not acknowledged, then new ones as they come. */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "text/event-stream": string;
-                    };
-                };
-            };
-        };
+        get: operations["get_devices_id_commands"];
         put?: never;
         post?: never;
         delete?: never;
@@ -397,25 +153,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** The agent signs off for good: its key is removed, a new token is needed to come back. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["post_devices_id_disconnect"];
         delete?: never;
         options?: never;
         head?: never;
@@ -431,29 +169,7 @@ export interface paths {
         };
         get?: never;
         /** What the device is and allows. Sent at start and when it changes. */
-        put: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["DeviceFacts"];
-                };
-            };
-            responses: {
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        put: operations["put_devices_id_facts"];
         post?: never;
         delete?: never;
         options?: never;
@@ -471,31 +187,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Reports that the device lives and how it is doing. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["Sample"];
-                };
-            };
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["HeartbeatAnswer"];
-                    };
-                };
-            };
-        };
+        post: operations["post_devices_id_heartbeat"];
         delete?: never;
         options?: never;
         head?: never;
@@ -512,25 +204,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Asks the device to detect its capabilities again. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                202: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["post_devices_id_probe"];
         delete?: never;
         options?: never;
         head?: never;
@@ -547,29 +221,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Acknowledges commands and reports what became of tasks. Sending it again changes nothing. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["Reports"];
-                };
-            };
-            responses: {
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        post: operations["post_devices_id_reports"];
         delete?: never;
         options?: never;
         head?: never;
@@ -584,32 +236,7 @@ export interface paths {
             cookie?: never;
         };
         /** Measurements of a device, oldest first. Ten-second steps for two hours, then one a minute for 25 hours. */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description Only samples after this time; one hour ago when absent. */
-                    since?: components["schemas"]["i64"] | null;
-                    /** @description How many at most, 1 to 500, thinned evenly. */
-                    points?: number | null;
-                };
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Page_TimedSample"];
-                    };
-                };
-            };
-        };
+        get: operations["get_devices_id_samples"];
         put?: never;
         post?: never;
         delete?: never;
@@ -626,62 +253,10 @@ export interface paths {
             cookie?: never;
         };
         /** Tasks of one device, newest first. */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description States, separated by commas. */
-                    state?: string | null;
-                    device?: components["schemas"]["DeviceId"] | null;
-                    /** @description Part of the command. */
-                    q?: string | null;
-                    limit?: number | null;
-                    cursor?: string | null;
-                };
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Page_Task"];
-                    };
-                };
-            };
-        };
+        get: operations["get_devices_id_tasks"];
         put?: never;
         /** Starts a program or a shell line on a device. It waits there when the device is offline. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["TaskSpec"];
-                };
-            };
-            responses: {
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Task"];
-                    };
-                };
-            };
-        };
+        post: operations["post_devices_id_tasks"];
         delete?: never;
         options?: never;
         head?: never;
@@ -698,27 +273,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Stops everything that waits or runs on a device. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                202: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["StopAllAnswer"];
-                    };
-                };
-            };
-        };
+        post: operations["post_devices_id_tasks_stop"];
         delete?: never;
         options?: never;
         head?: never;
@@ -734,37 +289,7 @@ export interface paths {
         };
         get?: never;
         /** Takes a piece of output. Bytes the server has already are skipped, so sending again is safe. */
-        put: {
-            parameters: {
-                query: {
-                    /** @description Of the first byte, counted from the task's first byte. */
-                    offset: number;
-                    /** @description 1 when the device no longer has the bytes before `offset`. */
-                    gap?: number | null;
-                };
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                    task: components["schemas"]["TaskId"];
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/octet-stream": number[];
-                };
-            };
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["OutputAccepted"];
-                    };
-                };
-            };
-        };
+        put: operations["put_devices_id_tasks_task_output"];
         post?: never;
         delete?: never;
         options?: never;
@@ -782,27 +307,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** A new connection token for a device that is not connected; the one before stops working. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["DeviceId"];
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["ConnectionToken"];
-                    };
-                };
-            };
-        };
+        post: operations["post_devices_id_token"];
         delete?: never;
         options?: never;
         head?: never;
@@ -821,28 +326,7 @@ export interface paths {
          * @description Sends `ready` with the cursor everything will follow, then `event`, `sample` and `ping`; `reset` when the
          *     position asked for is no longer kept. Open the stream first, then take the snapshot, then apply deltas.
          */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description Resume after this cursor, where the `Last-Event-ID` header cannot be sent. */
-                    after?: number | null;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "text/event-stream": string;
-                    };
-                };
-            };
-        };
+        get: operations["get_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -859,25 +343,7 @@ export interface paths {
             cookie?: never;
         };
         /** What this server is and how it is set. */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["ServerInfo"];
-                    };
-                };
-            };
-        };
+        get: operations["get_server"];
         put?: never;
         post?: never;
         delete?: never;
@@ -894,68 +360,12 @@ export interface paths {
             cookie?: never;
         };
         /** Who is signed in. */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Me"];
-                    };
-                };
-            };
-        };
+        get: operations["get_session"];
         put?: never;
         /** Signs a browser in, by name and password or by a one-use link. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["SignIn"];
-                };
-            };
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Me"];
-                    };
-                };
-            };
-        };
+        post: operations["post_session"];
         /** Signs this browser out. */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        delete: operations["delete_session"];
         options?: never;
         head?: never;
         patch?: never;
@@ -970,27 +380,7 @@ export interface paths {
         };
         get?: never;
         /** Sets or changes the own password; other browsers are signed out. */
-        put: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["ChangePassword"];
-                };
-            };
-            responses: {
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        put: operations["put_session_password"];
         post?: never;
         delete?: never;
         options?: never;
@@ -1006,50 +396,10 @@ export interface paths {
             cookie?: never;
         };
         /** Whether the first owner is still to be made. */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["SetupState"];
-                    };
-                };
-            };
-        };
+        get: operations["get_setup"];
         put?: never;
         /** Makes the owner with the code from the server's terminal, and signs in. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["SetupRequest"];
-                };
-            };
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Me"];
-                    };
-                };
-            };
-        };
+        post: operations["post_setup"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1064,33 +414,7 @@ export interface paths {
             cookie?: never;
         };
         /** Tasks on all devices, newest first. */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description States, separated by commas. */
-                    state?: string | null;
-                    device?: components["schemas"]["DeviceId"] | null;
-                    /** @description Part of the command. */
-                    q?: string | null;
-                    limit?: number | null;
-                    cursor?: string | null;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Page_Task"];
-                    };
-                };
-            };
-        };
+        get: operations["get_tasks"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1107,27 +431,7 @@ export interface paths {
             cookie?: never;
         };
         /** One task. */
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["TaskId"];
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Task"];
-                    };
-                };
-            };
-        };
+        get: operations["get_tasks_id"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1147,34 +451,7 @@ export interface paths {
          * Output of a task: bytes from an offset, or with `Accept: text/event-stream` live from there.
          * @description Live it sends `output`, `gap` where output is no longer kept, `ping`, and `end` with the task when all is said.
          */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description First byte wanted; 0 when absent. */
-                    offset?: number | null;
-                    /** @description Bytes at most, up to 4 MiB. */
-                    limit?: number | null;
-                    /** @description 1: everything kept, as a file. */
-                    download?: number | null;
-                };
-                header?: never;
-                path: {
-                    id: components["schemas"]["TaskId"];
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/octet-stream": number[];
-                    };
-                };
-            };
-        };
+        get: operations["get_tasks_id_output"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1193,27 +470,7 @@ export interface paths {
         get?: never;
         put?: never;
         /** Stops a task: its whole process tree. A task the device has not received yet is withdrawn. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["TaskId"];
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                202: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Task"];
-                    };
-                };
-            };
-        };
+        post: operations["post_tasks_id_stop"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1228,55 +485,10 @@ export interface paths {
             cookie?: never;
         };
         /** All tokens, without their secrets. */
-        get: {
-            parameters: {
-                query?: {
-                    /** @description 1 to 200; 50 when absent. */
-                    limit?: number | null;
-                    /** @description `next` of the page before. */
-                    cursor?: string | null;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Page_ApiToken"];
-                    };
-                };
-            };
-        };
+        get: operations["get_tokens"];
         put?: never;
         /** Makes a token. Its secret is in the answer and nowhere else. */
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": components["schemas"]["CreateApiToken"];
-                };
-            };
-            responses: {
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["CreatedApiToken"];
-                    };
-                };
-            };
-        };
+        post: operations["post_tokens"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1294,25 +506,7 @@ export interface paths {
         put?: never;
         post?: never;
         /** Revokes a token: dead at once. */
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: components["schemas"]["ApiTokenId"];
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-            };
-        };
+        delete: operations["delete_tokens_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1447,6 +641,31 @@ export interface components {
             current?: string | null;
             /** @description 10 to 256 characters. */
             new: string;
+        };
+        /** @description An instruction to a device. Delivered again until acknowledged, so applying it twice must do nothing. */
+        Command: components["schemas"]["CommandAction"] & {
+            id: components["schemas"]["CommandId"];
+            /**
+             * Format: int64
+             * @description Rises with each command of a device; the SSE id.
+             */
+            seq: number;
+        };
+        CommandAction: {
+            /** @enum {string} */
+            action: "start_task";
+            spec: components["schemas"]["TaskSpec"];
+            task_id: components["schemas"]["TaskId"];
+        } | {
+            /** @enum {string} */
+            action: "stop_task";
+            task_id: components["schemas"]["TaskId"];
+        } | {
+            /** @enum {string} */
+            action: "probe";
+        } | {
+            /** @enum {string} */
+            action: "unknown";
         };
         /**
          * Format: uuid
@@ -1835,6 +1054,23 @@ export interface components {
             /** Format: int64 */
             acknowledged: number;
         };
+        /** @description A piece of a task's output. */
+        OutputChunk: {
+            /** @description Standard base64: output is bytes and need not be text. */
+            data: string;
+            /**
+             * Format: int64
+             * @description Of the first byte, counted from the task's first byte.
+             */
+            offset: number;
+        };
+        /** @description Output that is no longer kept. */
+        OutputGap: {
+            /** Format: int64 */
+            from: number;
+            /** Format: int64 */
+            to: number;
+        };
         /** @description One page of a list. `next` is the cursor for the following page, absent on the last one. */
         Page_ApiToken: {
             items: {
@@ -1986,6 +1222,22 @@ export interface components {
              */
             blocked_paths: string[];
         };
+        /** @description `application/problem+json`. */
+        Problem: {
+            code: components["schemas"]["ProblemCode"];
+            /** @description What happened, what was kept, what to do: one or two sentences for people. */
+            detail: string;
+            details?: Record<string, never> | null;
+            /** Format: int32 */
+            status: number;
+            /** @description `urn:foreman:problem:<code>` */
+            type: string;
+        };
+        /**
+         * @description What went wrong, for programs. The UI branches on this and never on text.
+         * @enum {string}
+         */
+        ProblemCode: "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "invalid_request" | "too_large" | "rate_limited" | "connection_token_invalid" | "device_gone" | "setup_done" | "setup_code_wrong" | "sign_in_failed" | "host_not_allowed" | "output_offset" | "protocol_too_old" | "conflict" | "limit_reached" | "storage_unavailable" | "unavailable" | "internal";
         /** @description `POST /api/v1/devices/{id}/reports`: acknowledged commands and what became of tasks. Idempotent. */
         Reports: {
             /**
@@ -2121,6 +1373,21 @@ export interface components {
              */
             stopping: number;
         };
+        StreamPing: {
+            server_time: components["schemas"]["i64"];
+        };
+        StreamReady: {
+            /** Format: int64 */
+            cursor: number;
+            server_time: components["schemas"]["i64"];
+            /** @description The server's version: a dashboard of another one offers to reload. */
+            version: string;
+        };
+        StreamSample: {
+            at: components["schemas"]["i64"];
+            device_id: components["schemas"]["DeviceId"];
+            sample: components["schemas"]["Sample"];
+        };
         /** @description A task as every client sees it. */
         Task: {
             command: components["schemas"]["TaskCommand"];
@@ -2243,4 +1510,849 @@ export interface components {
     pathItems: never;
 }
 export type $defs = Record<string, never>;
-export type operations = Record<string, never>;
+export interface operations {
+    get_audit: {
+        parameters: {
+            query?: {
+                /** @description Types that start with this: `device.task`. */
+                type?: string | null;
+                device?: components["schemas"]["DeviceId"] | null;
+                /** @description Part of the name of who did it. */
+                actor?: string | null;
+                /** @description Part of anything in the event. */
+                q?: string | null;
+                /** @description Only events before this one: `next` of the page before. */
+                cursor?: number | null;
+                limit?: number | null;
+                /** @description `jsonl` for the whole filtered log, oldest first, as a file. */
+                format?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_EventRecord"];
+                    "application/x-ndjson": string;
+                };
+            };
+        };
+    };
+    get_audit_verify: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditVerification"];
+                };
+            };
+        };
+    };
+    get_devices: {
+        parameters: {
+            query?: {
+                status?: components["schemas"]["DeviceStatus"] | null;
+                type?: components["schemas"]["DeviceType"] | null;
+                /** @description Part of the name. */
+                q?: string | null;
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Device"];
+                };
+            };
+        };
+    };
+    post_devices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateDevice"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionToken"];
+                };
+            };
+        };
+    };
+    post_devices_connect: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConnectRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Connected"];
+                };
+            };
+        };
+    };
+    get_devices_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Device"];
+                };
+            };
+        };
+    };
+    delete_devices_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    patch_devices_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateDevice"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Device"];
+                };
+            };
+        };
+    };
+    post_devices_id_bearer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChallengeAnswer"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceBearer"];
+                };
+            };
+        };
+    };
+    post_devices_id_challenge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Challenge"];
+                };
+            };
+        };
+    };
+    get_devices_id_commands: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+        };
+    };
+    post_devices_id_disconnect: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    put_devices_id_facts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeviceFacts"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    post_devices_id_heartbeat: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Sample"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HeartbeatAnswer"];
+                };
+            };
+        };
+    };
+    post_devices_id_probe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    post_devices_id_reports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Reports"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    get_devices_id_samples: {
+        parameters: {
+            query?: {
+                /** @description Only samples after this time; one hour ago when absent. */
+                since?: components["schemas"]["i64"] | null;
+                /** @description How many at most, 1 to 500, thinned evenly. */
+                points?: number | null;
+            };
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_TimedSample"];
+                };
+            };
+        };
+    };
+    get_devices_id_tasks: {
+        parameters: {
+            query?: {
+                /** @description States, separated by commas. */
+                state?: string | null;
+                device?: components["schemas"]["DeviceId"] | null;
+                /** @description Part of the command. */
+                q?: string | null;
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Task"];
+                };
+            };
+        };
+    };
+    post_devices_id_tasks: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TaskSpec"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+        };
+    };
+    post_devices_id_tasks_stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StopAllAnswer"];
+                };
+            };
+        };
+    };
+    put_devices_id_tasks_task_output: {
+        parameters: {
+            query: {
+                /** @description Of the first byte, counted from the task's first byte. */
+                offset: number;
+                /** @description 1 when the device no longer has the bytes before `offset`. */
+                gap?: number | null;
+            };
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+                task: components["schemas"]["TaskId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": number[];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OutputAccepted"];
+                };
+            };
+        };
+    };
+    post_devices_id_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectionToken"];
+                };
+            };
+        };
+    };
+    get_events: {
+        parameters: {
+            query?: {
+                /** @description Resume after this cursor, where the `Last-Event-ID` header cannot be sent. */
+                after?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+        };
+    };
+    get_server: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ServerInfo"];
+                };
+            };
+        };
+    };
+    get_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+        };
+    };
+    post_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignIn"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+        };
+    };
+    delete_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    put_session_password: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangePassword"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    get_setup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SetupState"];
+                };
+            };
+        };
+    };
+    post_setup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SetupRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+        };
+    };
+    get_tasks: {
+        parameters: {
+            query?: {
+                /** @description States, separated by commas. */
+                state?: string | null;
+                device?: components["schemas"]["DeviceId"] | null;
+                /** @description Part of the command. */
+                q?: string | null;
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Task"];
+                };
+            };
+        };
+    };
+    get_tasks_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["TaskId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+        };
+    };
+    get_tasks_id_output: {
+        parameters: {
+            query?: {
+                /** @description First byte wanted; 0 when absent. */
+                offset?: number | null;
+                /** @description Bytes at most, up to 4 MiB. */
+                limit?: number | null;
+                /** @description 1: everything kept, as a file. */
+                download?: number | null;
+            };
+            header?: never;
+            path: {
+                id: components["schemas"]["TaskId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+        };
+    };
+    post_tasks_id_stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["TaskId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Task"];
+                };
+            };
+        };
+    };
+    get_tokens: {
+        parameters: {
+            query?: {
+                /** @description 1 to 200; 50 when absent. */
+                limit?: number | null;
+                /** @description `next` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ApiToken"];
+                };
+            };
+        };
+    };
+    post_tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateApiToken"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedApiToken"];
+                };
+            };
+        };
+    };
+    delete_tokens_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["ApiTokenId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+}

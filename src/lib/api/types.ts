@@ -1,5 +1,4 @@
-// The wire types by the names the dashboard uses. They are generated (`npm run gen`); what the API description
-// does not hold, because it travels on a stream, is written here.
+// The wire types by the names the dashboard uses. They are generated: `npm run gen`.
 
 import type { components } from './schema';
 
@@ -44,56 +43,14 @@ export type EventType = Event['type'];
 export type EventRecord = Schemas['EventRecord'];
 export type AuditVerification = Schemas['AuditVerification'];
 
-export type ProblemCode =
-	| 'unauthenticated'
-	| 'forbidden'
-	| 'not_found'
-	| 'invalid_request'
-	| 'too_large'
-	| 'rate_limited'
-	| 'connection_token_invalid'
-	| 'device_gone'
-	| 'setup_done'
-	| 'setup_code_wrong'
-	| 'sign_in_failed'
-	| 'host_not_allowed'
-	| 'output_offset'
-	| 'protocol_too_old'
-	| 'conflict'
-	| 'limit_reached'
-	| 'storage_unavailable'
-	| 'unavailable'
-	| 'internal';
-export interface Problem {
-	type: string;
-	status: number;
-	code: ProblemCode;
-	detail: string;
-	details?: Record<string, unknown> | null;
-}
+export type ProblemCode = Schemas['ProblemCode'];
+export type Problem = Schemas['Problem'];
 
-export interface StreamReady {
-	cursor: number;
-	server_time: Millis;
-	version: string;
-}
-export interface StreamSample {
-	device_id: string;
-	at: Millis;
-	sample: Sample;
-}
-export interface StreamPing {
-	server_time: Millis;
-}
-export interface OutputChunk {
-	offset: number;
-	/** Base64. */
-	data: string;
-}
-export interface OutputGap {
-	from: number;
-	to: number;
-}
+export type StreamReady = Schemas['StreamReady'];
+export type StreamSample = Schemas['StreamSample'];
+export type StreamPing = Schemas['StreamPing'];
+export type OutputChunk = Schemas['OutputChunk'];
+export type OutputGap = Schemas['OutputGap'];
 
 /** Ended for good: nothing more will happen to this task. */
 export function isFinal(state: TaskState): boolean {
