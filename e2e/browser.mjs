@@ -6,6 +6,9 @@ import { chromium } from 'playwright-core';
 import { atEnd } from './stack.mjs';
 import { say } from './words.mjs';
 
+/** Frames for which a finger rests. */
+const REST = 8;
+
 const FLAGS = [
 	'--no-sandbox',
 	'--disable-gpu',
@@ -119,6 +122,17 @@ export async function signIn(page, server) {
 	await page.waitForURL((url) => !url.pathname.startsWith('/sign-in'));
 }
 
+/** Nothing still loads: the page is live, fonts are there, two frames were drawn. @param {import('playwright-core').Page} page */
+export async function settled(page) {
+	await page.getByText(say('link_live'), { exact: true }).locator('visible=true').first().waitFor();
+	await page.getByRole('heading').first().waitFor();
+	await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'));
+	await page.evaluate(async () => {
+		await document.fonts.ready;
+		await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+	});
+}
+
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /** What axe finds on the page as it is now, one line each. @param {import('playwright-core').Page} page */
@@ -132,7 +146,8 @@ export async function violations(page) {
 }
 
 /**
- * One finger, from one point to another, through the same path as a real touch.
+ * One finger, from one point to another, through the same path as a real touch. It moves at a finger's pace, one step
+ * for each frame that the page draws, and rests before it lifts.
  * @param {import('playwright-core').Page} page
  * @param {{ x: number, y: number }} from @param {{ x: number, y: number }} to
  */
@@ -142,11 +157,17 @@ export async function swipe(page, from, to, steps = 12) {
 		/** @type {'touchStart' | 'touchMove' | 'touchEnd'} */ type,
 		/** @type {object[]} */ touchPoints
 	) => devtools.send('Input.dispatchTouchEvent', { type, touchPoints: /** @type {any} */ (touchPoints) });
+	const frame = () => page.evaluate(() => new Promise((drawn) => requestAnimationFrame(drawn)));
 	await touch('touchStart', [from]);
-	for (let step = 1; step <= steps; step++) {
-		const share = step / steps;
-		await touch('touchMove', [{ x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share }]);
+	for (let step = 1; step <= steps + REST; step++) {
+		await frame();
+		const share = Math.min(1, step / steps);
+		const still = step > steps ? (step % 2) * 0.5 : 0;
+		await touch('touchMove', [
+			{ x: from.x + (to.x - from.x) * share + still, y: from.y + (to.y - from.y) * share }
+		]);
 	}
 	await touch('touchEnd', []);
+	await frame();
 	await devtools.detach();
 }

@@ -9,9 +9,11 @@ import { eventually } from './stack.mjs';
 export async function busy(server, device) {
 	const run = (/** @type {string} */ shell) =>
 		server.api(`/api/v1/devices/${device}/tasks`, { json: { shell } });
-	const done = await run(String.raw`printf '\033[1;34mcompiling\033[0m\n\033[32mok\033[0m   3 files\n'`);
-	const failed = await run('echo no such target >&2; exit 2');
-	const running = await run('i=0; while :; do i=$((i+1)); echo "epoch $i"; sleep 0.5; done');
+	const done = await run('uname -sr && df -h /');
+	const failed = await run('ls /data/checkpoints');
+	const running = await run(
+		'while sleep 0.5; do echo "$(date +%T)  load $(cut -d" " -f1-3 /proc/loadavg)"; done'
+	);
 	const state = async (/** @type {string} */ id) => (await server.api(`/api/v1/tasks/${id}`)).state;
 	await eventually(
 		async () => (await state(done.id)) === 'succeeded' && (await state(failed.id)) === 'failed'

@@ -69,7 +69,7 @@ test('a task is started and followed with one thumb', async (t) => {
 	await shown(page, say('task_state_succeeded')).waitFor();
 
 	const small = await page.evaluate(() =>
-		[...document.querySelectorAll('nav a, button')]
+		Array.from(document.querySelectorAll('nav a, button'))
 			.filter((element) => element.checkVisibility() && element.getBoundingClientRect().width > 0)
 			.filter((element) => element.getBoundingClientRect().height < 40)
 			.map((element) => element.outerHTML.slice(0, 120))

@@ -1,8 +1,7 @@
 // @ts-check
 // The pictures of the README, from the real programs: `node e2e/screenshots.mjs` after ./dev up has built them.
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
-import { hostname } from 'node:os';
-import { DESKTOP, PHONE, launch, signIn } from './browser.mjs';
+import { DESKTOP, PHONE, launch, settled, signIn } from './browser.mjs';
 import { busy } from './pages.mjs';
 import { eventually, stack } from './stack.mjs';
 import { say } from './words.mjs';
@@ -25,7 +24,7 @@ try {
 
 async function takeAll() {
 	mkdirSync(FOLDER, { recursive: true });
-	const { server, agent } = await stack(run, { device: hostname() });
+	const { server, agent } = await stack(run, { device: 'workbench' });
 	const device = /** @type {string} */ (agent.id);
 	const tasks = await busy(server, device);
 	await server.api('/api/v1/devices', { json: { name: 'Jetson on the arm', type: 'inference' } });
@@ -58,34 +57,23 @@ async function takeAll() {
  * @param {{ name: string, task: string }} what
  */
 async function shoot(page, server, { name, task }) {
-	const pages = { home: '/', devices: '/devices', task: `/work/${task}`, activity: '/activity' };
+	const pages = { home: '/', devices: '/devices', task: `/tasks/${task}`, activity: '/activity' };
 	for (const [title, path] of Object.entries(pages)) {
 		await page.goto(server.url + path);
 		await settled(page);
 		await keep(page, `${title}-${name}`);
 	}
-	await page.goto(server.url + '/devices');
-	await page
-		.getByRole('button', { name: say('devices_add') })
-		.first()
-		.click();
-	const dialog = page.getByRole('dialog');
-	await dialog.getByLabel(say('add_name')).fill('DGX Spark');
-	await dialog.getByRole('button', { name: say('add_create') }).click();
-	await dialog.getByRole('img').first().waitFor();
+	await page.goto(server.url + '/devices?add');
+	await settled(page);
+	const form = page.getByRole('dialog', { name: say('add_device_title') });
+	await form.getByLabel(say('device_name')).fill('DGX Spark');
+	await form.getByRole('button', { name: say('add_device_make') }).click();
+	const dialog = page.getByRole('dialog', { name: say('add_device_command_title', { name: 'DGX Spark' }) });
+	await dialog.getByRole('list', { name: say('add_device_progress') }).waitFor();
 	await settled(page);
 	await keep(page, `add-device-${name}`);
-}
-
-/** Nothing still loads: the page is live, fonts are there, two frames were drawn. @param {import('playwright-core').Page} page */
-async function settled(page) {
-	await page.getByText(say('link_live'), { exact: true }).locator('visible=true').first().waitFor();
-	await page.getByRole('heading').first().waitFor();
-	await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'));
-	await page.evaluate(async () => {
-		await document.fonts.ready;
-		await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
-	});
+	const { items } = await server.api('/api/v1/devices?q=DGX');
+	for (const { id } of items) await server.api(`/api/v1/devices/${id}`, { method: 'DELETE' });
 }
 
 /** As WebP, the best that stays small. @param {import('playwright-core').Page} page @param {string} name */
