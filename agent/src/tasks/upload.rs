@@ -111,7 +111,11 @@ impl Cursor<'_> {
                     (self.offset, self.gap) = (self.offset.max(total), true);
                     Vec::new()
                 }
-                Source::Growing | Source::Abandoned => return Step::Idle,
+                Source::Growing | Source::Abandoned => {
+                    // On a full disk the supervisor closes a segment early so that its space can be had.
+                    self.let_go();
+                    return Step::Idle;
+                }
             },
             Err(error) => {
                 let message = format!("the output on disk cannot be read: {error}");
@@ -133,7 +137,11 @@ impl Cursor<'_> {
     /// The server has everything before this byte; it may be ahead after a restart of the agent.
     fn acknowledged(&mut self, offset: u64) {
         self.offset = offset;
-        match self.reader.let_go(offset) {
+        self.let_go();
+    }
+
+    fn let_go(&mut self) {
+        match self.reader.let_go(self.offset) {
             Ok(0) => {}
             Ok(_) => {
                 if let Some(supervised) = self.supervised {

@@ -61,6 +61,21 @@ impl Spool {
         kept
     }
 
+    /// For when the disk takes nothing more: begins the next segment, so that the one before can be let go whole
+    /// and its space used. `false` when there is nothing to let go, or not even space for an empty file.
+    pub(super) fn seal(&mut self) -> bool {
+        if self.current.as_ref().is_none_or(|(_, length)| *length == 0) {
+            return false;
+        }
+        match private_file(&self.dir.join(segment_name(self.total))) {
+            Ok(file) => {
+                self.current = Some((file, 0));
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
     fn append_once(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.current.as_ref().is_none_or(|(_, length)| *length >= self.segment) {
             let file = private_file(&self.dir.join(segment_name(self.total)))?;
@@ -114,6 +129,22 @@ mod tests {
         let mut reader = OutputReader::new(dir.path());
         assert_eq!(read_all(&mut reader, 0), bytes);
         assert_eq!(read_all(&mut reader, 1500), &bytes[1500..]);
+    }
+
+    #[test]
+    fn a_sealed_segment_can_be_let_go_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spool = Spool::new(dir.path(), 4096);
+        assert!(!spool.seal(), "nothing to let go yet");
+        assert_eq!(spool.append(&[7; 100]), 100);
+        let mut reader = OutputReader::new(dir.path());
+        assert_eq!(reader.let_go(100).unwrap(), 0, "it may still grow");
+        assert!(spool.seal());
+        assert!(!spool.seal(), "once is enough");
+        assert_eq!(reader.read(100, 10).unwrap(), Piece::NothingYet);
+        assert_eq!(reader.let_go(100).unwrap(), 1);
+        assert_eq!(spool.append(&[8; 50]), 50);
+        assert_eq!(reader.read(100, 1000).unwrap(), Piece::Bytes(vec![8; 50]));
     }
 
     #[test]

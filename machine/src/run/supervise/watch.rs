@@ -113,7 +113,8 @@ impl Watch {
         if !self.pending.is_empty() {
             let kept = self.spool.append(&self.buffer[self.pending.clone()]);
             self.pending.start += kept;
-            if kept > 0 {
+            let sealed = self.blocked() && self.spool.has_room() && self.spool.seal();
+            if kept > 0 || sealed {
                 self.tell(notices::OUTPUT);
             }
         }
