@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DESKTOP, PHONE, open, settled, signIn, violations } from './browser.mjs';
-import { busy, DOORS, PAGES } from './pages.mjs';
+import { busy, DOORS, NOWHERE, PAGES } from './pages.mjs';
 import { stack } from './stack.mjs';
 
 const EXPECTED = /status of (401|404)|Not found: .nothing/;
@@ -21,6 +21,7 @@ test('every page, both themes, both sizes', async (t) => {
 				for (const path of DOORS) await look(t, page, server.url + path);
 				await signIn(page, server);
 				for (const path of pages) await look(t, page, server.url + path, settled);
+				await look(t, page, server.url + NOWHERE);
 			});
 		}
 	}

@@ -40,9 +40,11 @@ export const PAGES = ({ device, task }) => [
 	'/settings/server',
 	'/settings/about',
 	'/chat',
-	'/more',
-	'/nothing/here'
+	'/more'
 ];
+
+/** Where nothing is. */
+export const NOWHERE = '/nothing/here';
 
 /** Pages for whoever is not signed in. */
 export const DOORS = ['/sign-in'];
