@@ -87,6 +87,13 @@ impl Running {
         host(&self.data, arguments)
     }
 
+    /// Asks the server to stop, as a service manager does; its exit code once it has.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+        self.child.wait().unwrap().code()
+    }
+
     /// Ends the server and waits until it is gone.
     pub fn stop(mut self) -> Option<TempDir> {
         self.end();

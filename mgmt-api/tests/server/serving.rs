@@ -92,3 +92,18 @@ async fn metrics_count_by_route_and_hold_no_ids() {
     assert!(line.contains("route=\"/api/v1/devices/{id}\"") && line.ends_with(" 1"), "{line}");
     assert!(!text.contains("01a1fd32"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_ends_streams_cleanly_and_exits_with_success() {
+    let mut server = Running::fresh();
+    let viewer = server.token("viewer");
+    let mut stream = server.get("/api/v1/events").bearer_auth(&viewer).send().await.unwrap();
+    assert!(stream.chunk().await.unwrap().unwrap().starts_with(b"event: ready"));
+
+    let started = std::time::Instant::now();
+    let stopping = tokio::task::spawn_blocking(move || server.terminate());
+    // The stream ends as a whole, not as a broken connection.
+    while stream.chunk().await.unwrap().is_some() {}
+    assert_eq!(stopping.await.unwrap(), Some(0));
+    assert!(started.elapsed() < std::time::Duration::from_secs(9), "it did not wait to be cut off");
+}
