@@ -186,9 +186,7 @@ async fn new_token(
         .db
         .write(move |tx| {
             Box::pin(async move {
-                let device =
-                    store::find(tx.conn(), cause.tenant, id).await?.ok_or_else(|| ApiError::not_found("device"))?;
-                if device.status != DeviceStatus::Pending {
+                if store::status(tx, cause.tenant, id).await? != DeviceStatus::Pending {
                     return Err(ApiError::conflict(
                         "This device is connected. Disconnect it on the device first: foreman-agent disconnect.",
                     ));
@@ -266,10 +264,7 @@ async fn probe(State(app): State<App>, caller: Caller, Path(id): Path<DeviceId>)
     app.db
         .write(move |tx| {
             Box::pin(async move {
-                let device = store::find(tx.conn(), cause.tenant, id)
-                    .await?
-                    .ok_or_else(|| ApiError::not_found("device"))?;
-                if device.status == DeviceStatus::Pending {
+                if store::status(tx, cause.tenant, id).await? == DeviceStatus::Pending {
                     return Err(ApiError::new(ProblemCode::Conflict, "This device has not connected yet."));
                 }
                 commands::add(tx, &cause, id, CommandId::fresh(), None, &CommandAction::Probe).await?;

@@ -161,10 +161,7 @@ async fn create(
 }
 
 async fn queue(tx: &mut Tx, cause: Cause, mut task: Task, spec: TaskSpec) -> ApiResult<Task> {
-    let device = devices::store::find(tx.conn(), cause.tenant, task.device_id)
-        .await?
-        .ok_or_else(|| ApiError::not_found("device"))?;
-    if device.status == DeviceStatus::Pending {
+    if devices::store::status(tx, cause.tenant, task.device_id).await? == DeviceStatus::Pending {
         return Err(ApiError::conflict("This device has not connected yet, so nothing can run there."));
     }
     store::insert(tx, cause.tenant, &task).await?;
@@ -304,9 +301,7 @@ async fn stop_all(
         .db
         .write(move |tx| {
             Box::pin(async move {
-                devices::store::find(tx.conn(), cause.tenant, id)
-                    .await?
-                    .ok_or_else(|| ApiError::not_found("device"))?;
+                devices::store::status(tx, cause.tenant, id).await?;
                 let tasks = store::open_tasks(tx, id).await?;
                 let stopping = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
                 for task in tasks {

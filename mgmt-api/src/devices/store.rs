@@ -5,6 +5,7 @@ use sqlx::{Any, Executor, Row, any::AnyRow};
 
 use crate::{
     auth::parse,
+    db::Tx,
     problem::{ApiError, ApiResult},
 };
 
@@ -30,6 +31,19 @@ pub async fn find<'c>(
         .fetch_optional(from)
         .await?;
     row.as_ref().map(read).transpose()
+}
+
+/// Only the status: for what happens often and needs no more.
+pub async fn status(tx: &mut Tx, tenant: TenantId, id: DeviceId) -> ApiResult<DeviceStatus> {
+    let row = sqlx::query(
+        "SELECT p.status FROM presence p JOIN devices d ON d.id = p.device_id WHERE d.id = $1 AND d.tenant_id = $2",
+    )
+    .bind(id.to_string())
+    .bind(tenant.to_string())
+    .fetch_optional(tx.conn())
+    .await?
+    .ok_or_else(|| ApiError::not_found("device"))?;
+    read_status(&row.try_get::<String, _>(0)?)
 }
 
 pub fn read(row: &AnyRow) -> ApiResult<Device> {
