@@ -3,19 +3,20 @@
 
 PARTS=(rust drift ui e2e)
 
+# The journeys in Rust share one PostgreSQL, so they run in one process and not one for each test. Always the whole
+# workspace is named: with other features, what they depend on would be built a second time.
 test_rust() {
   build_dashboard
   build_programs
   step "Rust tests"
   if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --locked --workspace --exclude journeys
-    cargo test --locked --workspace --doc
+    cargo nextest run --locked --workspace --exclude journeys --no-fail-fast
+    cargo test --locked --workspace --exclude journeys --doc
   else
-    cargo test --locked --workspace --exclude journeys
+    cargo test --locked --workspace --exclude journeys --no-fail-fast
   fi
-  step "Journeys of the real programs"
-  # One process for all of them: they share one PostgreSQL cluster.
-  FOREMAN_PROGRAMS=$PROGRAMS cargo test --locked -p journeys
+  step "Journeys: nothing lost (FOREMAN_LONG=1 for the long mode)"
+  FOREMAN_PROGRAMS=$PROGRAMS cargo test --locked --workspace --test journeys
 }
 
 test_drift() {
