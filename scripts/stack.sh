@@ -98,13 +98,14 @@ agent_says() {
 
 agent_joined() { [ -n "$(agent_says status.device_id)" ]; }
 
-# How many tasks of this agent run now, the agent itself running or not: each has its supervisor process.
+# How many tasks of this agent run now, the agent itself running or not: their folders say that they started, as which
+# process, and not that they ended.
 running_tasks() {
-  local pid count=0
-  for pid in /proc/[0-9]*; do
-    case $(command_line "${pid#/proc/}") in
-      *" supervise $DATA/agent/"*) count=$((count + 1)) ;;
-    esac
+  local folder pid count=0
+  for folder in "$DATA"/agent/tasks/*/; do
+    [ -f "$folder/started" ] && [ ! -f "$folder/exit.json" ] || continue
+    pid=$(sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' "$folder/started" | head -n 1)
+    ! running "$pid" || count=$((count + 1))
   done
   echo "$count"
 }
