@@ -103,7 +103,7 @@ agent_joined() { [ -n "$(agent_says status.device_id)" ]; }
 running_tasks() {
   local folder pid count=0
   for folder in "$DATA"/agent/tasks/*/; do
-    [ -f "$folder/started" ] && [ ! -f "$folder/exit.json" ] || continue
+    if [ ! -f "$folder/started" ] || [ -f "$folder/exit.json" ]; then continue; fi
     pid=$(sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' "$folder/started" | head -n 1)
     ! running "$pid" || count=$((count + 1))
   done
