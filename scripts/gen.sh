@@ -4,8 +4,9 @@
 GENERATED=(openapi.json src/lib/api/schema.d.ts)
 
 generate() {
-  "$SERVER" openapi >"$1/openapi.json"
-  mv "$1/openapi.json" openapi.json
+  # Not straight into place: a server that fails must not empty the description.
+  "$SERVER" openapi >"$1/fresh.json"
+  mv "$1/fresh.json" openapi.json
   npm run --silent gen >/dev/null
 }
 
