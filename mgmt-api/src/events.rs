@@ -7,7 +7,7 @@ pub mod audit;
 pub mod hub;
 pub mod stream;
 
-use foreman_protocol::{Actor, DeviceId, Event, EventRecord, Millis, Sample, TaskId, TenantId};
+use foreman_protocol::{Actor, DeviceId, Event, EventRecord, Millis, TaskId, TenantId};
 use sha2::{Digest, Sha256};
 use sqlx::{Row, any::AnyRow};
 
@@ -48,11 +48,12 @@ pub enum Effect {
     },
     /// More output of a task, or its end.
     Output(TaskId),
+    /// A measurement, as the JSON that was stored.
     Sample {
         tenant: TenantId,
         device: DeviceId,
         at: Millis,
-        sample: Box<Sample>,
+        body: String,
     },
 }
 

@@ -15,6 +15,7 @@ mod devices;
 mod events;
 mod extract;
 pub mod host;
+mod meters;
 mod problem;
 mod query;
 mod secrets;

@@ -1,15 +1,11 @@
 //! Putting a server together, running it and ending it without cutting anyone off.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, MatchedPath},
+    extract::DefaultBodyLimit,
     http::{Request, StatusCode},
     middleware,
     response::{IntoResponse, Response},
@@ -35,7 +31,7 @@ use crate::{
     devices,
     events::{audit, hub, stream},
     extract::Json,
-    host,
+    host, meters,
     problem::{ApiError, ApiResult},
     tasks, upkeep, web,
 };
@@ -104,6 +100,7 @@ fn router(app: App) -> Router {
     let (api, _) = api();
     let description = Arc::new(description());
     let page = web::api_page(&description);
+    let meters = meters::Meters::default();
     api.route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_page))
@@ -113,7 +110,7 @@ fn router(app: App) -> Router {
         .method_not_allowed_fallback(|| async {
             ApiError::new(ProblemCode::MethodNotAllowed, "This address does not take this method.")
         })
-        .layer(middleware::from_fn(count))
+        .layer(middleware::from_fn_with_state(meters, meters::count))
         .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(app.clone(), auth::gate::known_host))
         .layer(middleware::map_response(web::security_headers))
@@ -122,25 +119,9 @@ fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request<axum::body::Body>| {
             // The path without its query: what is asked for, never a parameter's value.
-            tracing::info_span!("request", method = %request.method(), path = request.uri().path())
+            tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
         }))
         .with_state(app)
-}
-
-/// Counts requests and the time until their headers are ready, by route and never by address.
-async fn count(
-    route: Option<MatchedPath>,
-    request: axum::extract::Request,
-    next: middleware::Next,
-) -> Response {
-    let route = route.map_or_else(|| "page".to_owned(), |route| route.as_str().to_owned());
-    let method = request.method().as_str().to_owned();
-    let started = Instant::now();
-    let response = next.run(request).await;
-    let labels = [("route", route), ("method", method), ("status", response.status().as_u16().to_string())];
-    metrics::counter!("foreman_http_requests_total", &labels).increment(1);
-    metrics::histogram!("foreman_http_request_seconds", &labels).record(started.elapsed());
-    response
 }
 
 fn panicked(cause: Box<dyn std::any::Any + Send>) -> Response {
@@ -178,9 +159,7 @@ async fn metrics_page(axum::extract::State(app): axum::extract::State<App>, _cal
 
 /// Opens the database and starts everything that runs beside requests.
 async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationToken) -> anyhow::Result<App> {
-    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
-        .install_recorder()
-        .context("the metrics cannot be set up")?;
+    let metrics = meters::install().context("the metrics cannot be set up")?;
     let (announce, effects) = mpsc::channel(4096);
     let location = options.data.location();
     let db = Db::open(OpenOptions { location: location.clone(), readers: READERS }, announce).await?;

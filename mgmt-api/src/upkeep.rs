@@ -26,6 +26,7 @@ pub async fn run(app: App) {
             _ = every.tick() => {}
         }
         app.attempts.forget_old();
+        app.metrics.run_upkeep();
         for (what, outcome) in [
             ("expired secrets", secrets(&app).await),
             ("old measurements", samples(&app).await),

@@ -169,12 +169,8 @@ async fn write(tx: &mut Tx, rows: Vec<Measured>) -> ApiResult<Vec<DeviceId>> {
             *high = turned;
             turn_gpu_memory(tx, row, turned, share.unwrap_or_default()).await?;
         }
-        tx.after_commit(Effect::Sample {
-            tenant: row.tenant,
-            device: row.device,
-            at: row.at,
-            sample: Box::new(row.sample.clone()),
-        });
+        let (tenant, device, at) = (row.tenant, row.device, row.at);
+        tx.after_commit(Effect::Sample { tenant, device, at, body: row.body.clone() });
         known.push(row.device);
     }
     Ok(known)

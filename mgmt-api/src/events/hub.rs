@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use foreman_protocol::{DeviceId, EventRecord, StreamSample, TaskId, TenantId};
+use foreman_protocol::{DeviceId, EventRecord, Millis, TaskId, TenantId};
 use sqlx::Row;
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -98,6 +98,15 @@ impl Hub {
         let _ = self.sender(tenant).send(frame);
     }
 
+    /// `body` is the sample's JSON, passed on as it is: a [`foreman_protocol::StreamSample`] around it.
+    fn publish_sample(&self, tenant: TenantId, device: DeviceId, at: Millis, body: &str) {
+        let readers = self.sender(tenant);
+        if readers.receiver_count() > 0 {
+            let data = format!(r#"{{"device_id":"{device}","at":{at},"sample":{body}}}"#);
+            let _ = readers.send(Frame { cursor: None, bytes: frame("sample", None, &data) });
+        }
+    }
+
     fn publish_record(&self, tenant: TenantId, record: &EventRecord) -> ApiResult<()> {
         self.publish(tenant, Frame { cursor: Some(record.cursor), bytes: event_frame(record)? });
         if let Some(device) = record.event.device_id() {
@@ -167,9 +176,8 @@ async fn apply(db: &Db, hub: &Hub, sent: &mut HashMap<TenantId, i64>, effect: Ef
             hub.outputs.wake(task);
             Ok(())
         }
-        Effect::Sample { tenant, device, at, sample } => {
-            let data = serde_json::to_string(&StreamSample { device_id: device, at, sample: *sample })?;
-            hub.publish(tenant, Frame { cursor: None, bytes: frame("sample", None, &data) });
+        Effect::Sample { tenant, device, at, body } => {
+            hub.publish_sample(tenant, device, at, &body);
             Ok(())
         }
     }
@@ -204,9 +212,7 @@ async fn forward_sample(db: &Db, hub: &Hub, device: DeviceId) -> ApiResult<()> {
     .await?;
     let Some(row) = row else { return Ok(()) };
     let Ok(tenant) = row.try_get::<String, _>(0)?.parse() else { return Ok(()) };
-    let sample = serde_json::from_str(&row.try_get::<String, _>(2)?)?;
-    let data = serde_json::to_string(&StreamSample { device_id: device, at: row.try_get(1)?, sample })?;
-    hub.publish(tenant, Frame { cursor: None, bytes: frame("sample", None, &data) });
+    hub.publish_sample(tenant, device, row.try_get(1)?, &row.try_get::<String, _>(2)?);
     Ok(())
 }
 
@@ -305,5 +311,25 @@ pub async fn listen(url: String, heard: mpsc::Sender<String>) {
             return;
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use foreman_protocol::{Sample, StreamSample};
+
+    use super::*;
+
+    #[test]
+    fn a_measurement_is_framed_as_the_wire_type() {
+        let hub = Hub::default();
+        let (tenant, device) = (TenantId::fresh(), DeviceId::fresh());
+        let mut reader = hub.subscribe(tenant);
+        let sample = Sample { cpu_percent: 12.5, ..Sample::default() };
+        hub.publish_sample(tenant, device, 7, &serde_json::to_string(&sample).unwrap());
+        let frame = String::from_utf8(reader.try_recv().unwrap().bytes.to_vec()).unwrap();
+        let data = frame.strip_prefix("event: sample\ndata: ").unwrap().trim_end();
+        let read: StreamSample = serde_json::from_str(data).unwrap();
+        assert_eq!(read, StreamSample { device_id: device, at: 7, sample });
     }
 }
