@@ -171,7 +171,7 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
     }
     tokio::spawn(keep_open(heard_here, closing.clone()));
     tokio::spawn(hub::follow(db.clone(), hub.clone(), effects, heard));
-    tokio::spawn(hub::ping(hub.clone()));
+    tokio::spawn(hub::ping(hub.clone(), closing.clone()));
     let settings = Settings::new(options, bound);
     tokio::spawn(devices::presence::watch_silence(
         db.clone(),

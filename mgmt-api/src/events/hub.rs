@@ -15,6 +15,7 @@ use bytes::Bytes;
 use foreman_protocol::{DeviceId, EventRecord, Millis, TaskId, TenantId};
 use sqlx::Row;
 use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::{Effect, StoredEvent};
 use crate::{
@@ -34,6 +35,16 @@ pub const READ_CHUNK: i64 = 500;
 pub struct Frame {
     pub cursor: Option<i64>,
     pub bytes: Bytes,
+}
+
+impl Frame {
+    /// Nothing follows: the server is shutting down. It travels like any other frame, so that thousands of
+    /// readers need not watch for the shutdown each on their own.
+    const END: Self = Self { cursor: None, bytes: Bytes::new() };
+
+    pub fn is_end(&self) -> bool {
+        self.bytes.is_empty()
+    }
 }
 
 /// Where readers subscribe.
@@ -91,6 +102,13 @@ impl Hub {
     fn sender(&self, tenant: TenantId) -> broadcast::Sender<Frame> {
         let mut map = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         map.entry(tenant).or_insert_with(|| broadcast::channel(BACKLOG).0).clone()
+    }
+
+    fn publish_to_all(&self, frame: &Frame) {
+        let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        for sender in tenants.values() {
+            let _ = sender.send(frame.clone());
+        }
     }
 
     fn publish(&self, tenant: TenantId, frame: Frame) {
@@ -274,16 +292,13 @@ pub async fn read_after(db: &Db, tenant: TenantId, after: i64, limit: i64) -> Ap
         .collect()
 }
 
-/// A `ping` to every reader of every tenant, made once for all of them.
-pub async fn ping(hub: Hub) {
+/// A `ping` to every reader of every tenant, made once for all of them, and the end when the server closes.
+pub async fn ping(hub: Hub, closing: CancellationToken) {
     let mut every = tokio::time::interval(Duration::from_secs(foreman_protocol::PING_INTERVAL_S));
     loop {
-        every.tick().await;
-        let bytes = ping_frame();
-        let senders: Vec<_> =
-            hub.tenants.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        for sender in senders {
-            let _ = sender.send(Frame { cursor: None, bytes: bytes.clone() });
+        tokio::select! {
+            () = closing.cancelled() => return hub.publish_to_all(&Frame::END),
+            _ = every.tick() => hub.publish_to_all(&Frame { cursor: None, bytes: ping_frame() }),
         }
     }
 }

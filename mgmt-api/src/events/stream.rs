@@ -127,17 +127,17 @@ impl Reader {
                 return Some((Ok(bytes), self));
             }
             if self.behind {
+                if self.closing.is_cancelled() {
+                    return None;
+                }
                 if let Err(error) = self.read_rows().await {
                     tracing::warn!(%error, "an event stream could not read the log; its reader will resume");
                     return None;
                 }
                 continue;
             }
-            let received = tokio::select! {
-                () = self.closing.cancelled() => return None,
-                received = self.live.recv() => received,
-            };
-            match received {
+            match self.live.recv().await {
+                Ok(frame) if frame.is_end() => return None,
                 Ok(Frame { cursor: None, bytes }) => self.ready.push_back(bytes),
                 Ok(Frame { cursor: Some(cursor), .. }) if cursor <= self.sent => {}
                 Ok(Frame { cursor: Some(cursor), bytes }) if cursor == self.sent + 1 => {
