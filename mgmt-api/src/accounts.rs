@@ -16,7 +16,7 @@ use foreman_protocol::{
     Actor, ChangePassword, Event, Me, ProblemCode, Role, ServerInfo, SessionId, SetupRequest, SetupState,
     SignIn, TenantId, UserId,
 };
-use sqlx::Row;
+use sqlx::{Any, Executor, Row};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -49,13 +49,14 @@ pub fn router() -> OpenApiRouter<App> {
 /// Whether the first owner is still to be made.
 #[utoipa::path(get, path = "/api/v1/setup", tag = "accounts", responses((status = 200, body = SetupState)))]
 async fn setup_state(State(app): State<App>) -> ApiResult<Json<SetupState>> {
-    Ok(Json(SetupState { needed: !has_users(&app.db, app.tenant).await? }))
+    Ok(Json(SetupState { needed: !has_users(app.db.read(), app.tenant).await? }))
 }
 
-async fn has_users(db: &Db, tenant: TenantId) -> ApiResult<bool> {
+/// Whether the tenant has anybody, and so an owner.
+pub async fn has_users<'c>(from: impl Executor<'c, Database = Any>, tenant: TenantId) -> ApiResult<bool> {
     let row = sqlx::query("SELECT COUNT(*) FROM users WHERE tenant_id = $1")
         .bind(tenant.to_string())
-        .fetch_one(db.read())
+        .fetch_one(from)
         .await?;
     Ok(row.try_get::<i64, _>(0)? > 0)
 }
@@ -79,7 +80,7 @@ async fn setup(
         .db
         .write(move |tx| {
             Box::pin(async move {
-                if user_count(tx, cause.tenant).await? > 0 {
+                if has_users(tx.conn(), cause.tenant).await? {
                     return Err(ApiError::new(
                         ProblemCode::SetupDone,
                         "This server has an owner already. Sign in instead.",
@@ -108,14 +109,6 @@ async fn setup(
         .await?;
     let me = Me { tenant: tenant_name(&app.db, app.tenant).await?, ..user };
     Ok((jar.add(cookie(&app, secret)), Json(me)))
-}
-
-async fn user_count(tx: &mut Tx, tenant: TenantId) -> ApiResult<i64> {
-    let row = sqlx::query("SELECT COUNT(*) FROM users WHERE tenant_id = $1")
-        .bind(tenant.to_string())
-        .fetch_one(tx.conn())
-        .await?;
-    Ok(row.try_get(0)?)
 }
 
 /// Adds a person.

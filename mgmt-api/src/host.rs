@@ -51,13 +51,14 @@ pub async fn ensure_tenant(db: &Db) -> ApiResult<TenantId> {
 pub async fn setup_code(db: &Db, tenant: TenantId) -> ApiResult<Option<String>> {
     db.write(move |tx| {
         Box::pin(async move {
-            let users = sqlx::query("SELECT COUNT(*) FROM users WHERE tenant_id = $1")
-                .bind(tenant.to_string())
-                .fetch_one(tx.conn())
-                .await?;
-            if users.try_get::<i64, _>(0)? > 0 {
+            if accounts::has_users(tx.conn(), tenant).await? {
                 return Ok(None);
             }
+            sqlx::query("DELETE FROM one_time_secrets WHERE purpose = $1 AND subject = $2")
+                .bind(PURPOSE_SETUP)
+                .bind(tenant.to_string())
+                .execute(tx.conn())
+                .await?;
             let code = secrets::typed_code();
             accounts::store_one_time(tx, PURPOSE_SETUP, &tenant.to_string(), &code, SETUP_CODE_LIFE_MS)
                 .await?;

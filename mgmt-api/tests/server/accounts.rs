@@ -42,6 +42,18 @@ async fn only_the_code_from_the_terminal_makes_the_owner_and_only_once() {
 }
 
 #[tokio::test]
+async fn only_the_setup_code_of_the_last_start_counts() {
+    let first = Running::fresh();
+    let (old, data) = (first.setup_code.clone(), first.data.clone());
+    let _folder = first.stop();
+    let server = Running::over(data, &[]);
+    assert_ne!(server.setup_code, old);
+    let stale = json!({ "code": old, "name": "eve", "password": PASSWORD });
+    assert_eq!(problem(server.post("/api/v1/setup", stale)).await.1, "setup_code_wrong");
+    owner(&server).await;
+}
+
+#[tokio::test]
 async fn signing_in_and_out() {
     let server = Running::fresh();
     owner(&server).await;
