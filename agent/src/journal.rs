@@ -274,7 +274,7 @@ fn apply(
             }
         },
         CommandAction::Probe => Ok(Some(Effect::Probe)),
-        CommandAction::Unknown => Ok(None),
+        CommandAction::Revoke { .. } | CommandAction::Unknown => Ok(None),
     }
 }
 

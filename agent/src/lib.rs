@@ -11,6 +11,7 @@
 pub mod address;
 pub mod agent;
 pub mod connect;
+pub mod device_api;
 pub mod disconnect;
 pub mod doctor;
 pub mod identity;

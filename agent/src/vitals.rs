@@ -126,6 +126,7 @@ impl Vitals {
             policy,
             agent_version: crate::VERSION.to_owned(),
             protocol_version: PROTOCOL_VERSION,
+            link: None,
         };
         self.uplink.facts(&sent).await?;
         facts.told = true;

@@ -66,6 +66,7 @@ async fn a_device_reaches_only_itself(database: Database) {
 
     // Its own path, another device's task.
     let forged = Reports {
+        links: vec![],
         acknowledged: vec![],
         tasks: vec![TaskReport {
             task_id: task.id,

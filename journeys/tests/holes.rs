@@ -38,7 +38,7 @@ async fn a_hole_is_told_and_the_end_is_reached(database: Database) {
         reason: None,
         output_total: Some(20),
     };
-    let reports = Reports { acknowledged: vec![], tasks: vec![ended] };
+    let reports = Reports { acknowledged: vec![], tasks: vec![ended], ..Default::default() };
     http::send(device.request(Method::POST, "reports").json(&reports)).await.expect("taken");
 
     let mut bytes = Vec::new();

@@ -64,6 +64,7 @@ const fn action_name(action: &CommandAction) -> &'static str {
         CommandAction::StartTask { .. } => START_TASK,
         CommandAction::StopTask { .. } => "stop_task",
         CommandAction::Probe => "probe",
+        CommandAction::Revoke { .. } => "revoke",
         CommandAction::Unknown => "unknown",
     }
 }

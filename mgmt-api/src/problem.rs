@@ -69,29 +69,6 @@ impl ApiError {
             internal: Some(cause.into()),
         }
     }
-
-    fn status(&self) -> StatusCode {
-        match self.code {
-            ProblemCode::Unauthenticated
-            | ProblemCode::SignInFailed
-            | ProblemCode::ConnectionTokenInvalid => StatusCode::UNAUTHORIZED,
-            ProblemCode::Forbidden | ProblemCode::SetupCodeWrong => StatusCode::FORBIDDEN,
-            ProblemCode::NotFound => StatusCode::NOT_FOUND,
-            ProblemCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            ProblemCode::InvalidRequest => StatusCode::UNPROCESSABLE_ENTITY,
-            ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            ProblemCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-            ProblemCode::DeviceGone => StatusCode::GONE,
-            ProblemCode::SetupDone
-            | ProblemCode::OutputOffset
-            | ProblemCode::Conflict
-            | ProblemCode::LimitReached => StatusCode::CONFLICT,
-            ProblemCode::HostNotAllowed => StatusCode::MISDIRECTED_REQUEST,
-            ProblemCode::ProtocolTooOld => StatusCode::UPGRADE_REQUIRED,
-            ProblemCode::StorageUnavailable | ProblemCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            ProblemCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
 }
 
 impl From<sqlx::Error> for ApiError {
@@ -116,18 +93,11 @@ impl From<serde_json::Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = self.status();
         if let Some(cause) = &self.internal {
             tracing::error!(code = ?self.code, cause = format!("{cause:#}"), "request failed");
         }
-        let kind = serde_json::to_value(self.code).ok().and_then(|code| code.as_str().map(str::to_owned));
-        let problem = Problem {
-            kind: format!("urn:foreman:problem:{}", kind.unwrap_or_default()),
-            status: status.as_u16(),
-            code: self.code,
-            message: self.message,
-            details: self.details,
-        };
+        let problem = Problem::new(self.code, self.message, self.details);
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(problem)).into_response();
         response
             .headers_mut()

@@ -13,7 +13,10 @@ use axum::{
     serve::ListenerExt,
 };
 use foreman_protocol::{
-    Command, OutputChunk, OutputGap, Problem, ProblemCode, StreamPing, StreamReady, StreamSample,
+    AddGrant, AddRevocation, CarriedGrant, Command, DeviceHello, FileEntry, FileRoots, GitStatus, LogLine,
+    LogSources, MakeDirectory, MoveFile, OpenTerminal, OutputChunk, OutputGap, Problem, ProblemCode,
+    RestoreFile, Revocation, SearchEnd, SearchHit, StartUpload, StreamPing, StreamReady, StreamSample,
+    Terminal, TerminalEnded, TerminalState, Trashed, UpdateTerminal, Upload,
 };
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
@@ -49,9 +52,12 @@ const READERS: u32 = 8;
         description = "The control plane's API. Errors are application/problem+json with a `code` to branch on; \
                    lists are pages; times are milliseconds since the Unix epoch."
     ),
-    // What no operation names: errors, and what streams carry.
+    // What no operation names: errors, what streams carry, and what devices answer under `/link/`.
     components(schemas(
-        Problem, ProblemCode, StreamReady, StreamSample, StreamPing, OutputChunk, OutputGap, Command
+        Problem, ProblemCode, StreamReady, StreamSample, StreamPing, OutputChunk, OutputGap, Command,
+        DeviceHello, Terminal, OpenTerminal, UpdateTerminal, TerminalState, TerminalEnded,
+        FileEntry, FileRoots, MoveFile, MakeDirectory, Trashed, RestoreFile, StartUpload, Upload, SearchHit,
+        SearchEnd, GitStatus, LogSources, LogLine, CarriedGrant, AddGrant, AddRevocation, Revocation
     ))
 )]
 struct ApiDoc;

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Capabilities, CommandId, DeviceId, Millis, Policy, Sample, TaskId, TaskReport, TaskSpec, UserId,
+    Capabilities, CommandId, DeviceId, DeviceLink, LinkFacts, LinkReport, Millis, Policy, Sample, TaskId,
+    TaskReport, TaskSpec, UserId,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,6 +45,9 @@ pub struct Device {
     /// The device's own rules, as it last reported them. Only the device can change them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub policy: Option<Policy>,
+    /// How it can be reached directly, as it last reported.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub link: Option<DeviceLink>,
     pub status: DeviceStatus,
     /// When `status` last changed.
     pub status_since: Millis,
@@ -123,6 +127,9 @@ pub struct Connected {
     pub name: String,
     pub server_time: Millis,
     pub heartbeat_s: u32,
+    /// The server's own X25519 link key, standard base64: what the device makes a grant for, if it is to be let in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub server_link_key: Option<String>,
 }
 
 /// `POST /api/v1/devices/{id}/challenge`: something fresh to sign; valid for 60 s, once.
@@ -165,6 +172,9 @@ pub struct DeviceFacts {
     pub policy: Policy,
     pub agent_version: String,
     pub protocol_version: u32,
+    /// Absent from agents without a device link.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub link: Option<LinkFacts>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -199,6 +209,10 @@ pub enum CommandAction {
     },
     /// Detect capabilities again and send the facts.
     Probe,
+    /// An owner took a grant back; signed, so the server can carry it and not make it.
+    Revoke {
+        revocation: String,
+    },
     /// An action this version does not know; acknowledged and ignored, so a newer server never blocks the queue.
     #[serde(other)]
     Unknown,
@@ -213,6 +227,9 @@ pub struct Reports {
     pub acknowledged: Vec<CommandId>,
     /// At most 1,000, in the order they happened.
     pub tasks: Vec<TaskReport>,
+    /// At most 1,000: what became of the device link.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<LinkReport>,
 }
 
 /// The answer to output: everything before this byte is durable on the server.

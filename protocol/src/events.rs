@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiTokenId, Device, DeviceId, Millis, Role, Task, UserId};
+use crate::{
+    ApiTokenId, Device, DeviceId, Grant, Millis, RefusedBecause, Revoked, Role, Task, TerminalId, UserId,
+};
 
 /// Who caused something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +79,24 @@ pub enum Event {
     DeviceGpuMemoryHigh { device: Box<Device>, percent: f32 },
     #[serde(rename = "device.gpu_memory.normal")]
     DeviceGpuMemoryNormal { device: Box<Device>, percent: f32 },
+    /// The device turned callers of its link away.
+    #[serde(rename = "device.link.refused")]
+    LinkRefused { device: Box<Device>, from: String, reason: RefusedBecause, count: u32 },
+    #[serde(rename = "device.grant.added")]
+    GrantAdded { device: Box<Device>, grant: Grant },
+    #[serde(rename = "device.grant.revoked")]
+    GrantRevoked { device: Box<Device>, revoked: Revoked },
+    /// A terminal was opened on the device; `by` as the device knows them.
+    #[serde(rename = "device.terminal.opened")]
+    TerminalOpened { device: Box<Device>, terminal_id: TerminalId, by: String },
+    #[serde(rename = "device.terminal.ended")]
+    TerminalEnded { device: Box<Device>, terminal_id: TerminalId, by: String },
+    /// A file was changed over the device link.
+    #[serde(rename = "device.file.changed")]
+    FileChanged { device: Box<Device>, action: String, path: String, by: String },
+    /// Its Cloudflare Tunnel was made, mended or removed.
+    #[serde(rename = "device.tunnel.changed")]
+    TunnelChanged { device: Box<Device>, action: String },
     #[serde(rename = "device.deleted")]
     DeviceDeleted { device_id: DeviceId, name: String },
     #[serde(rename = "device.task.queued")]
@@ -124,6 +144,13 @@ macro_rules! about_a_device {
             | Event::DeviceProbeRequested { device: $device }
             | Event::DeviceGpuMemoryHigh { device: $device, .. }
             | Event::DeviceGpuMemoryNormal { device: $device, .. }
+            | Event::LinkRefused { device: $device, .. }
+            | Event::GrantAdded { device: $device, .. }
+            | Event::GrantRevoked { device: $device, .. }
+            | Event::TerminalOpened { device: $device, .. }
+            | Event::TerminalEnded { device: $device, .. }
+            | Event::FileChanged { device: $device, .. }
+            | Event::TunnelChanged { device: $device, .. }
     };
 }
 
@@ -156,6 +183,13 @@ impl Event {
             Event::DeviceProbeRequested { .. } => "device.probe_requested",
             Event::DeviceGpuMemoryHigh { .. } => "device.gpu_memory.high",
             Event::DeviceGpuMemoryNormal { .. } => "device.gpu_memory.normal",
+            Event::LinkRefused { .. } => "device.link.refused",
+            Event::GrantAdded { .. } => "device.grant.added",
+            Event::GrantRevoked { .. } => "device.grant.revoked",
+            Event::TerminalOpened { .. } => "device.terminal.opened",
+            Event::TerminalEnded { .. } => "device.terminal.ended",
+            Event::FileChanged { .. } => "device.file.changed",
+            Event::TunnelChanged { .. } => "device.tunnel.changed",
             Event::DeviceDeleted { .. } => "device.deleted",
             Event::TaskQueued { .. } => "device.task.queued",
             Event::TaskStarted { .. } => "device.task.started",

@@ -48,4 +48,12 @@ ids! {
     ApiTokenId,
     /// A signed-in browser.
     SessionId,
+    /// A right on a device, signed by its owner.
+    GrantId,
+    /// Something a device tells of its link.
+    LinkReportId,
+    /// A terminal on a device.
+    TerminalId,
+    /// A file on its way to a device.
+    UploadId,
 }

@@ -6,20 +6,28 @@
 mod accounts;
 mod devices;
 mod events;
+mod files;
 mod ids;
+mod link;
+mod logs;
 mod machine;
 mod problem;
 mod stream;
 mod tasks;
+mod terminal;
 
 pub use accounts::*;
 pub use devices::*;
 pub use events::*;
+pub use files::*;
 pub use ids::*;
+pub use link::*;
+pub use logs::*;
 pub use machine::*;
 pub use problem::*;
 pub use stream::*;
 pub use tasks::*;
+pub use terminal::*;
 
 use serde::{Deserialize, Serialize};
 

@@ -37,6 +37,18 @@ pub enum ProblemCode {
     ProtocolTooOld,
     /// What was asked does not fit the state, for example stopping a task that has ended.
     Conflict,
+    /// The device's own policy says no; `details.setting` names what decides there.
+    PolicyForbids,
+    /// The caller's grant on the device is not enough, has expired or was taken back; `details.needed`.
+    GrantNotEnough,
+    /// The device gave this server no grant, so it cannot be reached from the dashboard.
+    ServerNotTrusted,
+    /// The device cannot be reached now.
+    DeviceUnreachable,
+    /// Upload data that does not continue where the device stands; `details.expected` is the next offset.
+    UploadOffset,
+    /// What was there changed since it was read.
+    Changed,
     /// The plan's limit is reached.
     LimitReached,
     /// The server cannot write (disk full, database away). Nothing was changed; try again.
@@ -44,6 +56,37 @@ pub enum ProblemCode {
     /// Shutting down or overloaded; try again.
     Unavailable,
     Internal,
+}
+
+impl ProblemCode {
+    /// The HTTP status it is answered with.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Unauthenticated | Self::SignInFailed | Self::ConnectionTokenInvalid => 401,
+            Self::Forbidden
+            | Self::SetupCodeWrong
+            | Self::PolicyForbids
+            | Self::GrantNotEnough
+            | Self::ServerNotTrusted => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::SetupDone
+            | Self::OutputOffset
+            | Self::UploadOffset
+            | Self::Conflict
+            | Self::LimitReached => 409,
+            Self::DeviceGone => 410,
+            Self::Changed => 412,
+            Self::TooLarge => 413,
+            Self::HostNotAllowed => 421,
+            Self::InvalidRequest => 422,
+            Self::ProtocolTooOld => 426,
+            Self::RateLimited => 429,
+            Self::Internal => 500,
+            Self::StorageUnavailable | Self::Unavailable | Self::DeviceUnreachable => 503,
+        }
+    }
 }
 
 /// `application/problem+json`.
@@ -61,4 +104,19 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub details: Option<serde_json::Value>,
+}
+
+impl Problem {
+    #[must_use]
+    pub fn new(code: ProblemCode, message: impl Into<String>, details: Option<serde_json::Value>) -> Self {
+        let name = serde_json::to_value(code).ok();
+        let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
+        Self {
+            kind: format!("urn:foreman:problem:{name}"),
+            status: code.status(),
+            code,
+            message: message.into(),
+            details,
+        }
+    }
 }

@@ -102,7 +102,7 @@ impl Outbox {
         let acknowledged = waiting.acknowledged.iter().take(MOST).copied().collect();
         let tasks: Vec<_> = waiting.statements.iter().take(most).map(Statement::report_now).collect();
         let statements = tasks.len();
-        (Reports { acknowledged, tasks }, statements)
+        (Reports { acknowledged, tasks, links: Vec::new() }, statements)
     }
 
     fn forget(&self, reports: &Reports, statements: usize, told: &mpsc::UnboundedSender<Event>) {

@@ -178,7 +178,14 @@ async fn connect(State(server): State<Server>, Json(request): Json<ConnectReques
     let key: [u8; 32] = STANDARD.decode(request.public_key).unwrap().try_into().unwrap();
     let device_id = DeviceId::fresh();
     server.with(|inner| inner.device = Some((device_id, VerifyingKey::from_bytes(&key).unwrap())));
-    Json(Connected { device_id, name: "Awkward".to_owned(), server_time: 0, heartbeat_s: 1 }).into_response()
+    Json(Connected {
+        device_id,
+        name: "Awkward".to_owned(),
+        server_time: 0,
+        heartbeat_s: 1,
+        server_link_key: None,
+    })
+    .into_response()
 }
 
 async fn challenge(State(server): State<Server>) -> Response {

@@ -89,6 +89,7 @@ async fn connect(
         name: device.name,
         server_time: now(),
         heartbeat_s: app.settings.heartbeat_s,
+        server_link_key: None,
     }))
 }
 

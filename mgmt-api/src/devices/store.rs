@@ -11,7 +11,7 @@ use crate::{
 
 /// Everything a client sees of a device; append `WHERE …` over `d` and `p`.
 pub const SELECT: &str = "SELECT d.id, d.user_id, d.name, d.type, d.tunnel_id, d.tunnel_hostname, d.capabilities, d.policy, \
-     d.created_at, d.agent_version, d.protocol_version, p.status, p.status_since, p.last_seen_at, p.gpu_memory_high, \
+     d.link, d.created_at, d.agent_version, d.protocol_version, p.status, p.status_since, p.last_seen_at, p.gpu_memory_high, \
      p.version, \
      (SELECT COUNT(*) FROM tasks t WHERE t.device_id = d.id AND t.state = 'running') AS running_tasks, \
      (SELECT COUNT(*) FROM tasks t WHERE t.device_id = d.id AND t.state = 'queued') AS queued_tasks, \
@@ -57,6 +57,7 @@ pub fn read(row: &AnyRow) -> ApiResult<Device> {
         tunnel_hostname: row.try_get("tunnel_hostname")?,
         capabilities: json("capabilities")?.map(|text| serde_json::from_str(&text)).transpose()?,
         policy: json("policy")?.map(|text| serde_json::from_str(&text)).transpose()?,
+        link: json("link")?.map(|text| serde_json::from_str(&text)).transpose()?,
         status: read_status(&row.try_get::<String, _>("status")?)?,
         status_since: row.try_get("status_since")?,
         last_seen_at: row.try_get("last_seen_at")?,

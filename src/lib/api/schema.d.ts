@@ -542,6 +542,16 @@ export interface components {
             /** @enum {string} */
             kind: "anonymous";
         };
+        /** @description `POST /api/v1/devices/{id}/grants` */
+        AddGrant: {
+            /** @description Signed; see [`Grant`]. */
+            grant: string;
+        };
+        /** @description `POST /api/v1/devices/{id}/revocations` */
+        AddRevocation: {
+            /** @description Signed; see [`Revocation`]. */
+            revocation: string;
+        };
         /** @description A bearer token for programs, without its secret. */
         ApiToken: {
             created_at: components["schemas"]["i64"];
@@ -625,6 +635,12 @@ export interface components {
             skipped: components["schemas"]["SkippedProbe"][];
             tensorrt?: string | null;
         };
+        /** @description A grant as the server carries it: the text, and what it says (which the server shows and cannot change). */
+        CarriedGrant: {
+            grant: components["schemas"]["Grant"];
+            revoked_at?: components["schemas"]["i64"] | null;
+            signed: string;
+        };
         /** @description `POST /api/v1/devices/{id}/challenge`: something fresh to sign; valid for 60 s, once. */
         Challenge: {
             /** @description Random, standard base64. */
@@ -665,6 +681,10 @@ export interface components {
             action: "probe";
         } | {
             /** @enum {string} */
+            action: "revoke";
+            revocation: string;
+        } | {
+            /** @enum {string} */
             action: "unknown";
         };
         /**
@@ -686,6 +706,8 @@ export interface components {
             /** Format: int32 */
             heartbeat_s: number;
             name: string;
+            /** @description The server's own X25519 link key, standard base64: what the device makes a grant for, if it is to be let in. */
+            server_link_key?: string | null;
             server_time: components["schemas"]["i64"];
         };
         /** @description A one-time connection token: shown once, valid for 24 h, burned by the first `connect`. */
@@ -737,6 +759,7 @@ export interface components {
             id: components["schemas"]["DeviceId"];
             last_seen_at?: components["schemas"]["i64"] | null;
             latest?: components["schemas"]["Sample"] | null;
+            link?: components["schemas"]["DeviceLink"] | null;
             name: string;
             owner?: components["schemas"]["UserId"] | null;
             policy?: components["schemas"]["Policy"] | null;
@@ -771,12 +794,37 @@ export interface components {
         DeviceFacts: {
             agent_version: string;
             capabilities: components["schemas"]["Capabilities"];
+            link?: components["schemas"]["LinkFacts"] | null;
             policy: components["schemas"]["Policy"];
             /** Format: int32 */
             protocol_version: number;
         };
+        /** @description `GET /hello` of a device: who it is, what the caller may do, what the device allows. */
+        DeviceHello: {
+            agent_version: string;
+            device_id: components["schemas"]["DeviceId"];
+            expires_at: components["schemas"]["i64"];
+            level: components["schemas"]["Level"];
+            /** Format: int32 */
+            link_version: number;
+            name: string;
+            policy: components["schemas"]["Policy"];
+            /** @description The device's clock. */
+            time: components["schemas"]["i64"];
+        };
         /** Format: uuid */
         DeviceId: string;
+        /** @description How a device can be reached, as it says itself. Part of a device; none of it is secret. */
+        DeviceLink: {
+            /** @description `address:port` on its networks. */
+            addresses?: string[];
+            /** @description The device's Ed25519 identity, standard base64. A client pins it. */
+            identity: string;
+            key: components["schemas"]["LinkKey"];
+            server_level?: components["schemas"]["Level"] | null;
+            /** @description Its name in a tailnet where `tailscale serve` runs, without a scheme. */
+            tailscale?: string | null;
+        };
         /** @enum {string} */
         DeviceStatus: "pending" | "online" | "offline";
         /** @enum {string} */
@@ -851,6 +899,66 @@ export interface components {
             };
             /** @enum {string} */
             type: "device.gpu_memory.normal";
+        } | {
+            /** @description The device turned callers of its link away. */
+            data: {
+                /** Format: int32 */
+                count: number;
+                device: components["schemas"]["Device"];
+                from: string;
+                reason: components["schemas"]["RefusedBecause"];
+            };
+            /** @enum {string} */
+            type: "device.link.refused";
+        } | {
+            data: {
+                device: components["schemas"]["Device"];
+                grant: components["schemas"]["Grant"];
+            };
+            /** @enum {string} */
+            type: "device.grant.added";
+        } | {
+            data: {
+                device: components["schemas"]["Device"];
+                revoked: components["schemas"]["Revoked"];
+            };
+            /** @enum {string} */
+            type: "device.grant.revoked";
+        } | {
+            /** @description A terminal was opened on the device; `by` as the device knows them. */
+            data: {
+                by: string;
+                device: components["schemas"]["Device"];
+                terminal_id: components["schemas"]["TerminalId"];
+            };
+            /** @enum {string} */
+            type: "device.terminal.opened";
+        } | {
+            data: {
+                by: string;
+                device: components["schemas"]["Device"];
+                terminal_id: components["schemas"]["TerminalId"];
+            };
+            /** @enum {string} */
+            type: "device.terminal.ended";
+        } | {
+            /** @description A file was changed over the device link. */
+            data: {
+                action: string;
+                by: string;
+                device: components["schemas"]["Device"];
+                path: string;
+            };
+            /** @enum {string} */
+            type: "device.file.changed";
+        } | {
+            /** @description Its Cloudflare Tunnel was made, mended or removed. */
+            data: {
+                action: string;
+                device: components["schemas"]["Device"];
+            };
+            /** @enum {string} */
+            type: "device.tunnel.changed";
         } | {
             data: {
                 device_id: components["schemas"]["DeviceId"];
@@ -971,6 +1079,62 @@ export interface components {
             /** @description Network address it came from, when it came from the network. */
             source?: string | null;
         };
+        /** @description An entry of a directory, or one thing by its path (`GET /files/stat`). */
+        FileEntry: {
+            /** @description Changes when the content does; for `If-Match` when writing. Only in `stat` and after writing. */
+            etag?: string | null;
+            kind: components["schemas"]["FileKind"];
+            /** @description Guessed from name and first bytes, for files: `text/plain`, `image/png`. Only in `stat`. */
+            mime?: string | null;
+            /**
+             * Format: int32
+             * @description Permission bits, as in `chmod`.
+             */
+            mode: number;
+            modified_at: components["schemas"]["i64"];
+            name: string;
+            /** @description Absolute. */
+            path: string;
+            /**
+             * Format: int64
+             * @description Bytes; of a link: of what it leads to when that may be seen, else 0.
+             */
+            size: number;
+            /** @description Where a link leads, as it is written in it. */
+            target?: string | null;
+            target_kind?: components["schemas"]["FileKind"] | null;
+        };
+        /** @enum {string} */
+        FileKind: "file" | "directory" | "symlink" | "other";
+        /** @description `GET /files/roots`: where a file tree begins on this device. */
+        FileRoots: {
+            may_write: boolean;
+            /** @description The first is where to start: home, when it may be seen. */
+            roots: string[];
+        };
+        GitEntry: {
+            /** @description Absolute. */
+            path: string;
+            /** @description In the index: `modified`, `added`, `deleted`, `renamed`, `conflicted`. */
+            staged?: string | null;
+            /** @description In the working tree, the same words and `untracked`. */
+            unstaged?: string | null;
+        };
+        /** @description `GET /files/git?path=`: the state of the repository around a path; 404 when there is none. */
+        GitStatus: {
+            /** Format: int32 */
+            ahead: number;
+            /** Format: int32 */
+            behind: number;
+            /** @description Absent with a detached head. */
+            branch?: string | null;
+            entries: components["schemas"]["GitEntry"][];
+            /** @description The repository's top directory. */
+            root: string;
+            /** @description More entries than are sent. */
+            truncated: boolean;
+            upstream?: string | null;
+        };
         Gpu: {
             compute_capability?: string | null;
             driver?: string | null;
@@ -1013,6 +1177,31 @@ export interface components {
              */
             utilization_percent?: number | null;
         };
+        /**
+         * @description What an owner's key signs: this client may do this much on this device until then.
+         *
+         *     On the wire it is one line of text, `base64url(JSON) "." base64url(signature)`, see `foreman_link::grant`; what
+         *     is checked are the very bytes that were signed.
+         */
+        Grant: {
+            /** @description The client's X25519 key, standard base64. */
+            client: string;
+            /** @description The device's Ed25519 identity, standard base64: an id alone is the server's to give. */
+            device: string;
+            expires_at: components["schemas"]["i64"];
+            id: components["schemas"]["GrantId"];
+            issued_at: components["schemas"]["i64"];
+            /** @description Who signs: an Ed25519 key the device trusts, standard base64. */
+            issuer: string;
+            level: components["schemas"]["Level"];
+            /** @description For people: "Mia's phone". */
+            name: string;
+        };
+        /**
+         * Format: uuid
+         * @description A right on a device, signed by its owner.
+         */
+        GrantId: string;
         HeartbeatAnswer: {
             /**
              * Format: int32
@@ -1020,6 +1209,104 @@ export interface components {
              */
             heartbeat_s: number;
             server_time: components["schemas"]["i64"];
+        };
+        /**
+         * @description What a client may do on a device; each includes the ones before it. The device's policy still has the last
+         *     word.
+         * @enum {string}
+         */
+        Level: "view" | "operate" | "admin";
+        /**
+         * @description The grant a device gives to its server, in [`crate::DeviceFacts`]. It is signed by the device's own identity:
+         *     whoever set the device up decided it there.
+         */
+        LinkFacts: components["schemas"]["DeviceLink"] & {
+            server_grant?: string | null;
+        };
+        /**
+         * @description A device's current link key, signed by its identity; a client keeps the highest serial it has seen and takes
+         *     no lower one, so a rotated key is dead.
+         */
+        LinkKey: {
+            /** @description X25519, standard base64. */
+            public_key: string;
+            /** Format: int64 */
+            serial: number;
+            /** @description Ed25519 of the device's identity over [`link_key_message`], standard base64. */
+            signature: string;
+        };
+        /** @description What a device tells about the use of its link; becomes an event. */
+        LinkReport: components["schemas"]["LinkUse"] & {
+            /** @description By the device's clock. */
+            at: components["schemas"]["i64"];
+            /** @description Made on the device: told twice, it counts once. */
+            id: components["schemas"]["LinkReportId"];
+        };
+        /**
+         * Format: uuid
+         * @description Something a device tells of its link.
+         */
+        LinkReportId: string;
+        LinkUse: {
+            /** Format: int32 */
+            count: number;
+            /** @description Where from: an address, or the path when there is none. */
+            from: string;
+            reason: components["schemas"]["RefusedBecause"];
+            /** @enum {string} */
+            what: "refused";
+        } | {
+            by: string;
+            terminal_id: components["schemas"]["TerminalId"];
+            /** @enum {string} */
+            what: "terminal_opened";
+        } | {
+            by: string;
+            terminal_id: components["schemas"]["TerminalId"];
+            /** @enum {string} */
+            what: "terminal_ended";
+        } | {
+            action: string;
+            by: string;
+            path: string;
+            /** @enum {string} */
+            what: "file_changed";
+        } | {
+            /** @enum {string} */
+            what: "unknown";
+        };
+        /** @enum {string} */
+        LogKind: "journal" | "task" | "file" | "container";
+        /** @enum {string} */
+        LogLevel: "trace" | "debug" | "info" | "warn" | "error";
+        LogLine: {
+            at?: components["schemas"]["i64"] | null;
+            /** @description The unit or the stream (`stdout`, `stderr`) it came from. */
+            from?: string | null;
+            level?: components["schemas"]["LogLevel"] | null;
+            /** @description At most 16 KiB; longer lines are cut, and end in `…`. */
+            text: string;
+        };
+        /** @description Where lines come from. */
+        LogSource: {
+            /** @description Whether something is writing there now, as far as can be told. */
+            active: boolean;
+            /** @description For `source=`: `journal`, `journal:ssh.service`, `task:<id>`, `file:/var/log/syslog`, `container:<name>`. */
+            id: string;
+            kind: components["schemas"]["LogKind"];
+            /** @description For people. */
+            name: string;
+        };
+        /** @description What of logs a device has. A kind that cannot be read is named with the reason. */
+        LogSources: {
+            /** @default [] */
+            sources: components["schemas"]["LogSource"][];
+            /** @default [] */
+            unavailable: components["schemas"]["UnavailableLogs"][];
+        };
+        /** @description `POST /files/directories` */
+        MakeDirectory: {
+            path: string;
         };
         /** @description Who is signed in. */
         Me: {
@@ -1030,6 +1317,13 @@ export interface components {
             /** @description The tenant's name. */
             tenant: string;
             user_id?: components["schemas"]["UserId"] | null;
+        };
+        /** @description `POST /files/move`. Also renames. */
+        MoveFile: {
+            from: string;
+            /** @description Put what is at `to` aside into the trash instead of refusing. */
+            replace?: boolean;
+            to: string;
         };
         Ollama: {
             /** @default  */
@@ -1048,6 +1342,35 @@ export interface components {
              * @default 0
              */
             size: number;
+        };
+        /** @description `POST /terminals` */
+        OpenTerminal: {
+            /**
+             * Format: int32
+             * @description 2 to 1,000.
+             * @default 0
+             */
+            cols: number;
+            /**
+             * @description Program and arguments; the user's login shell when empty.
+             * @default []
+             */
+            command: string[];
+            /** @description `~` and relative paths start at the home directory. */
+            cwd?: string | null;
+            /** @description 1 to 64 characters; the command's name when absent. */
+            name?: string | null;
+            /**
+             * @description Keep everything it prints in a file on the device.
+             * @default false
+             */
+            record: boolean;
+            /**
+             * Format: int32
+             * @description 1 to 1,000.
+             * @default 0
+             */
+            rows: number;
         };
         /** @description The answer to output: everything before this byte is durable on the server. */
         OutputAccepted: {
@@ -1093,6 +1416,7 @@ export interface components {
                 id: components["schemas"]["DeviceId"];
                 last_seen_at?: components["schemas"]["i64"] | null;
                 latest?: components["schemas"]["Sample"] | null;
+                link?: components["schemas"]["DeviceLink"] | null;
                 name: string;
                 owner?: components["schemas"]["UserId"] | null;
                 policy?: components["schemas"]["Policy"] | null;
@@ -1237,7 +1561,12 @@ export interface components {
          * @description What went wrong, for programs. The UI branches on this and never on text.
          * @enum {string}
          */
-        ProblemCode: "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "invalid_request" | "too_large" | "rate_limited" | "connection_token_invalid" | "device_gone" | "setup_done" | "setup_code_wrong" | "sign_in_failed" | "host_not_allowed" | "output_offset" | "protocol_too_old" | "conflict" | "limit_reached" | "storage_unavailable" | "unavailable" | "internal";
+        ProblemCode: "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "invalid_request" | "too_large" | "rate_limited" | "connection_token_invalid" | "device_gone" | "setup_done" | "setup_code_wrong" | "sign_in_failed" | "host_not_allowed" | "output_offset" | "protocol_too_old" | "conflict" | "policy_forbids" | "grant_not_enough" | "server_not_trusted" | "device_unreachable" | "upload_offset" | "changed" | "limit_reached" | "storage_unavailable" | "unavailable" | "internal";
+        /**
+         * @description Why a caller was turned away.
+         * @enum {string}
+         */
+        RefusedBecause: "handshake" | "forged" | "expired" | "revoked" | "too_many" | "unknown";
         /** @description `POST /api/v1/devices/{id}/reports`: acknowledged commands and what became of tasks. Idempotent. */
         Reports: {
             /**
@@ -1246,10 +1575,33 @@ export interface components {
              */
             acknowledged: components["schemas"]["CommandId"][];
             /**
+             * @description At most 1,000: what became of the device link.
+             * @default []
+             */
+            links: components["schemas"]["LinkReport"][];
+            /**
              * @description At most 1,000, in the order they happened.
              * @default []
              */
             tasks: components["schemas"]["TaskReport"][];
+        };
+        /** @description `POST /files/restore`: undo of a delete. */
+        RestoreFile: {
+            id: string;
+        };
+        /** @description What an issuer signs to take grants back. Kept on the device for good. */
+        Revocation: {
+            at: components["schemas"]["i64"];
+            /** @description The device's Ed25519 identity, standard base64. */
+            device: string;
+            issuer: string;
+            revokes: components["schemas"]["Revoked"];
+        };
+        Revoked: {
+            grant: components["schemas"]["GrantId"];
+        } | {
+            /** @description Every grant for this X25519 key, present and future. */
+            client: string;
         };
         /**
          * @description What a user or a token may do in its tenant. Each role includes the ones before it.
@@ -1320,6 +1672,30 @@ export interface components {
              */
             uptime_s: number;
         };
+        SearchEnd: {
+            /** Format: int64 */
+            files_searched: number;
+            /** Format: int64 */
+            hits: number;
+            /** @description More was there than is sent. */
+            truncated: boolean;
+        };
+        /** @description One place where a text was found; `GET /files/search` streams them as SSE `hit`, then `end` ([`SearchEnd`]). */
+        SearchHit: {
+            /**
+             * Format: int64
+             * @description From 1.
+             */
+            line: number;
+            path: string;
+            /** @description Where in `text` the matches are: start and end in UTF-16 code units, as browsers count. */
+            ranges: [
+                number,
+                number
+            ][];
+            /** @description The line, cut to 500 characters around the first match. */
+            text: string;
+        };
         /** @description What this server is, for the dashboard's footer and for programs. */
         ServerInfo: {
             /** @description `sqlite` or `postgresql`. */
@@ -1364,6 +1740,16 @@ export interface components {
         SkippedProbe: {
             probe: string;
             reason: string;
+        };
+        /** @description `POST /uploads`: a file on its way, resumable until it is finished or 24 h old. */
+        StartUpload: {
+            path: string;
+            replace?: boolean;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            size: number;
         };
         /** @description The answer to `POST /api/v1/devices/{id}/tasks/stop`. */
         StopAllAnswer: {
@@ -1488,16 +1874,101 @@ export interface components {
             /** @default  */
             label: string;
         };
+        Terminal: {
+            /** Format: int32 */
+            cols: number;
+            command: string[];
+            created_at: components["schemas"]["i64"];
+            cwd: string;
+            ended?: components["schemas"]["TerminalEnded"] | null;
+            id: components["schemas"]["TerminalId"];
+            name: string;
+            /** @description Who opened it, for people. */
+            opened_by: string;
+            /**
+             * Format: int64
+             * @description Bytes printed since it began.
+             */
+            output_bytes: number;
+            /** @description Where on the device its output is recorded. */
+            recording?: string | null;
+            /** Format: int32 */
+            rows: number;
+            /**
+             * Format: int32
+             * @description Attached now, writers included.
+             */
+            viewers: number;
+            /** Format: int32 */
+            writers: number;
+        };
+        TerminalEnded: {
+            at: components["schemas"]["i64"];
+            /** Format: int32 */
+            exit_code?: number | null;
+            /** @description Its name: `SIGKILL`. */
+            signal?: string | null;
+        };
+        /**
+         * Format: uuid
+         * @description A terminal on a device.
+         */
+        TerminalId: string;
+        /** @description What a viewer is told of the terminal and of itself. */
+        TerminalState: {
+            /**
+             * Format: int64
+             * @description This writer's bytes that were typed already.
+             */
+            input_received: number;
+            /** @description Whether this viewer may write. */
+            may_write: boolean;
+            terminal: components["schemas"]["Terminal"];
+        };
         /** @description A measurement and when the server received it. */
         TimedSample: {
             at: components["schemas"]["i64"];
             sample: components["schemas"]["Sample"];
+        };
+        /** @description The answer to `DELETE /files`: where it went, for undo by moving it back. */
+        Trashed: {
+            /** @description For `POST /files/restore`. */
+            id: string;
+            path: string;
+        };
+        UnavailableLogs: {
+            kind: components["schemas"]["LogKind"];
+            /** @description `not installed`, `the agent's user may not read it`. */
+            reason: string;
         };
         UpdateDevice: {
             /** @description 1 to 64 characters. */
             name?: string | null;
             type?: components["schemas"]["DeviceType"] | null;
         };
+        /** @description `PATCH /terminals/{id}` */
+        UpdateTerminal: {
+            name?: string | null;
+            record?: boolean | null;
+        };
+        /** @description `GET /uploads/{id}`, and the answer to each piece (`PATCH /uploads/{id}?offset=`). */
+        Upload: {
+            done: boolean;
+            id: components["schemas"]["UploadId"];
+            path: string;
+            /**
+             * Format: int64
+             * @description Bytes that are safe on the device. When all are, the file is in its place and `done` is true.
+             */
+            received: number;
+            /** Format: int64 */
+            size: number;
+        };
+        /**
+         * Format: uuid
+         * @description A file on its way to a device.
+         */
+        UploadId: string;
         /** Format: uuid */
         UserId: string;
         /** Format: int64 */

@@ -1,0 +1,110 @@
+//! The device's own API: what a client of the device link may ask of this machine, the same on every path.
+//!
+//! Who calls is known before a request is looked at: the link puts a [`Caller`] into each. What the caller may do is
+//! decided by their grant first and by this device's policy last. This must not know how the bytes came here.
+
+mod problem;
+
+use std::{path::PathBuf, sync::Arc};
+
+use axum::{Extension, Json, Router, extract::State, routing::get};
+use foreman_machine::policy;
+use foreman_protocol::{DeviceHello, DeviceId, LINK_VERSION, Level, Millis, Policy, ProblemCode};
+use serde_json::json;
+
+pub use problem::{ApiError, ApiResult};
+
+/// Who calls, as their grant says.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// As the owner named the grant: "Mia's phone".
+    pub name: String,
+    /// X25519, standard base64.
+    pub client_key: String,
+    pub level: Level,
+    pub expires_at: Millis,
+    /// The way they came: `lan`, `relay`, `server`, …
+    pub path: String,
+    /// The person a server speaks for, as it says.
+    pub on_behalf_of: Option<String>,
+}
+
+impl Caller {
+    /// # Errors
+    /// `grant_not_enough` when the grant says less.
+    pub fn need(&self, level: Level) -> ApiResult<()> {
+        if self.level >= level {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            ProblemCode::GrantNotEnough,
+            format!(
+                "This needs the right to {} on this device; yours is to {}. The device's owner can grant it.",
+                level.as_str(),
+                self.level.as_str()
+            ),
+        )
+        .with(json!({ "needed": level })))
+    }
+
+    /// For the audit log and for others at the same terminal.
+    #[must_use]
+    pub fn who(&self) -> String {
+        self.on_behalf_of.clone().unwrap_or_else(|| self.name.clone())
+    }
+}
+
+/// What every part of the API knows of this device.
+#[derive(Debug, Clone)]
+pub struct Device {
+    pub id: DeviceId,
+    pub name: String,
+    /// The policy file; read for each request, so that a change on the device holds at once.
+    pub policy: PathBuf,
+}
+
+impl Device {
+    /// The policy as it is now. One that cannot be read allows nothing.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        policy::load(&self.policy).unwrap_or_else(|error| {
+            tracing::error!(error = format!("{error:#}"), "the policy cannot be read, so nothing is allowed");
+            Policy::default()
+        })
+    }
+
+    /// # Errors
+    /// `policy_forbids` with the setting's name when the policy does not allow it.
+    pub fn allow(&self, setting: &str, allowed: impl FnOnce(&Policy) -> bool) -> ApiResult<Policy> {
+        let policy = self.policy();
+        if allowed(&policy) {
+            return Ok(policy);
+        }
+        Err(ApiError::policy(setting))
+    }
+}
+
+/// Every route. Each feature brings its own router; they are merged here and nowhere else.
+#[must_use]
+pub fn router(device: Arc<Device>) -> Router {
+    Router::new()
+        .route("/hello", get(hello))
+        .with_state(device)
+        .fallback(|| async { ApiError::not_found("address on this device") })
+        .method_not_allowed_fallback(|| async {
+            ApiError::new(ProblemCode::MethodNotAllowed, "This address does not take this method.")
+        })
+}
+
+async fn hello(State(device): State<Arc<Device>>, Extension(caller): Extension<Caller>) -> Json<DeviceHello> {
+    Json(DeviceHello {
+        device_id: device.id,
+        name: device.name.clone(),
+        level: caller.level,
+        expires_at: caller.expires_at,
+        policy: device.policy(),
+        agent_version: crate::VERSION.to_owned(),
+        link_version: LINK_VERSION,
+        time: foreman_machine::run::Moment::now().wall_ms,
+    })
+}
