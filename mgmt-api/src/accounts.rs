@@ -1,5 +1,6 @@
 //! People and their browsers: first owner, signing in and out, passwords.
 
+pub mod device_code;
 pub mod tokens;
 
 use std::net::SocketAddr;
@@ -44,6 +45,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(change_password))
         .routes(routes!(server_info))
         .merge(tokens::router())
+        .merge(device_code::router())
 }
 
 /// Whether the first owner is still to be made.

@@ -21,6 +21,7 @@ pub enum Kind {
     Session,
     DeviceBearer,
     SignInLink,
+    DeviceCode,
 }
 
 impl Kind {
@@ -31,6 +32,7 @@ impl Kind {
             Kind::Session => "fms_",
             Kind::DeviceBearer => "fmd_",
             Kind::SignInLink => "fml_",
+            Kind::DeviceCode => "fmp_",
         }
     }
 }
@@ -42,10 +44,19 @@ pub fn generate(kind: Kind) -> String {
 
 /// A code a person types: 125 bits in five groups of letters and digits that are hard to confuse. Tries are limited.
 pub fn typed_code() -> String {
+    groups(&rand::random::<[u8; 25]>(), 5)
+}
+
+/// A code a person compares on two screens: 40 bits, so it lives minutes and tries are limited.
+pub fn short_code() -> String {
+    groups(&rand::random::<[u8; 8]>(), 4)
+}
+
+/// Five bits of each byte, as letters and digits that are hard to confuse.
+fn groups(bytes: &[u8], size: usize) -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-    let bytes = rand::random::<[u8; 25]>();
     let letters: Vec<char> = bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte & 31)])).collect();
-    letters.chunks(5).map(String::from_iter).collect::<Vec<_>>().join("-")
+    letters.chunks(size).map(String::from_iter).collect::<Vec<_>>().join("-")
 }
 
 /// What is stored instead of the secret.

@@ -48,6 +48,7 @@ async fn secrets(app: &App) -> ApiResult<()> {
                     "DELETE FROM sessions WHERE expires_at <= $1",
                     "DELETE FROM device_bearers WHERE expires_at <= $1",
                     "DELETE FROM one_time_secrets WHERE expires_at <= $1",
+                    "DELETE FROM device_codes WHERE expires_at <= $1",
                 ] {
                     sqlx::query(sql).bind(now()).execute(tx.conn()).await?;
                 }

@@ -131,3 +131,82 @@ pub struct ServerInfo {
     /// After this many seconds without a heartbeat a device counts as offline.
     pub offline_after_s: u32,
 }
+
+/// `POST /api/v1/auth/device/code`: a program without a browser asks to be signed in (RFC 8628).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct StartDeviceCode {
+    /// 1 to 64 characters, shown to whoever approves: "foreman on laptop".
+    pub client_name: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceCode {
+    /// Only the program that asked knows it.
+    pub device_code: String,
+    /// What a person compares or types: `ABCD-EFGH`.
+    pub user_code: String,
+    pub verification_uri: String,
+    pub verification_uri_complete: String,
+    /// Seconds.
+    pub expires_in: u32,
+    /// Seconds between two polls.
+    pub interval: u32,
+}
+
+/// `POST /api/v1/auth/device/token`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PollDeviceCode {
+    pub device_code: String,
+}
+
+/// Approved: the program's own token, like any other in the list and revocable there.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceCodeToken {
+    pub token: String,
+    pub token_type: String,
+    pub role: Role,
+}
+
+/// Not approved (yet), as RFC 8628 says it; answered with status 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceCodeError {
+    AuthorizationPending,
+    /// Asked too often: wait five seconds longer from now on.
+    SlowDown,
+    ExpiredToken,
+    AccessDenied,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceCodeProblem {
+    pub error: DeviceCodeError,
+}
+
+/// `GET /api/v1/auth/device/{user_code}`: what is asked, for the person who decides.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeviceCodeRequest {
+    pub client_name: String,
+    /// The network address it was asked from.
+    pub source: String,
+    pub created_at: Millis,
+    pub expires_at: Millis,
+}
+
+/// `POST /api/v1/auth/device/{user_code}/approve`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct ApproveDeviceCode {
+    /// What the program may do; at most what the approver may, which is also the default.
+    pub role: Option<Role>,
+}

@@ -7,7 +7,7 @@ use crate::running::{Running, json, problem};
 
 const PASSWORD: &str = "a long enough password";
 
-async fn owner(server: &Running) -> String {
+pub async fn owner(server: &Running) -> String {
     let code = server.setup_code.clone().unwrap();
     let answer = server
         .post("/api/v1/setup", json!({ "code": code, "name": "ada", "password": PASSWORD }))

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod backups;
+mod device_codes;
 mod gates;
 mod log;
 mod running;

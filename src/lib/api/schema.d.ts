@@ -38,6 +38,91 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/device/code": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begins to sign a program in: shows its code to a person. */
+        post: operations["post_auth_device_code"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/device/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What became of it. The token is in one answer and nowhere else. */
+        post: operations["post_auth_device_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/device/{user_code}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which program asks with this code. */
+        get: operations["get_auth_device_user_code"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/device/{user_code}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Signs the program in, with at most the approver's own role. */
+        post: operations["post_auth_device_user_code_approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/device/{user_code}/deny": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Turns the program away. */
+        post: operations["post_auth_device_user_code_deny"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices": {
         parameters: {
             query?: never;
@@ -565,6 +650,10 @@ export interface components {
          * @description A bearer token for programs.
          */
         ApiTokenId: string;
+        /** @description `POST /api/v1/auth/device/{user_code}/approve` */
+        ApproveDeviceCode: {
+            role?: components["schemas"]["Role"] | null;
+        };
         /** @description Whether the log's chain of hashes holds. */
         AuditVerification: {
             /**
@@ -789,6 +878,46 @@ export interface components {
              * @description Seconds from now; no clock has to agree.
              */
             expires_in_s: number;
+        };
+        DeviceCode: {
+            /** @description Only the program that asked knows it. */
+            device_code: string;
+            /**
+             * Format: int32
+             * @description Seconds.
+             */
+            expires_in: number;
+            /**
+             * Format: int32
+             * @description Seconds between two polls.
+             */
+            interval: number;
+            /** @description What a person compares or types: `ABCD-EFGH`. */
+            user_code: string;
+            verification_uri: string;
+            verification_uri_complete: string;
+        };
+        /**
+         * @description Not approved (yet), as RFC 8628 says it; answered with status 400.
+         * @enum {string}
+         */
+        DeviceCodeError: "authorization_pending" | "slow_down" | "expired_token" | "access_denied";
+        DeviceCodeProblem: {
+            error: components["schemas"]["DeviceCodeError"];
+        };
+        /** @description `GET /api/v1/auth/device/{user_code}`: what is asked, for the person who decides. */
+        DeviceCodeRequest: {
+            client_name: string;
+            created_at: components["schemas"]["i64"];
+            expires_at: components["schemas"]["i64"];
+            /** @description The network address it was asked from. */
+            source: string;
+        };
+        /** @description Approved: the program's own token, like any other in the list and revocable there. */
+        DeviceCodeToken: {
+            role: components["schemas"]["Role"];
+            token: string;
+            token_type: string;
         };
         /** @description `PUT /api/v1/devices/{id}/facts`: what the device is and allows. Sent at start and when it changes. */
         DeviceFacts: {
@@ -1546,6 +1675,10 @@ export interface components {
              */
             blocked_paths: string[];
         };
+        /** @description `POST /api/v1/auth/device/token` */
+        PollDeviceCode: {
+            device_code: string;
+        };
         /** @description `application/problem+json`. */
         Problem: {
             code: components["schemas"]["ProblemCode"];
@@ -1740,6 +1873,11 @@ export interface components {
         SkippedProbe: {
             probe: string;
             reason: string;
+        };
+        /** @description `POST /api/v1/auth/device/code`: a program without a browser asks to be signed in (RFC 8628). */
+        StartDeviceCode: {
+            /** @description 1 to 64 characters, shown to whoever approves: "foreman on laptop". */
+            client_name: string;
         };
         /** @description `POST /uploads`: a file on its way, resumable until it is finished or 24 h old. */
         StartUpload: {
@@ -2031,6 +2169,123 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["AuditVerification"];
                 };
+            };
+        };
+    };
+    post_auth_device_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartDeviceCode"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceCode"];
+                };
+            };
+        };
+    };
+    post_auth_device_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PollDeviceCode"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceCodeToken"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceCodeProblem"];
+                };
+            };
+        };
+    };
+    get_auth_device_user_code: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_code: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeviceCodeRequest"];
+                };
+            };
+        };
+    };
+    post_auth_device_user_code_approve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_code: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveDeviceCode"];
+            };
+        };
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    post_auth_device_user_code_deny: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                user_code: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
