@@ -36,6 +36,27 @@ export type TaskSpec = Schemas['TaskSpec'];
 export type Task = Schemas['Task'];
 export type StopAllAnswer = Schemas['StopAllAnswer'];
 
+export type Level = Schemas['Level'];
+export type DeviceLink = Schemas['DeviceLink'];
+export type CarriedGrant = Schemas['CarriedGrant'];
+export type Terminal = Schemas['Terminal'];
+export type TerminalState = Schemas['TerminalState'];
+export type TerminalEnded = Schemas['TerminalEnded'];
+export type OpenTerminal = Schemas['OpenTerminal'];
+export type UpdateTerminal = Schemas['UpdateTerminal'];
+export type FileEntry = Schemas['FileEntry'];
+export type FileKind = Schemas['FileKind'];
+export type FileRoots = Schemas['FileRoots'];
+export type GitStatus = Schemas['GitStatus'];
+export type SearchHit = Schemas['SearchHit'];
+export type SearchEnd = Schemas['SearchEnd'];
+export type Trashed = Schemas['Trashed'];
+export type Upload = Schemas['Upload'];
+export type LogSource = Schemas['LogSource'];
+export type LogSources = Schemas['LogSources'];
+export type LogLine = Schemas['LogLine'];
+export type LogLevel = Schemas['LogLevel'];
+
 export type Actor = Schemas['Actor'];
 export type Event = Schemas['Event'];
 /** A newer server may send types that are not listed here. */

@@ -10,5 +10,7 @@ export {
 	type StreamMessage,
 	type SubscribeOptions
 } from './subscribe';
+export { device, type AttachOptions, type CallOptions, type DeviceDoor } from './device';
 export { native } from './native';
 export { forget, keep, kept } from './storage';
+export type { TerminalLink } from './terminal-link';

@@ -13,6 +13,15 @@ export const native = {
 		}
 	},
 
+	/** What is on the clipboard; nothing when the browser does not say. */
+	async pasted(): Promise<string | undefined> {
+		try {
+			return await navigator.clipboard.readText();
+		} catch {
+			return undefined;
+		}
+	},
+
 	/** Whether this is a Mac or an iPad, where shortcuts say ⌘. */
 	get apple(): boolean {
 		return typeof navigator !== 'undefined' && /Mac|iPhone|iPad/.test(navigator.platform);

@@ -21,7 +21,13 @@ export class ProblemError extends Error {
 
 	/** Trying the same again may work. */
 	get passing(): boolean {
-		return ['unreachable', 'storage_unavailable', 'unavailable', 'rate_limited'].includes(this.code);
+		return [
+			'unreachable',
+			'storage_unavailable',
+			'unavailable',
+			'rate_limited',
+			'device_unreachable'
+		].includes(this.code);
 	}
 }
 

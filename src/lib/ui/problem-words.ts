@@ -52,6 +52,20 @@ export function wordsFor(thrown: unknown): ProblemWords {
 			return { what: m.problem_host(), todo: m.problem_host_todo() };
 		case 'invalid_request':
 			return { what: m.problem_invalid(), todo: problem.message || undefined };
+		case 'policy_forbids':
+			return { what: m.problem_policy_forbids(), todo: m.problem_policy_forbids_todo() };
+		case 'grant_not_enough':
+			return { what: m.problem_grant_not_enough(), todo: m.problem_grant_not_enough_todo() };
+		case 'server_not_trusted':
+			return { what: m.problem_server_not_trusted(), todo: m.problem_server_not_trusted_todo() };
+		case 'device_unreachable':
+			return { what: m.problem_device_unreachable(), todo: m.problem_device_unreachable_todo() };
+		case 'changed':
+			return {
+				what: m.problem_changed(),
+				kept: m.problem_nothing_changed(),
+				todo: m.problem_changed_todo()
+			};
 		default:
 			return {
 				what: m.problem_unexpected(),

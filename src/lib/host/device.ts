@@ -1,0 +1,98 @@
+// The door to one device's own API. From a browser the way leads through the server; who uses this does not know
+// the addresses, so that another way can stand behind the same names.
+
+import { ProblemError, problemFrom, problemOf } from './problem';
+import { subscribe, type SubscribeOptions, type Subscription } from './subscribe';
+import { TerminalLink, type TerminalLinkOptions } from './terminal-link';
+
+export type Query = Record<string, string | number | boolean | undefined>;
+
+export interface CallOptions {
+	query?: Query;
+	/** Sent as JSON. */
+	json?: unknown;
+	/** Sent as it is. */
+	body?: Blob;
+	headers?: Record<string, string>;
+	signal?: AbortSignal;
+	/** ms; a request that takes longer has failed. */
+	timeout?: number;
+}
+
+const TIMEOUT_MS = 20_000;
+
+export type AttachOptions = Omit<TerminalLinkOptions, 'address' | 'refused'>;
+
+export interface DeviceDoor {
+	/** The answer's JSON; nothing where there is none. Throws a ProblemError. */
+	call<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, options?: CallOptions): Promise<T>;
+	/** The answer itself, once it is known to be a good one. */
+	open(path: string, options?: CallOptions): Promise<Response>;
+	/** A live stream; see `subscribe`. */
+	stream(path: string, query: Query, options: SubscribeOptions): Subscription;
+	/** Watches a terminal and types in it. */
+	attach(terminal: string, options: AttachOptions): TerminalLink;
+	/** An address the browser itself can fetch, for downloads. */
+	href(path: string, query?: Query): string;
+}
+
+export function device(id: string): DeviceDoor {
+	const base = `/api/v1/devices/${encodeURIComponent(id)}/link`;
+	const href = (path: string, query: Query = {}) => base + path + searchOf(query);
+
+	async function open(method: string, path: string, options: CallOptions = {}): Promise<Response> {
+		const { json, body, headers = {}, signal, timeout = TIMEOUT_MS } = options;
+		const limits = [AbortSignal.timeout(timeout), ...(signal ? [signal] : [])];
+		let response: Response;
+		try {
+			response = await fetch(href(path, options.query), {
+				method,
+				headers: { ...(json !== undefined && { 'Content-Type': 'application/json' }), ...headers },
+				body: json !== undefined ? JSON.stringify(json) : body,
+				credentials: 'same-origin',
+				cache: 'no-store',
+				signal: AbortSignal.any(limits)
+			});
+		} catch (thrown) {
+			if (signal?.aborted) throw thrown;
+			throw problemOf(thrown);
+		}
+		if (response.ok) return response;
+		throw problemFrom(response.status, await response.json().catch(() => undefined));
+	}
+
+	return {
+		async call<T>(method: string, path: string, options?: CallOptions): Promise<T> {
+			const response = await open(method, path, options);
+			try {
+				const text = await response.text();
+				return (text === '' ? undefined : JSON.parse(text)) as T;
+			} catch (thrown) {
+				if (options?.signal?.aborted) throw thrown;
+				throw problemOf(thrown);
+			}
+		},
+		open: (path, options) => open('GET', path, options),
+		stream: (path, query, options) => subscribe(href(path, query), options),
+		attach: (terminal, options) =>
+			new TerminalLink({
+				...options,
+				address: (from, writer) => href(`/terminals/${terminal}/attach`, { from, writer }),
+				refused: () =>
+					open('GET', `/terminals/${terminal}`).then(
+						() => undefined,
+						(thrown: unknown): ProblemError => problemOf(thrown)
+					)
+			}),
+		href
+	};
+}
+
+function searchOf(query: Query): string {
+	const parameters = new URLSearchParams();
+	for (const [name, value] of Object.entries(query)) {
+		if (value !== undefined) parameters.set(name, String(value));
+	}
+	const text = parameters.toString();
+	return text === '' ? '' : `?${text}`;
+}
