@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 pub use error::RequestError;
 pub(crate) use error::describe;
+pub(crate) use proxy::Settings as ProxySettings;
 
 /// How long the way to the server may take: name, TCP and TLS together.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

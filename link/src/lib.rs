@@ -4,9 +4,10 @@
 //! Agent, server and SDK all go through here, so that time-outs, proxies, TLS, reconnecting and the reading of
 //! errors are decided once. This crate must not know who calls it, databases or any user interface.
 //!
-//! A link is built of three layers that do not know each other: a carrier is any way for bytes, the
+//! A link is built of three layers that do not know each other: a [`carrier`] is any way for bytes, the
 //! [`channel`] seals it, and [`h2`] speaks HTTP inside. Who may come in is said by [`grant`].
 
+pub mod carrier;
 pub mod channel;
 pub mod grant;
 pub mod h2;

@@ -1,0 +1,159 @@
+//! Making ways: names, TCP, proxies, TLS and the WebSocket upgrade, all within one time-out.
+
+use std::sync::Arc;
+
+use hyper::{HeaderMap, Uri, http::uri::Scheme};
+use hyper_util::client::proxy::matcher::Matcher;
+use rustls::{ClientConfig, pki_types::ServerName};
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::{
+    net::{TcpStream, ToSocketAddrs},
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+
+use super::{AnyWay, Way, tunnel, unreachable};
+use crate::http::{CONNECT_TIMEOUT, ProxySettings, RequestError};
+
+/// Opens ways. Make one for a process and clone it: the system's certificates are read once.
+#[derive(Clone)]
+pub struct Dialer {
+    tls: TlsConnector,
+    proxies: Arc<Matcher>,
+}
+
+impl std::fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Dialer")
+    }
+}
+
+impl Dialer {
+    /// With the proxies that `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name, as
+    /// [`crate::http::client`] takes them.
+    ///
+    /// # Errors
+    /// When the system's certificates cannot be read or a proxy's address cannot be understood.
+    pub fn from_environment() -> Result<Self, RequestError> {
+        Self::reading(|name| std::env::var(name).ok())
+    }
+
+    pub(super) fn reading(variable: impl Fn(&str) -> Option<String>) -> Result<Self, RequestError> {
+        let ProxySettings { http, https, direct } = ProxySettings::read(variable);
+        for proxy in [&http, &https].into_iter().flatten() {
+            // The matcher would leave out what it cannot understand, and go directly.
+            proxy.parse::<Uri>().map_err(|error| RequestError::Invalid {
+                message: format!("a proxy's address in the environment cannot be understood: {error}"),
+            })?;
+        }
+        let proxies = Matcher::builder()
+            .http(http.unwrap_or_default())
+            .https(https.unwrap_or_default())
+            .no(direct)
+            .build();
+        let unusable = |error: rustls::Error| RequestError::Invalid {
+            message: format!("the system's certificates cannot be used: {error}"),
+        };
+        let mut tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(unusable)?
+            .with_platform_verifier()
+            .map_err(unusable)?
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { tls: TlsConnector::from(Arc::new(tls)), proxies: Arc::new(proxies) })
+    }
+
+    /// A WebSocket as a byte stream. `address` begins with `http`, `https`, `ws` or `wss`; secrets belong into
+    /// `headers`.
+    ///
+    /// # Errors
+    /// `Refused` when a Foreman server says no; see [`RequestError`].
+    pub async fn connect_websocket(
+        &self,
+        address: &str,
+        headers: HeaderMap,
+    ) -> Result<impl Way + use<>, RequestError> {
+        let address = http_address(address)?;
+        in_time(async {
+            let way = self.way_to(&address).await?;
+            tunnel::websocket(way, &address, headers).await
+        })
+        .await
+    }
+
+    async fn way_to(&self, address: &Uri) -> Result<AnyWay, RequestError> {
+        let (host, port) = host_and_port(address)?;
+        let way: AnyWay = match self.proxies.intercept(address) {
+            None => Box::new(tcp((host, port), host).await?),
+            Some(proxy) => {
+                let (proxy_host, proxy_port) = host_and_port(proxy.uri())?;
+                let mut way: AnyWay = Box::new(tcp((proxy_host, proxy_port), proxy_host).await?);
+                match proxy.uri().scheme_str() {
+                    Some("http") => {}
+                    Some("https") => way = self.encrypted(way, proxy_host).await?,
+                    other => {
+                        let message = format!(
+                            "proxies of the kind {} cannot be used here, HTTP proxies can",
+                            other.unwrap_or_default()
+                        );
+                        return Err(RequestError::Invalid { message });
+                    }
+                }
+                let authority = format!("{}:{port}", address.host().unwrap_or_default());
+                Box::new(tunnel::through_proxy(way, &authority, proxy.basic_auth()).await?)
+            }
+        };
+        if address.scheme() == Some(&Scheme::HTTPS) { self.encrypted(way, host).await } else { Ok(way) }
+    }
+
+    async fn encrypted(&self, way: AnyWay, host: &str) -> Result<AnyWay, RequestError> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| RequestError::Invalid { message: format!("{host} is no name of a server") })?;
+        Ok(Box::new(self.tls.connect(name, way).await.map_err(|error| unreachable("no TLS", host, &error))?))
+    }
+}
+
+/// A TCP connection to `host:port` that does not hold small writes back.
+///
+/// # Errors
+/// When nobody answers there within 10 s.
+pub async fn connect_tcp(address: &str) -> Result<TcpStream, RequestError> {
+    in_time(tcp(address, address)).await
+}
+
+async fn tcp(address: impl ToSocketAddrs, place: &str) -> Result<TcpStream, RequestError> {
+    let connected = async {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    };
+    connected.await.map_err(|error: std::io::Error| unreachable("cannot connect", place, &error))
+}
+
+async fn in_time<T>(way: impl Future<Output = Result<T, RequestError>>) -> Result<T, RequestError> {
+    timeout(CONNECT_TIMEOUT, way).await.map_err(|_| RequestError::Unreachable {
+        message: format!("no answer within {} seconds", CONNECT_TIMEOUT.as_secs()),
+    })?
+}
+
+/// The address with `http` or `https`, which proxies are named by.
+fn http_address(address: &str) -> Result<Uri, RequestError> {
+    let invalid = || RequestError::Invalid { message: format!("{address} is not an address of a server") };
+    let (scheme, rest) = address.split_once("://").ok_or_else(invalid)?;
+    let scheme = match scheme {
+        "ws" | "http" => "http",
+        "wss" | "https" => "https",
+        _ => return Err(invalid()),
+    };
+    format!("{scheme}://{rest}").parse().map_err(|_| invalid())
+}
+
+/// Without the brackets of an IPv6 address.
+fn host_and_port(address: &Uri) -> Result<(&str, u16), RequestError> {
+    let host = address
+        .host()
+        .ok_or_else(|| RequestError::Invalid { message: format!("{address} names no server") })?;
+    let usual = if address.scheme_str() == Some("https") { 443 } else { 80 };
+    Ok((host.trim_start_matches('[').trim_end_matches(']'), address.port_u16().unwrap_or(usual)))
+}
