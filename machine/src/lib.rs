@@ -3,6 +3,8 @@
 //! This crate must not know the network or the server: it is told what to do and answers with facts. So a
 //! hostile server meets the same rules as a friendly one, and everything here can be tried with no server.
 
+#[cfg(unix)]
+pub mod logs;
 pub mod policy;
 pub mod probe;
 #[cfg(unix)]

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, fmt::Write as _, io, path::Path};
 use anyhow::{Context as _, bail};
 use foreman_protocol::Policy;
 
-pub use paths::{Refusal, check_run};
+pub use paths::{Refusal, admit, check_run};
 
 /// The policy's file name inside the agent's state directory.
 pub const POLICY_FILE: &str = "policy.env";

@@ -1,6 +1,7 @@
 //! Logs on a device. `GET /logs` lists the sources; `GET /logs/stream?source=&lines=&grep=&level=&follow=` sends
-//! SSE `line` ([`LogLine`]) with its cursor as id, `gap` when lines were lost to rotation, `ping`, and `end` when
-//! `follow` is off. A reconnect with `Last-Event-ID` goes on after that line.
+//! SSE `line` ([`LogLine`]) with its cursor as id, `gap` when lines were lost to rotation, `ping`
+//! ([`crate::StreamPing`]; with a cursor as id when a filter let nothing through for a while), and `end` ([`LogEnd`])
+//! when `follow` is off or nothing more can come. A reconnect with `Last-Event-ID` goes on after that line.
 
 use serde::{Deserialize, Serialize};
 
@@ -75,4 +76,14 @@ pub struct LogLine {
     pub from: Option<String>,
     /// At most 16 KiB; longer lines are cut, and end in `…`.
     pub text: String,
+}
+
+/// The last word of a log's stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct LogEnd {
+    /// For people; absent when all was given that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }

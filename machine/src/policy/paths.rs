@@ -60,7 +60,10 @@ fn admit_directory(policy: &Policy, path: &Path) -> Result<PathBuf, Refusal> {
 }
 
 /// Whether a canonical path lies beneath an allowed root and beneath no blocked one.
-fn admit(policy: &Policy, real: &Path) -> Result<(), Refusal> {
+///
+/// # Errors
+/// A [`Refusal`] with a sentence for people.
+pub fn admit(policy: &Policy, real: &Path) -> Result<(), Refusal> {
     let beneath = |roots: &[String]| roots.iter().any(|root| real.starts_with(resolve(Path::new(root))));
     if beneath(&policy.blocked_paths) {
         return Err(Refusal(format!("{} is in BLOCKED_PATHS of this device. {WHERE}", real.display())));

@@ -1,0 +1,180 @@
+//! `GET /logs` and `GET /logs/stream`: the logs of this machine for whoever may look.
+//!
+//! What a log is and how it is read is [`foreman_machine::logs`]'s; here are the rights, the limits and the wire form.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Extension, Json, Router,
+    extract::{Query, State, rejection::QueryRejection},
+    http::HeaderMap,
+    response::sse::{Event, Sse},
+    routing::get,
+};
+use foreman_machine::{
+    logs::{Item, LINES, LogStream, Logs, OpenError, Request},
+    run::Moment,
+};
+use foreman_protocol::{Level, LogEnd, LogLevel, LogSources, PING_INTERVAL_S, ProblemCode, StreamPing};
+use futures_util::{Stream, stream};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Interval, MissedTickBehavior, interval},
+};
+
+use super::{ApiError, ApiResult, Caller, Device};
+
+/// Logs that are read at the same time, by everyone together.
+const STREAMS: usize = 64;
+const SETTING: &str = "ALLOW_LOGS";
+
+#[derive(Clone)]
+struct Shelf {
+    device: Arc<Device>,
+    logs: Arc<Logs>,
+    streams: Arc<Semaphore>,
+}
+
+/// `/logs` and what is beneath.
+pub fn router(device: Arc<Device>, logs: Arc<Logs>) -> Router {
+    let streams = Arc::new(Semaphore::new(STREAMS));
+    Router::new()
+        .route("/logs", get(sources))
+        .route("/logs/stream", get(read))
+        .with_state(Shelf { device, logs, streams })
+}
+
+#[derive(Debug, Deserialize)]
+struct Wanted {
+    source: String,
+    #[serde(default = "lines")]
+    lines: usize,
+    grep: Option<String>,
+    level: Option<LogLevel>,
+    #[serde(default = "follow")]
+    follow: bool,
+}
+
+const fn lines() -> usize {
+    LINES
+}
+
+const fn follow() -> bool {
+    true
+}
+
+async fn sources(
+    State(shelf): State<Shelf>,
+    Extension(caller): Extension<Caller>,
+) -> ApiResult<Json<LogSources>> {
+    caller.need(Level::View)?;
+    shelf.device.allow(SETTING, |policy| policy.allow_logs)?;
+    Ok(Json(shelf.logs.sources().await))
+}
+
+async fn read(
+    State(shelf): State<Shelf>,
+    Extension(caller): Extension<Caller>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+    headers: HeaderMap,
+) -> ApiResult<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>> {
+    caller.need(Level::View)?;
+    shelf.device.allow(SETTING, |policy| policy.allow_logs)?;
+    let Query(wanted) = wanted.map_err(|rejection| ApiError::invalid("query", rejection.body_text()))?;
+    let Ok(permit) = Arc::clone(&shelf.streams).try_acquire_owned() else {
+        let message =
+            format!("{STREAMS} logs of this device are read already. Close one of them, then try again.");
+        return Err(ApiError::new(ProblemCode::Unavailable, message).with(json!({ "limit": STREAMS })));
+    };
+    let after = headers.get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
+    let request = Request {
+        source: wanted.source.clone(),
+        lines: wanted.lines,
+        grep: wanted.grep,
+        level: wanted.level,
+        follow: wanted.follow,
+        after: after.filter(|after| !after.is_empty()),
+    };
+    let lines = shelf.logs.open(request).await?;
+    let mut pings = interval(Duration::from_secs(PING_INTERVAL_S));
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first tick is at once; a stream begins with its lines.
+    pings.reset();
+    let reader =
+        Reader { shelf, source: wanted.source, lines, pings, reached: None, over: false, _permit: permit };
+    Ok(Sse::new(stream::unfold(reader, |mut reader| async move {
+        let event = reader.next().await?;
+        Some((Ok(event), reader))
+    })))
+}
+
+/// One stream. It goes with the response, and takes the source with it.
+struct Reader {
+    shelf: Shelf,
+    source: String,
+    lines: LogStream,
+    pings: Interval,
+    reached: Option<String>,
+    over: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Option<Event> {
+        while !self.over {
+            tokio::select! {
+                item = self.lines.next() => match item? {
+                    Item::Line { line, cursor } => {
+                        self.reached = None;
+                        return Some(event("line", &line).id(cursor));
+                    }
+                    Item::Gap => return Some(event("gap", &json!({}))),
+                    Item::Reached(cursor) => self.reached = Some(cursor),
+                    Item::End(reason) => return Some(self.end(reason)),
+                },
+                _ = self.pings.tick() => {
+                    if let Err(error) = self.still_allowed().await {
+                        return Some(self.end(Some(error.message)));
+                    }
+                    let ping = event("ping", &StreamPing { server_time: Moment::now().wall_ms });
+                    return Some(match self.reached.take() {
+                        Some(cursor) => ping.id(cursor),
+                        None => ping,
+                    });
+                }
+            }
+        }
+        None
+    }
+
+    /// What the device forbids holds for those who read already, too.
+    async fn still_allowed(&self) -> ApiResult<()> {
+        self.shelf.device.allow(SETTING, |policy| policy.allow_logs)?;
+        Ok(self.shelf.logs.still_allowed(&self.source).await?)
+    }
+
+    fn end(&mut self, reason: Option<String>) -> Event {
+        self.over = true;
+        event("end", &LogEnd { reason })
+    }
+}
+
+fn event(name: &str, data: &impl Serialize) -> Event {
+    Event::default().event(name).json_data(data).unwrap_or_default()
+}
+
+impl From<OpenError> for ApiError {
+    fn from(error: OpenError) -> Self {
+        let message = error.to_string();
+        match error {
+            OpenError::Invalid { field, .. } => Self::invalid(field, message),
+            OpenError::NotFound(_) => Self::new(ProblemCode::NotFound, message),
+            OpenError::Refused { setting, .. } => {
+                Self::new(ProblemCode::PolicyForbids, message).with(json!({ "setting": setting }))
+            }
+            OpenError::Unavailable(_) => Self::new(ProblemCode::Unavailable, message),
+        }
+    }
+}

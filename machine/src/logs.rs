@@ -1,0 +1,129 @@
+//! The logs of this machine: systemd's journal, files, containers, and what tasks printed.
+//!
+//! Each is read as lines with a level and a cursor. A cursor is where to go on: a reader that comes back with the last
+//! one it saw gets every line after it once, or is told of the gap. Filtering is done here, so that what nobody wants
+//! does not travel. Nothing is held whole in memory, however large a log or slow a reader is.
+//!
+//! This must not know who reads, nor how the lines travel.
+
+mod file;
+mod filter;
+mod level;
+mod lines;
+mod stream;
+mod tail;
+mod wake;
+
+use std::path::PathBuf;
+
+use foreman_protocol::{LogLevel, LogSources};
+
+use filter::Filter;
+pub use stream::{Item, LogStream};
+
+/// Lines of the past that are given when nothing else is said, and the most that are.
+pub const LINES: usize = 200;
+pub const MOST_LINES: usize = 5_000;
+
+/// Where the logs of this machine are.
+#[derive(Debug, Clone)]
+pub struct Logs {
+    /// The policy's file. It is read when a file is opened.
+    pub policy: PathBuf,
+    /// The agent's directory: nothing in it is a log.
+    pub state_dir: PathBuf,
+    /// Where the tasks' folders are.
+    pub tasks: PathBuf,
+}
+
+/// Which lines are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// As [`foreman_protocol::LogSource::id`].
+    pub source: String,
+    /// So many of the past first, [`MOST_LINES`] at the most; those that pass the filter count.
+    pub lines: usize,
+    /// A regular expression; all in lower case it means capitals too.
+    pub grep: Option<String>,
+    /// This bad or worse.
+    pub level: Option<LogLevel>,
+    /// Go on with what is written from now on.
+    pub follow: bool,
+    /// Go on behind this cursor instead of giving the last lines.
+    pub after: Option<String>,
+}
+
+/// Why a log cannot be read. The messages are for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    #[error("{message}")]
+    Invalid { field: &'static str, message: String },
+    #[error("{0}")]
+    NotFound(String),
+    /// The device's own rules say no; the setting decides.
+    #[error("{message}")]
+    Refused { setting: &'static str, message: String },
+    /// It exists and cannot be read now, or not by the agent.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl OpenError {
+    fn cursor() -> Self {
+        let message = "This cursor is not one of this log; read it from its end instead.".to_owned();
+        Self::Invalid { field: "Last-Event-ID", message }
+    }
+}
+
+impl Logs {
+    /// What there is to read, and what cannot be read with the reason.
+    pub async fn sources(&self) -> LogSources {
+        LogSources::default()
+    }
+
+    /// Opens one log. Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the request cannot be understood, or the source is not there, forbidden, or not readable.
+    pub async fn open(&self, request: Request) -> Result<LogStream, OpenError> {
+        let filter = Filter::new(request.grep.as_deref(), request.level)?;
+        let lines = request.lines.min(MOST_LINES);
+        let (kind, name) = request.source.split_once(':').unwrap_or((&request.source, ""));
+        match kind {
+            "file" => {
+                let wanted = file::Wanted {
+                    path: PathBuf::from(name),
+                    rules: self.rules(),
+                    filter,
+                    lines,
+                    follow: request.follow,
+                    after: request.after,
+                };
+                let opened = tokio::task::spawn_blocking(move || file::open(wanted)).await;
+                let follower = opened.map_err(|error| OpenError::Unavailable(error.to_string()))??;
+                Ok(LogStream::start(|out| file::run(follower, out)))
+            }
+            _ => Err(OpenError::Invalid {
+                field: "source",
+                message: "A source is journal, journal:UNIT, task:ID, file:PATH or container:NAME.".to_owned(),
+            }),
+        }
+    }
+
+    /// Whether a source that is being read may still be read: the rules may have changed since.
+    ///
+    /// # Errors
+    /// [`OpenError::Refused`] when it may not.
+    pub async fn still_allowed(&self, source: &str) -> Result<(), OpenError> {
+        let Some(path) = source.strip_prefix("file:").map(PathBuf::from) else { return Ok(()) };
+        let rules = self.rules();
+        match tokio::task::spawn_blocking(move || rules.open(&path)).await {
+            Ok(Err(refused @ OpenError::Refused { .. })) => Err(refused),
+            _ => Ok(()),
+        }
+    }
+
+    fn rules(&self) -> file::Rules {
+        file::Rules { policy: self.policy.clone(), private: self.state_dir.clone() }
+    }
+}

@@ -1,0 +1,320 @@
+//! Reads one log step by step: a piece of the file, or the change to the next one. Knows no waiting.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use foreman_protocol::LogLine;
+
+use super::{
+    super::{
+        OpenError,
+        filter::Filter,
+        lines::{Line, Lines},
+        stream::Item,
+    },
+    family::{self, Member},
+    open::Rules,
+    place::{Beginning, FileId, Place},
+};
+
+/// Bytes read in one step.
+const PIECE: usize = 32 << 10;
+
+/// What one step gave.
+pub(super) struct Step {
+    pub items: Vec<Item>,
+    /// Up to where was read when nothing of it was wanted.
+    pub reached: Option<String>,
+    pub state: State,
+}
+
+pub(super) enum State {
+    More,
+    /// All that is there was read.
+    Idle,
+    /// All is read, and nobody follows.
+    Over,
+}
+
+/// See the module.
+pub(in crate::logs) struct Follower {
+    path: PathBuf,
+    rules: Rules,
+    filter: Filter,
+    follow: bool,
+    /// `None` while there is no file at the path.
+    reading: Option<Reading>,
+    /// Given with the next step.
+    items: Vec<Item>,
+}
+
+/// An open file and how far it was read.
+struct Reading {
+    file: File,
+    id: FileId,
+    at: u64,
+    beginning: Beginning,
+    lines: Lines,
+}
+
+enum Piece {
+    Bytes(Vec<u8>),
+    End,
+    /// The file was emptied: it does not hold any more what was read from it.
+    Emptied,
+}
+
+/// Where to go on when a file is read to its end.
+enum Next {
+    /// It is still the log.
+    Stay,
+    File(PathBuf, FileId),
+    /// The files between are compressed; the lines in them are not read.
+    Behind(PathBuf, FileId),
+}
+
+impl Follower {
+    /// Begins in the middle of the file that was opened.
+    pub(super) fn start(
+        path: PathBuf,
+        rules: Rules,
+        filter: Filter,
+        follow: bool,
+        file: File,
+        begin: u64,
+    ) -> io::Result<Self> {
+        let reading = Some(Reading::new(file, begin)?);
+        Ok(Self { path, rules, filter, follow, reading, items: Vec::new() })
+    }
+
+    /// Goes on at a place that was reached before, wherever that lies now.
+    pub(super) fn resume(
+        path: PathBuf,
+        rules: Rules,
+        filter: Filter,
+        follow: bool,
+        place: Place,
+    ) -> Result<Self, OpenError> {
+        let now = match rules.open(&path) {
+            Ok(file) => Some(file),
+            // Between two files, or gone: what is left may have another name.
+            Err(OpenError::NotFound(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let mut follower = Self { path, rules, filter, follow, reading: None, items: Vec::new() };
+        let told = |error| super::open::unreadable(&follower.path, &error);
+        let found = follower.locate(&place, now.as_ref()).map_err(told)?;
+        follower.reading = match (found, now) {
+            (Some(reading), _) => Some(reading),
+            (None, now) => {
+                follower.items.push(Item::Gap);
+                now.map(|file| Reading::new(file, 0)).transpose().map_err(told)?
+            }
+        };
+        Ok(follower)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads a piece, or changes to the next file.
+    pub(super) fn step(&mut self) -> io::Result<Step> {
+        let mut reached = None;
+        let state = match self.reading.as_mut().map(Reading::piece).transpose()? {
+            None => self.wait_for_file()?,
+            Some(Piece::Bytes(bytes)) => {
+                reached = self.take(&bytes);
+                State::More
+            }
+            Some(Piece::Emptied) => self.emptied()?,
+            Some(Piece::End) => self.ended()?,
+        };
+        Ok(Step { items: std::mem::take(&mut self.items), reached, state })
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Option<String> {
+        let Self { reading: Some(reading), filter, items, .. } = self else { return None };
+        let Reading { lines, beginning, id, .. } = reading;
+        let (mut last, before) = (None, items.len());
+        lines.feed(bytes, |line| {
+            last = Some(line.end);
+            items.extend(item(line, filter, beginning, *id));
+        });
+        last.filter(|_| items.len() == before).map(|end| beginning.place(*id, end).to_string())
+    }
+
+    /// A line that nobody will complete is given as it is.
+    fn finish_line(&mut self) {
+        let Self { reading: Some(reading), filter, items, .. } = self else { return };
+        if let Some(line) = reading.lines.rest() {
+            items.extend(item(line, filter, &reading.beginning, reading.id));
+        }
+    }
+
+    fn wait_for_file(&mut self) -> io::Result<State> {
+        match self.rules.open(&self.path) {
+            Ok(file) => {
+                self.reading = Some(Reading::new(file, 0)?);
+                Ok(State::More)
+            }
+            Err(_) if !self.follow => Ok(State::Over),
+            Err(OpenError::NotFound(_)) => Ok(State::Idle),
+            Err(error) => Err(io::Error::other(error.to_string())),
+        }
+    }
+
+    fn ended(&mut self) -> io::Result<State> {
+        let Some(reading) = &mut self.reading else { return Ok(State::Idle) };
+        let next = next(&self.path, reading, self.follow)?;
+        if let Next::Stay = next {
+            if self.follow {
+                return Ok(State::Idle);
+            }
+            self.finish_line();
+            return Ok(State::Over);
+        }
+        // The last lines may have been written after the end was seen and before the next file was.
+        match reading.piece()? {
+            Piece::End => {}
+            Piece::Emptied => return self.emptied(),
+            Piece::Bytes(bytes) => {
+                self.take(&bytes);
+                return Ok(State::More);
+            }
+        }
+        let (Next::File(path, id) | Next::Behind(path, id)) = &next else { return Ok(State::Idle) };
+        let file = match self.rules.open(path) {
+            Ok(file) if FileId::of(&file.metadata()?) == *id => file,
+            // Renamed again since; the next step looks anew.
+            Ok(_) | Err(OpenError::NotFound(_)) => return Ok(State::Idle),
+            Err(error) => return Err(io::Error::other(error.to_string())),
+        };
+        self.finish_line();
+        if matches!(next, Next::Behind(..)) {
+            self.items.push(Item::Gap);
+        }
+        self.reading = Some(Reading::new(file, 0)?);
+        Ok(State::More)
+    }
+
+    /// The rest of what was there is in a copy, or nowhere.
+    fn emptied(&mut self) -> io::Result<State> {
+        let Some(reading) = &self.reading else { return Ok(State::Idle) };
+        let place = reading.beginning.place(reading.id, reading.at);
+        let copy = family::of(&self.path)?
+            .into_iter()
+            .rev()
+            .filter(|member| member.id != place.file)
+            .find_map(|member| self.in_copy(&place, &member));
+        if let (Some(reading), Some((file, id))) = (&mut self.reading, copy) {
+            (reading.file, reading.id) = (file, id);
+            return Ok(State::More);
+        }
+        self.finish_line();
+        self.items.push(Item::Gap);
+        self.reading = None;
+        self.wait_for_file()
+    }
+
+    fn in_copy(&self, place: &Place, member: &Member) -> Option<(File, FileId)> {
+        if member.packed || member.length < place.offset || place.length == 0 {
+            return None;
+        }
+        let file = self.rules.open(&member.path).ok()?;
+        place.lies_in(&file).ok()?.then_some((file, member.id))
+    }
+
+    fn locate(&self, place: &Place, now: Option<&File>) -> io::Result<Option<Reading>> {
+        if let Some(file) = now
+            && FileId::of(&file.metadata()?) == place.file
+            && place.lies_in(file)?
+        {
+            return Reading::new(file.try_clone()?, place.offset).map(Some);
+        }
+        let family = family::of(&self.path)?;
+        for member in family.iter().filter(|member| member.id == place.file && !member.packed) {
+            if let Ok(file) = self.rules.open(&member.path)
+                && place.lies_in(&file)?
+            {
+                return Reading::new(file, place.offset).map(Some);
+            }
+        }
+        let copy = family.iter().rev().find_map(|member| self.in_copy(place, member));
+        copy.map(|(file, _)| Reading::new(file, place.offset)).transpose()
+    }
+}
+
+impl Reading {
+    fn new(file: File, at: u64) -> io::Result<Self> {
+        let id = FileId::of(&file.metadata()?);
+        let beginning = Beginning::of(&file)?;
+        Ok(Self { file, id, at, beginning, lines: Lines::new(at) })
+    }
+
+    fn piece(&mut self) -> io::Result<Piece> {
+        let mut bytes = vec![0; PIECE];
+        let count = loop {
+            match self.file.read_at(&mut bytes, self.at) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
+        bytes.truncate(count);
+        // Looked at after reading: a file that still begins as it did was not emptied before.
+        if (count == 0 && self.file.metadata()?.len() < self.at) || !self.beginning.holds(&self.file)? {
+            return Ok(Piece::Emptied);
+        }
+        if count == 0 {
+            return Ok(Piece::End);
+        }
+        self.beginning.seen(self.at, &bytes);
+        self.at += count as u64;
+        Ok(Piece::Bytes(bytes))
+    }
+}
+
+fn item(line: Line, filter: &mut Filter, beginning: &Beginning, id: FileId) -> Option<Item> {
+    let (wanted, level) = filter.judge(&line.text, None);
+    let cursor = || beginning.place(id, line.end).to_string();
+    wanted.then(|| Item::Line {
+        cursor: cursor(),
+        line: LogLine { at: None, level, from: None, text: line.text },
+    })
+}
+
+/// The file that came after this one.
+fn next(path: &Path, reading: &Reading, follow: bool) -> io::Result<Next> {
+    let now = match fs::metadata(path) {
+        Ok(facts) => Some((FileId::of(&facts), facts.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    if now.is_some_and(|(id, _)| id == reading.id) {
+        return Ok(Next::Stay);
+    }
+    let family = family::of(path)?;
+    let modified = reading.file.metadata()?.modified()?;
+    let later: Vec<&Member> = match family.iter().position(|member| member.id == reading.id) {
+        Some(position) => family[position + 1..].iter().collect(),
+        // Deleted: what was changed later came later.
+        None => family.iter().filter(|member| member.modified > modified).collect(),
+    };
+    let packed = later.iter().any(|member| member.packed);
+    let to = match later.into_iter().find(|member| !member.packed) {
+        Some(member) => Some((member.path.clone(), member.id)),
+        // While the new file is empty, its writer may still write to the old one.
+        None => {
+            now.filter(|(_, length)| *length > 0 || packed && !follow).map(|(id, _)| (path.to_owned(), id))
+        }
+    };
+    Ok(match to {
+        None => Next::Stay,
+        Some((path, id)) if packed => Next::Behind(path, id),
+        Some((path, id)) => Next::File(path, id),
+    })
+}
