@@ -3,6 +3,7 @@
 //! Who calls is known before a request is looked at: the link puts a [`Caller`] into each. What the caller may do is
 //! decided by their grant first and by this device's policy last. This must not know how the bytes came here.
 
+pub mod files;
 mod problem;
 
 use std::{path::PathBuf, sync::Arc};

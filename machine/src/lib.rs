@@ -4,6 +4,8 @@
 //! hostile server meets the same rules as a friendly one, and everything here can be tried with no server.
 
 #[cfg(unix)]
+pub mod files;
+#[cfg(unix)]
 pub mod logs;
 pub mod policy;
 pub mod probe;
