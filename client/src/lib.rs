@@ -1,5 +1,5 @@
 //! The Rust SDK of a Foreman server: every user-side endpoint as a typed method, lists as streams, and live
-//! events that resume by themselves.
+//! events that resume by themselves; and of its devices, reached directly and sealed: see [`device`].
 //!
 //! ```no_run
 //! use foreman_client::{Foreman, OutputUpdate};
@@ -32,18 +32,23 @@
 
 mod account;
 mod audit;
+pub mod device;
 mod devices;
 mod events;
+mod grants;
 mod mirror;
 mod output;
 mod request;
+mod sign_in;
 mod tasks;
 
 pub use audit::AuditFilter;
+pub use device::{DeviceConnection, DeviceOptions, KnownDevice, PathKind, PathState, Store};
 pub use devices::DeviceFilter;
 pub use events::{Events, LiveUpdate};
 pub use foreman_link::{http::RequestError as Error, sse::StreamError};
 pub use mirror::{Live, Mirror, Turn};
 pub use output::{OutputPiece, OutputUpdate};
 pub use request::{Foreman, Listing, PageRequest};
+pub use sign_in::{Approval, DeviceSignIn, SignInError};
 pub use tasks::TaskFilter;

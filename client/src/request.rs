@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, fmt, time::Duration};
 
 use foreman_link::http;
-use foreman_protocol::{MAX_PAGE, Page};
+use foreman_protocol::{DeviceId, MAX_PAGE, Page};
 use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use reqwest::{
     Client, Method, RequestBuilder, Url,
@@ -48,7 +48,15 @@ impl Foreman {
     /// # Errors
     /// [`Error::Invalid`] when the address is not http(s) or the bearer cannot stand in a header.
     pub fn new(url: &str, bearer: &str) -> Result<Self, Error> {
-        let invalid = |message: String| Error::Invalid { message };
+        let mut authorization = HeaderValue::try_from(format!("Bearer {}", bearer.trim()))
+            .map_err(|_| invalid("the token has characters that no token has".to_owned()))?;
+        authorization.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization)]);
+        Ok(Self { headers, ..Self::anonymous(url)? })
+    }
+
+    /// Without a bearer, for what may be asked by anybody.
+    pub(crate) fn anonymous(url: &str) -> Result<Self, Error> {
         let mut base =
             Url::parse(url.trim()).map_err(|error| invalid(format!("{url} is not an address: {error}")))?;
         if !matches!(base.scheme(), "http" | "https") {
@@ -58,11 +66,7 @@ impl Foreman {
         base.set_path(&path);
         base.set_query(None);
         base.set_fragment(None);
-        let mut authorization = HeaderValue::try_from(format!("Bearer {}", bearer.trim()))
-            .map_err(|_| invalid("the token has characters that no token has".to_owned()))?;
-        authorization.set_sensitive(true);
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, authorization)]);
-        Ok(Self { http: http::client()?, base, headers })
+        Ok(Self { http: http::client()?, base, headers: HeaderMap::new() })
     }
 
     /// Reads `FOREMAN_URL` (default `http://127.0.0.1:3001`) and `FOREMAN_TOKEN`.
@@ -91,6 +95,16 @@ impl Foreman {
             url.query_pairs_mut().extend_pairs(&query.0);
         }
         url
+    }
+
+    /// The same for a WebSocket; `path` may have a query.
+    pub(crate) fn web_socket_address(&self, path: &str) -> String {
+        format!("{}api/v1/{path}", self.base.as_str().replacen("http", "ws", 1))
+    }
+
+    /// Where a sealed link to a device can be had through the server.
+    pub(crate) fn relay_address(&self, id: DeviceId) -> String {
+        self.web_socket_address(&format!("devices/{id}/relay"))
     }
 
     pub(crate) fn http(&self) -> &Client {
@@ -159,6 +173,10 @@ impl Foreman {
     }
 }
 
+const fn invalid(message: String) -> Error {
+    Error::Invalid { message }
+}
+
 /// The part of an address behind `?`; absent values are left out.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Query(Vec<(&'static str, String)>);
@@ -168,6 +186,13 @@ impl Query {
         if let Some(value) = value {
             self.0.push((name, value.to_string()));
         }
+    }
+
+    /// What goes behind `?`, when there is something.
+    pub(crate) fn encoded(&self) -> Option<String> {
+        let mut url = Url::parse("http://device/").ok().filter(|_| !self.0.is_empty())?;
+        url.query_pairs_mut().extend_pairs(&self.0);
+        url.query().map(str::to_owned)
     }
 }
 
@@ -183,6 +208,14 @@ mod tests {
         query.add("cursor", None::<String>);
         let address = foreman.address("devices", &query);
         assert_eq!(address.as_str(), "https://example.org/foreman/api/v1/devices?q=a+b%26c");
+    }
+
+    #[test]
+    fn a_web_socket_keeps_the_path_and_the_encryption() {
+        let foreman = Foreman::new("https://example.org/foreman", "t").unwrap();
+        assert_eq!(foreman.web_socket_address("x?a=b"), "wss://example.org/foreman/api/v1/x?a=b");
+        let plain = Foreman::new("http://127.0.0.1:1", "t").unwrap();
+        assert_eq!(plain.web_socket_address("x"), "ws://127.0.0.1:1/api/v1/x");
     }
 
     #[test]

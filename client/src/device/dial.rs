@@ -1,0 +1,313 @@
+//! Where a device may be reached, and opening a sealed session there.
+
+use std::{fmt, sync::RwLock, time::Duration};
+
+use foreman_link::{
+    carrier,
+    channel::{self, ClientKeys, ConnectError},
+    grant::LinkSecret,
+    h2,
+};
+use foreman_protocol::{Hello, RefusedBecause};
+
+use super::{
+    carry, keys,
+    known::KnownDevice,
+    network,
+    path::{PathKind, PathTry},
+    race::{Attempt, race},
+    session::Session,
+    store::Store,
+};
+use crate::{Error, Foreman};
+
+/// What a path that works for others may try alone.
+const HEAD_START_OF_THE_SAME: Duration = Duration::from_millis(150);
+
+/// How a device is looked for; the defaults suit people.
+#[derive(Debug, Clone)]
+pub struct DeviceOptions {
+    /// Only these paths; all when absent.
+    pub only: Option<Vec<PathKind>>,
+    /// Ask the local network by multicast.
+    pub mdns: bool,
+    /// Id and secret of a Cloudflare Access service token, for devices behind a tunnel.
+    pub cloudflare_access: Option<(String, String)>,
+    /// Whether the server may speak for this client when it has no right of its own on the device.
+    pub through_server: bool,
+    pub pace: Pace,
+}
+
+impl Default for DeviceOptions {
+    fn default() -> Self {
+        Self { only: None, mdns: true, cloudflare_access: None, through_server: true, pace: Pace::default() }
+    }
+}
+
+/// How often and how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Between two measurements of the path in use.
+    pub ping: Duration,
+    /// A path that does not answer a measurement for so long is dead.
+    pub patience: Duration,
+    /// The same, after the network changed.
+    pub patience_after_change: Duration,
+    /// Between two looks for a better path.
+    pub look: Duration,
+    /// Before the first one.
+    pub first_look: Duration,
+    /// How long one way to the device may take to open.
+    pub dial: Duration,
+    /// How long a request waits for a path.
+    pub request: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            ping: Duration::from_secs(5),
+            patience: Duration::from_secs(5),
+            patience_after_change: Duration::from_millis(1500),
+            look: Duration::from_secs(30),
+            first_look: Duration::from_secs(1),
+            dial: Duration::from_secs(10),
+            request: Duration::from_secs(15),
+        }
+    }
+}
+
+/// A place where the device may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub kind: PathKind,
+    pub place: Place,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// `address:port`
+    Tcp(String),
+    /// Whoever announces the device on the local network.
+    Announced,
+    /// A WebSocket by its address.
+    WebSocket(String),
+}
+
+impl Candidate {
+    /// For people.
+    pub fn address(&self) -> String {
+        match &self.place {
+            Place::Tcp(address) | Place::WebSocket(address) => address.clone(),
+            Place::Announced => "announced by mDNS".to_owned(),
+        }
+    }
+}
+
+/// Why one place did not work.
+#[derive(Debug)]
+pub(super) struct Miss {
+    candidate: Candidate,
+    message: String,
+    /// The device itself said no: no other path would help.
+    refused: Option<RefusedBecause>,
+}
+
+/// No path led to the device.
+#[derive(Debug)]
+pub(super) struct Unreached {
+    misses: Vec<Miss>,
+    /// What the device said, when it was reached and refused.
+    pub refused: Option<Error>,
+}
+
+impl fmt::Display for Unreached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.misses.is_empty() {
+            return f.write_str("no way to the device is known: it told no address, and no server is known");
+        }
+        f.write_str("the device cannot be reached")?;
+        for (index, miss) in self.misses.iter().enumerate() {
+            let (kind, address) = (miss.candidate.kind, miss.candidate.address());
+            let before = if index == 0 { ": " } else { "; " };
+            write!(f, "{before}{kind} ({address}): {}", miss.message)?;
+        }
+        Ok(())
+    }
+}
+
+/// Everything needed to call one device.
+pub(super) struct Dialer {
+    device: RwLock<KnownDevice>,
+    key: LinkSecret,
+    store: Option<Store>,
+    pub server: Option<Foreman>,
+    options: DeviceOptions,
+    pub carrier: carrier::Dialer,
+}
+
+impl Dialer {
+    pub fn new(
+        device: KnownDevice,
+        key: LinkSecret,
+        store: Option<Store>,
+        server: Option<Foreman>,
+        options: DeviceOptions,
+    ) -> Result<Self, Error> {
+        let carrier = carrier::Dialer::from_environment()?;
+        Ok(Self { device: RwLock::new(device), key, store, server, options, carrier })
+    }
+
+    pub fn device(&self) -> KnownDevice {
+        self.device.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    pub const fn pace(&self) -> Pace {
+        self.options.pace
+    }
+
+    pub fn server_address(&self) -> String {
+        self.server.as_ref().map(|server| server.url().to_owned()).unwrap_or_default()
+    }
+
+    /// All places, the preferred ones first.
+    fn candidates(&self) -> Vec<Candidate> {
+        let device = self.device();
+        let tcp = |address: String| Candidate { kind: PathKind::Lan, place: Place::Tcp(address) };
+        let ws = |kind, address| Candidate { kind, place: Place::WebSocket(address) };
+        let mut all: Vec<Candidate> = device.addresses.iter().cloned().map(tcp).collect();
+        if self.options.mdns {
+            all.push(Candidate { kind: PathKind::Lan, place: Place::Announced });
+        }
+        all.extend(device.tailscale.iter().map(|name| ws(PathKind::Tailscale, format!("wss://{name}/link"))));
+        let tunnel = device.tunnel_hostname.iter();
+        all.extend(tunnel.map(|name| ws(PathKind::Cloudflare, format!("wss://{name}/link"))));
+        let relay = self.server.as_ref().map(|server| server.relay_address(device.id));
+        all.extend(relay.map(|address| ws(PathKind::Relay, address)));
+        if let Some(only) = &self.options.only {
+            all.retain(|candidate| only.contains(&candidate.kind));
+        }
+        all
+    }
+
+    /// Opens a session at one place.
+    async fn dial(&self, candidate: Candidate) -> Result<Session, Miss> {
+        let limit = self.options.pace.dial;
+        let miss = |message: String, refused| Miss { candidate: candidate.clone(), message, refused };
+        match tokio::time::timeout(limit, self.dial_unbounded(&candidate)).await {
+            Ok(Ok(session)) => Ok(session),
+            Ok(Err((message, refused))) => Err(miss(message, refused)),
+            Err(_) => Err(miss(format!("no answer within {} s", limit.as_secs()), None)),
+        }
+    }
+
+    async fn dial_unbounded(
+        &self,
+        candidate: &Candidate,
+    ) -> Result<Session, (String, Option<RefusedBecause>)> {
+        let device = self.device();
+        let plain = |message: String| (message, None);
+        let (identity, link_key) = device.keys().map_err(|error| plain(error.to_string()))?;
+        let grant = device.grant.ok_or_else(|| plain("this client has no grant for it".to_owned()))?;
+        let carrier = match &candidate.place {
+            Place::Tcp(address) => carry::tcp(address).await.map_err(|error| plain(error.to_string()))?,
+            Place::Announced => {
+                let found = network::find(device.id).await.map_err(plain)?;
+                carry::first_of(&found).await.map_err(|error| plain(error.to_string()))?
+            }
+            Place::WebSocket(address) => {
+                let headers = match candidate.kind {
+                    PathKind::Relay => self.server.as_ref().map(Foreman::headers).unwrap_or_default(),
+                    PathKind::Cloudflare => carry::access_headers(self.options.cloudflare_access.as_ref()),
+                    _ => Default::default(),
+                };
+                let opened = carry::web_socket(&self.carrier, address, headers).await;
+                opened.map_err(|error| plain(error.to_string()))?
+            }
+        };
+        let keys = ClientKeys { secret: self.key.clone(), device: identity, link_key };
+        let hello = Hello { grant, path: candidate.kind.as_str().to_owned(), on_behalf_of: None };
+        let (sealed, _welcome) = match channel::connect(carrier, &keys, &hello).await {
+            Ok(open) => open,
+            Err(ConnectError::Refused(because)) => return Err((keys::sentence(because), Some(because))),
+            Err(error) => return Err(plain(error.to_string())),
+        };
+        let client = h2::Client::start(sealed).await.map_err(|error| plain(error.to_string()))?;
+        Ok(Session::new(candidate.clone(), client))
+    }
+
+    /// A session over the best path that answers; only over ones better than `better_than`, when given.
+    pub async fn race(&self, better_than: Option<PathKind>) -> Result<Session, Unreached> {
+        let fit = self.candidates().into_iter().filter(|one| better_than.is_none_or(|than| one.kind < than));
+        self.race_among(fit.map(|candidate| (candidate.kind.head_start(), candidate)).collect()).await
+    }
+
+    /// A session for one use of its own: where another one works already, else over any path.
+    pub async fn another(&self, like: Option<Candidate>) -> Result<Session, Unreached> {
+        let Some(like) = like else { return self.race(None).await };
+        let others = self.candidates().into_iter().filter(|one| *one != like);
+        let others = others.map(|one| (one.kind.head_start() + HEAD_START_OF_THE_SAME, one));
+        let all = std::iter::once((Duration::ZERO, like.clone())).chain(others);
+        self.race_among(all.collect()).await
+    }
+
+    async fn race_among(&self, candidates: Vec<(Duration, Candidate)>) -> Result<Session, Unreached> {
+        let attempts = candidates.into_iter().map(|(start, candidate)| {
+            let attempt: Attempt<'_, Session, Miss> = Box::pin(self.dial(candidate));
+            (start, attempt)
+        });
+        let is_final = |miss: &Miss| miss.refused.is_some_and(keys::is_final);
+        race(attempts.collect(), is_final).await.map_err(|misses| {
+            let refused = misses.iter().find(|miss| is_final(miss)).and_then(|miss| miss.refused);
+            Unreached { misses, refused: refused.map(|because| keys::refusal(&self.device().name, because)) }
+        })
+    }
+
+    /// Tries every way, for people to see.
+    pub async fn survey(&self) -> Vec<PathTry> {
+        let tries = self.candidates().into_iter().map(|candidate| async {
+            let (kind, address) = (candidate.kind, candidate.address());
+            let outcome = match self.dial(candidate).await {
+                Ok(session) => session.ping(self.options.pace.patience).await,
+                Err(miss) => Err(miss.message),
+            };
+            PathTry { kind, address, outcome }
+        });
+        futures_util::future::join_all(tries).await
+    }
+
+    /// Asks the server for a newer link key and newer addresses; without one all stays as it is.
+    pub async fn refresh(&self) {
+        let Some(server) = &self.server else { return };
+        let id = self.device().id;
+        let asked = tokio::time::timeout(Duration::from_secs(5), server.device(id)).await;
+        let Ok(Ok(told)) = asked else { return };
+        self.change(|device| {
+            // What is not believed changes nothing, and what is known goes on being tried.
+            let _ = device.learn(&told);
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut KnownDevice)) {
+        let mut device = self.device.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        change(&mut device);
+        if let Some(store) = &self.store {
+            // Kept for the next time only; this time it is in memory.
+            let _ = store.keep(&device);
+        }
+    }
+
+    /// Why the server speaks for this client from now on; `None` when it may not. The grant that was refused is not
+    /// used again.
+    pub fn without_link(&self, refused: &Error) -> Option<String> {
+        self.change(|device| {
+            device.grant = None;
+            device.refused_at = Some(keys::now());
+        });
+        self.may_use_server().then(|| refused.to_string())
+    }
+
+    pub const fn may_use_server(&self) -> bool {
+        self.options.through_server && self.server.is_some()
+    }
+}

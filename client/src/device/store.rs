@@ -1,0 +1,278 @@
+//! What a client keeps on its own machine: its keys, where it is signed in, and the devices it knows.
+//!
+//! Secrets are files that only their user can read; everything is replaced atomically, so a crash leaves the old or
+//! the new. With what is here a device is reached without any server. It must not know how.
+
+use std::{
+    fs, io,
+    io::Write,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use etcetera::{BaseStrategy, choose_base_strategy};
+use foreman_link::grant::{Issuer, LinkSecret};
+use foreman_protocol::DeviceId;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use zeroize::Zeroizing;
+
+use super::known::KnownDevice;
+
+const OWNER_KEY: &str = "owner.key";
+const CLIENT_KEY: &str = "client.key";
+
+/// Why something could not be kept or read. Its text is for people and makes sense alone.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("there is no home directory to keep keys in: set HOME, or XDG_DATA_HOME and XDG_CONFIG_HOME")]
+    NoHome,
+    #[error("{path} cannot be read or written: {error}", path = .path.display())]
+    Io { path: PathBuf, error: io::Error },
+    #[error("{path} is damaged ({reason}); it was left as it is: move it away to begin anew", path = .path.display())]
+    Damaged { path: PathBuf, reason: String },
+}
+
+/// Where a program is signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignIn {
+    pub url: String,
+    /// The bearer.
+    pub token: String,
+}
+
+/// The keys and records of one user. Made by [`Store::of_this_user`].
+#[derive(Debug, Clone)]
+pub struct Store {
+    config: PathBuf,
+    data: PathBuf,
+}
+
+impl Store {
+    /// `foreman` in `$XDG_CONFIG_HOME` and `$XDG_DATA_HOME`.
+    ///
+    /// # Errors
+    /// [`StoreError::NoHome`].
+    pub fn of_this_user() -> Result<Self, StoreError> {
+        let base = choose_base_strategy().map_err(|_| StoreError::NoHome)?;
+        Ok(Self::at(base.config_dir().join("foreman"), base.data_dir().join("foreman")))
+    }
+
+    /// In these folders, which are made when something is kept.
+    #[must_use]
+    pub const fn at(config: PathBuf, data: PathBuf) -> Self {
+        Self { config, data }
+    }
+
+    /// The Ed25519 key that signs grants; made now when there is none.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn owner_key(&self) -> Result<Issuer, StoreError> {
+        self.secret(OWNER_KEY).map(|bytes| Issuer::from_bytes(&bytes))
+    }
+
+    /// The X25519 secret with which this client calls devices; made now when there is none.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn client_key(&self) -> Result<LinkSecret, StoreError> {
+        self.secret(CLIENT_KEY).map(|bytes| LinkSecret::from_bytes(&bytes))
+    }
+
+    /// A new key for calling devices; grants for the one before are worth nothing here from now on.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn rotate_client_key(&self) -> Result<LinkSecret, StoreError> {
+        let fresh = LinkSecret::generate();
+        write(&self.data.join(CLIENT_KEY), BASE64_STANDARD.encode(*fresh.to_bytes()).as_bytes())?;
+        for mut device in self.devices()? {
+            device.grant = None;
+            self.keep(&device)?;
+        }
+        Ok(fresh)
+    }
+
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn sign_in(&self) -> Result<Option<SignIn>, StoreError> {
+        read_json(&self.config.join("sign-in.json"))
+    }
+
+    /// Keeps a sign-in, or forgets it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn set_sign_in(&self, sign_in: Option<&SignIn>) -> Result<(), StoreError> {
+        let path = self.config.join("sign-in.json");
+        match sign_in {
+            Some(sign_in) => write_json(&path, sign_in),
+            None => remove(&path),
+        }
+    }
+
+    /// All devices this client has met, by name.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn devices(&self) -> Result<Vec<KnownDevice>, StoreError> {
+        let folder = self.data.join("devices");
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StoreError::Io { path: folder, error }),
+        };
+        let records = entries.flatten().filter(|entry| entry.path().extension().is_some_and(|e| e == "json"));
+        let mut devices = Vec::new();
+        for record in records {
+            devices.extend(read_json::<KnownDevice>(&record.path())?);
+        }
+        devices.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+        Ok(devices)
+    }
+
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn device(&self, id: DeviceId) -> Result<Option<KnownDevice>, StoreError> {
+        read_json(&self.record(id))
+    }
+
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn keep(&self, device: &KnownDevice) -> Result<(), StoreError> {
+        write_json(&self.record(device.id), device)
+    }
+
+    /// Forgets a device, its pinned identity included.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn forget(&self, id: DeviceId) -> Result<(), StoreError> {
+        remove(&self.record(id))
+    }
+
+    fn record(&self, id: DeviceId) -> PathBuf {
+        self.data.join("devices").join(format!("{id}.json"))
+    }
+
+    fn secret(&self, name: &str) -> Result<Zeroizing<[u8; 32]>, StoreError> {
+        let path = self.data.join(name);
+        let text = match read(&path)? {
+            Some(text) => text,
+            None => {
+                let fresh: [u8; 32] = rand::random();
+                write_first(&path, BASE64_STANDARD.encode(fresh).as_bytes())?
+            }
+        };
+        let bytes = BASE64_STANDARD.decode(text.trim_ascii()).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes
+            .map(Zeroizing::new)
+            .ok_or_else(|| StoreError::Damaged { path, reason: "it holds no key".to_owned() })
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<> {
+    let path = path.to_owned();
+    |error| StoreError::Io { path, error }
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at(path)(error)),
+    }
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+    let Some(bytes) = read(path)? else { return Ok(None) };
+    let damaged =
+        |error: serde_json::Error| StoreError::Damaged { path: path.to_owned(), reason: error.to_string() };
+    serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
+    let text = serde_json::to_vec_pretty(value).map_err(|error| at(path)(error.into()))?;
+    write(path, &text)
+}
+
+/// A file beside the wanted one, readable by its user only, with these bytes.
+fn beside(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, StoreError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(at(folder))?;
+    let private = fs::Permissions::from_mode(0o600);
+    let mut file = tempfile::Builder::new().permissions(private).tempfile_in(folder).map_err(at(folder))?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(at(path))?;
+    Ok(file)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    beside(path, bytes)?.persist(path).map(drop).map_err(|error| at(path)(error.error))
+}
+
+/// Writes a file that nobody has written yet; gives what is in it afterwards, whoever was first.
+fn write_first(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, StoreError> {
+    match beside(path, bytes)?.persist_noclobber(path) {
+        Ok(_) => Ok(bytes.to_vec()),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => fs::read(path).map_err(at(path)),
+        Err(error) => Err(at(path)(error.error)),
+    }
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(path)(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path().join("config"), folder.path().join("data"));
+        (folder, store)
+    }
+
+    #[test]
+    fn keys_are_made_once_for_all_who_ask_at_the_same_time_and_are_private() {
+        let (folder, store) = store();
+        let asked: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| store.client_key().unwrap().public())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(asked.iter().all(|key| *key == asked[0]));
+        assert_ne!(store.owner_key().unwrap().public(), asked[0]);
+        for name in ["owner.key", "client.key"] {
+            let mode = fs::metadata(folder.path().join("data").join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        assert_ne!(store.rotate_client_key().unwrap().public(), asked[0]);
+    }
+
+    #[test]
+    fn a_sign_in_is_kept_private_and_forgotten() {
+        let (folder, store) = store();
+        assert_eq!(store.sign_in().unwrap(), None);
+        let sign_in = SignIn { url: "http://x".to_owned(), token: "secret".to_owned() };
+        store.set_sign_in(Some(&sign_in)).unwrap();
+        assert_eq!(store.sign_in().unwrap(), Some(sign_in));
+        let file = folder.path().join("config/sign-in.json");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        store.set_sign_in(None).unwrap();
+        store.set_sign_in(None).unwrap();
+        assert_eq!(store.sign_in().unwrap(), None);
+    }
+
+    #[test]
+    fn a_damaged_key_is_not_replaced_silently() {
+        let (folder, store) = store();
+        store.owner_key().unwrap();
+        fs::write(folder.path().join("data/owner.key"), "garbage").unwrap();
+        assert!(matches!(store.owner_key(), Err(StoreError::Damaged { .. })));
+    }
+}
