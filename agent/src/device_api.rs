@@ -5,6 +5,7 @@
 
 pub mod files;
 mod problem;
+pub mod terminals;
 
 use std::{path::PathBuf, sync::Arc};
 

@@ -30,3 +30,6 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The hidden subcommand that runs one task; see [`foreman_machine::run`].
 pub const SUPERVISE: &str = "supervise";
+
+/// The hidden subcommand that holds one terminal; see [`foreman_machine::terminal`].
+pub const HOLD: &str = "hold-terminal";

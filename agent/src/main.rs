@@ -5,7 +5,7 @@ use std::{io::IsTerminal, path::Path, process::ExitCode};
 use anyhow::Context;
 use clap::Parser;
 use foreman_agent::{
-    SUPERVISE, address, agent,
+    HOLD, SUPERVISE, address, agent,
     agent::Ended,
     connect, disconnect, doctor,
     identity::Identity,
@@ -18,10 +18,12 @@ use foreman_agent::{
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 fn main() -> ExitCode {
-    // Before everything else: one of these is started for each task and must cost next to nothing.
+    // Before everything else: one of these is started for each task and terminal and must cost next to nothing.
     let mut args = std::env::args_os().skip(1);
-    if args.next().is_some_and(|arg| arg == SUPERVISE) {
-        return supervise(args.next().as_deref().map(Path::new));
+    match args.next() {
+        Some(arg) if arg == SUPERVISE => return supervise(args.next().as_deref().map(Path::new)),
+        Some(arg) if arg == HOLD => return ExitCode::from(foreman_machine::terminal::hold(args)),
+        _ => {}
     }
     let options = Options::parse();
     match run(options) {

@@ -12,3 +12,5 @@ pub mod probe;
 #[cfg(unix)]
 pub mod run;
 pub mod sample;
+#[cfg(unix)]
+pub mod terminal;

@@ -19,11 +19,11 @@ mod launch;
 mod moment;
 mod notices;
 mod output;
-mod reaper;
+pub(crate) mod reaper;
 mod spec;
 mod spool;
 mod supervise;
-mod tree;
+pub(crate) mod tree;
 
 pub use cgroup::delegated_cgroup;
 pub use exit::{Ending, Exit, StopCause};

@@ -17,7 +17,7 @@ use nix::{
 
 use super::{Ending, Moment};
 
-pub(super) enum Reaped {
+pub(crate) enum Reaped {
     /// The main process has ended.
     Main(Ending, Moment),
     /// No process of the task is left.
@@ -28,7 +28,7 @@ pub(super) enum Reaped {
 const FIRST_REAL_TIME_SIGNAL: i32 = 34;
 
 /// Starts waiting. `bell` gets a byte with each message, so that the receiver can poll.
-pub(super) fn start(main: Pid, mut bell: UnixStream) -> std::io::Result<Receiver<Reaped>> {
+pub(crate) fn start(main: Pid, mut bell: UnixStream) -> std::io::Result<Receiver<Reaped>> {
     let (sender, receiver) = channel();
     std::thread::Builder::new().name("reaper".to_owned()).stack_size(64 * 1024).spawn(move || {
         let mut main_alive = true;

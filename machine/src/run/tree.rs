@@ -10,10 +10,10 @@ use nix::{
 };
 
 /// Sends a signal to every process of the tree. Those that end meanwhile are no error.
-pub(super) fn signal(main: Pid, main_alive: bool, signal: Signal) {
+pub(crate) fn signal(main: Pid, main_alive: bool, signal: Signal) {
     for pid in members(main, main_alive) {
         let _ = kill(pid, signal);
-        if signal == Signal::SIGTERM {
+        if matches!(signal, Signal::SIGTERM | Signal::SIGHUP) {
             // A stopped process would not hear it.
             let _ = kill(pid, Signal::SIGCONT);
         }

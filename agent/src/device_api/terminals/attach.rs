@@ -1,0 +1,140 @@
+//! One viewer of a terminal over one request: its frames in the request's body, the device's in the response's.
+
+use std::{io, time::Duration};
+
+use axum::{
+    Extension,
+    body::{Body, BodyDataStream, Bytes},
+    extract::{Query, State, rejection::QueryRejection},
+    http::header,
+    response::{IntoResponse, Response},
+};
+use bytes::{Buf, BufMut, BytesMut};
+use foreman_machine::terminal::{AttachError, Typing, Watching};
+use foreman_protocol::{BadFrame, Level, MAX_TERMINAL_FRAME, ProblemCode, TerminalFrame};
+use futures_util::{StreamExt, stream};
+use serde::Deserialize;
+use tokio::{task::JoinHandle, time::Instant};
+
+use super::{ALLOW_BASH, Desk, IdOf, gone, id_of};
+use crate::device_api::{ApiError, ApiResult, Caller};
+
+/// How long the policy that was read last holds for what is typed.
+const POLICY_READ_EVERY: Duration = Duration::from_secs(1);
+/// Before each frame.
+const LENGTH: usize = 4;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct AttachQuery {
+    #[serde(default)]
+    from: u64,
+    writer: Option<String>,
+}
+
+pub(super) async fn attach(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Caller>,
+    id: IdOf,
+    query: Result<Query<AttachQuery>, QueryRejection>,
+    body: Body,
+) -> ApiResult<Response> {
+    caller.need(Level::View)?;
+    desk.device.allow(ALLOW_BASH, |policy| policy.allow_bash)?;
+    let id = id_of(id)?;
+    let Query(query) = query.map_err(|error| ApiError::invalid("query", error.body_text()))?;
+    let writer = query.writer.as_deref().filter(|_| caller.level >= Level::Operate);
+    let (typing, watching) = desk.terminals.attach(id, query.from, writer).map_err(not_attached)?;
+    let reading = tokio::spawn(read(desk, typing, body.into_data_stream()));
+    let viewer = Viewer { watching, reading, listens: true };
+    let frames = stream::unfold(Some(viewer), |viewer| async {
+        let mut viewer = viewer?;
+        let next = viewer.next().await?;
+        let goes_on = next.is_ok();
+        Some((next, goes_on.then_some(viewer)))
+    });
+    let kind = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "no-store")];
+    Ok((kind, Body::from_stream(frames)).into_response())
+}
+
+fn not_attached(error: AttachError) -> ApiError {
+    match error {
+        AttachError::NotFound => gone(),
+        AttachError::TooMany => ApiError::new(ProblemCode::LimitReached, error.to_string()),
+        AttachError::Writer => ApiError::invalid("writer", error.to_string()),
+    }
+}
+
+struct Viewer {
+    watching: Watching,
+    reading: JoinHandle<Result<(), Cut>>,
+    /// Whether something may still come from the client.
+    listens: bool,
+}
+
+/// Why a viewer is cut off.
+type Cut = &'static str;
+
+const UNREADABLE: Cut = "a terminal frame cannot be read";
+const NOT_ALLOWED: Cut = "this device does not run commands any more: ALLOW_BASH is off";
+
+impl Viewer {
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        loop {
+            tokio::select! {
+                biased;
+                frame = self.watching.next() => return frame.map(|frame| Ok(pack(&frame))),
+                read = &mut self.reading, if self.listens => {
+                    self.listens = false;
+                    if let Ok(Err(cut)) = read {
+                        return Some(Err(io::Error::other(cut)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.reading.abort();
+    }
+}
+
+fn pack(frame: &TerminalFrame) -> Bytes {
+    let frame = frame.encode();
+    let mut bytes = BytesMut::with_capacity(LENGTH + frame.len());
+    // Frames are bounded far below.
+    bytes.put_u32(u32::try_from(frame.len()).unwrap_or(u32::MAX));
+    bytes.put_slice(&frame);
+    bytes.freeze()
+}
+
+/// Does what the client's frames say, until it sends no more.
+async fn read(desk: Desk, typing: Typing, mut body: BodyDataStream) -> Result<(), Cut> {
+    let mut buffer = BytesMut::new();
+    let mut policy_read = Instant::now();
+    while let Some(Ok(data)) = body.next().await {
+        buffer.extend_from_slice(&data);
+        while let Some(frame) = unpack(&mut buffer).map_err(|_| UNREADABLE)? {
+            if policy_read.elapsed() >= POLICY_READ_EVERY {
+                policy_read = Instant::now();
+                desk.device.allow(ALLOW_BASH, |policy| policy.allow_bash).map_err(|_| NOT_ALLOWED)?;
+            }
+            typing.send(frame).await;
+        }
+    }
+    Ok(())
+}
+
+/// The next whole frame. At most one is kept that is not whole, with what came behind it in the same piece.
+fn unpack(buffer: &mut BytesMut) -> Result<Option<TerminalFrame>, BadFrame> {
+    let Some((length, rest)) = buffer.split_first_chunk::<LENGTH>() else { return Ok(None) };
+    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+    if length > MAX_TERMINAL_FRAME {
+        return Err(BadFrame);
+    }
+    let Some(frame) = rest.get(..length) else { return Ok(None) };
+    let frame = TerminalFrame::decode(frame)?;
+    buffer.advance(LENGTH + length);
+    Ok(Some(frame))
+}
