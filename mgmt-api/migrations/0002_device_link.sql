@@ -12,6 +12,7 @@ CREATE TABLE grants (
     revoked_at BIGINT
 );
 CREATE INDEX grants_by_device ON grants (device_id, id);
+CREATE INDEX grants_by_end ON grants (expires_at);
 
 -- The grant a device gave to this server; it opens the link for the dashboard.
 CREATE TABLE server_grants (
@@ -25,3 +26,4 @@ CREATE TABLE link_reports (
     device_id TEXT NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
     at        BIGINT NOT NULL
 );
+CREATE INDEX link_reports_by_time ON link_reports (at);

@@ -65,6 +65,14 @@ impl Caller {
         }
     }
 
+    /// For people.
+    pub fn name(&self) -> String {
+        match &self.identity {
+            Identity::User { name, .. } => name.clone(),
+            Identity::Token { name, .. } => format!("{name} (token)"),
+        }
+    }
+
     pub fn user(&self) -> Option<UserId> {
         match &self.identity {
             Identity::User { id, .. } => Some(*id),
@@ -83,7 +91,7 @@ impl FromRequestParts<App> for Caller {
         }
         let jar = CookieJar::from_headers(&parts.headers);
         let cookie = jar.get(SESSION_COOKIE).ok_or_else(ApiError::unauthenticated)?;
-        gate::same_origin(parts)?;
+        gate::same_origin(parts, &app.settings)?;
         by_session(app, cookie.value(), source).await
     }
 }

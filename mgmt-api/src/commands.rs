@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use axum::{extract::State, response::Response};
 use bytes::Bytes;
-use foreman_protocol::{Command, CommandAction, CommandId, DeviceId, PING_INTERVAL_S, ProblemCode, TaskId};
+use foreman_protocol::{Command, CommandAction, CommandId, DeviceId, Dial, PING_INTERVAL_S, ProblemCode, TaskId};
 use futures_util::stream;
 use sqlx::Row;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use crate::{
     App,
@@ -69,7 +69,8 @@ const fn action_name(action: &CommandAction) -> &'static str {
     }
 }
 
-/// A device's commands as server-sent events: first all it has not acknowledged, then new ones as they come.
+/// A device's commands as server-sent events: first all it has not acknowledged, then new ones as they come; and
+/// `dial` when somebody waits for it on the relay.
 #[utoipa::path(get, path = "/api/v1/devices/{id}/commands", tag = "agent", params(("id" = DeviceId, Path)),
     responses((status = 200, content_type = "text/event-stream", body = String)))]
 pub async fn stream_commands(State(app): State<App>, caller: DeviceCaller) -> Response {
@@ -77,6 +78,7 @@ pub async fn stream_commands(State(app): State<App>, caller: DeviceCaller) -> Re
     let reader = Reader {
         // Subscribe first, then read.
         news: app.hub.commands(caller.id),
+        dials: app.hub.dials(caller.id),
         app,
         device: caller.id,
         sent: 0,
@@ -90,6 +92,7 @@ struct Reader {
     app: App,
     device: DeviceId,
     news: watch::Receiver<()>,
+    dials: broadcast::Receiver<Dial>,
     /// The last command sent on this stream.
     sent: i64,
     ready: VecDeque<Bytes>,
@@ -120,6 +123,12 @@ impl Reader {
                 changed = self.news.changed() => match changed {
                     Ok(()) => self.look = true,
                     Err(_) => return None,
+                },
+                dial = self.dials.recv() => match dial {
+                    Ok(dial) => self.ready.extend(dial_frame(&dial)),
+                    // Whoever called and was not heard waits no longer.
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return None,
                 },
                 () = tokio::time::sleep(std::time::Duration::from_secs(PING_INTERVAL_S)) => {
                     // A command added by another process on this host shows up here at the latest.
@@ -155,6 +164,11 @@ impl Reader {
         self.look = rows.len() as i64 == CHUNK;
         Ok(true)
     }
+}
+
+fn dial_frame(dial: &Dial) -> Option<Bytes> {
+    let data = serde_json::to_string(dial).ok()?;
+    Some(hub::frame("dial", None, &data))
 }
 
 async fn still_connected(db: &Db, device: DeviceId) -> ApiResult<bool> {

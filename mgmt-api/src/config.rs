@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use crate::{auth, db::Location};
+use crate::{auth, db::Location, link};
 
 /// Where the data is; shared by all subcommands.
 #[derive(Debug, Clone, Args)]
@@ -59,6 +59,16 @@ pub struct ServeOptions {
     /// Further host names to answer to, separated by commas.
     #[arg(long, env = "FOREMAN_ALLOWED_HOSTS", value_delimiter = ',')]
     pub allowed_host: Vec<String>,
+    /// How devices reach this very server, when several share one database: the others send them here.
+    #[arg(long, env = "FOREMAN_ADVERTISE_URL")]
+    pub advertise_url: Option<String>,
+    /// The server's own link key, made when absent; servers that share one database share one file. link.key in the
+    /// data folder unless told otherwise.
+    #[arg(long, env = "FOREMAN_LINK_KEY_FILE")]
+    pub link_key_file: Option<PathBuf>,
+    /// A relayed connection that carries nothing for this many seconds is closed.
+    #[arg(long, env = "FOREMAN_RELAY_IDLE_S", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub relay_idle_s: u32,
     /// How often agents report, in seconds.
     #[arg(long, env = "FOREMAN_HEARTBEAT_S", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub heartbeat_s: u32,
@@ -82,6 +92,12 @@ pub struct ServeOptions {
     pub log: String,
 }
 
+impl ServeOptions {
+    pub fn link_key_path(&self) -> PathBuf {
+        self.link_key_file.clone().unwrap_or_else(|| self.data.data.join(link::key::FILE))
+    }
+}
+
 /// What the running server needs of its options, settled.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -92,6 +108,8 @@ pub struct Settings {
     pub output_limit: u64,
     pub keep_tasks_days: u32,
     pub agent_binaries: Option<PathBuf>,
+    pub advertise_url: Option<String>,
+    pub relay_idle_s: u32,
 }
 
 impl Settings {
@@ -106,7 +124,18 @@ impl Settings {
             output_limit: options.output_limit,
             keep_tasks_days: options.keep_tasks_days,
             agent_binaries: options.agent_binaries.clone(),
+            advertise_url: options.advertise_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
+            relay_idle_s: options.relay_idle_s,
         }
+    }
+
+    /// The page of this origin is ours, as far as the options say.
+    pub fn is_public_origin(&self, origin: &str) -> bool {
+        let scheme_and_rest = self.public_url.split_once("://");
+        scheme_and_rest.is_some_and(|(scheme, rest)| {
+            let authority = rest.split('/').next().unwrap_or_default();
+            origin.eq_ignore_ascii_case(&format!("{scheme}://{authority}"))
+        })
     }
 
     pub fn answers_to(&self, name: &str) -> bool {

@@ -252,6 +252,7 @@ async fn delete(State(app): State<App>, caller: Caller, Path(id): Path<DeviceId>
         })
         .await?;
     app.bearers.forget(id);
+    app.link.pool.forget(id);
     Ok(StatusCode::NO_CONTENT)
 }
 

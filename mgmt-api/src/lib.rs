@@ -15,6 +15,7 @@ mod devices;
 mod events;
 mod extract;
 pub mod host;
+mod link;
 mod meters;
 mod problem;
 mod query;
@@ -44,6 +45,7 @@ pub struct Server {
     pub(crate) tenant: TenantId,
     pub(crate) bearers: auth::device::Bearers,
     pub(crate) attempts: auth::attempts::Attempts,
+    pub(crate) link: link::Links,
     pub(crate) heartbeats: devices::presence::Heartbeats,
     pub(crate) metrics: metrics_exporter_prometheus::PrometheusHandle,
     /// Cancelled when the server begins to shut down: endless streams end then.

@@ -21,6 +21,8 @@ pub enum Kind {
     Session,
     DeviceBearer,
     SignInLink,
+    /// Good for one connection through the relay.
+    RelayTicket,
     DeviceCode,
 }
 
@@ -32,6 +34,7 @@ impl Kind {
             Kind::Session => "fms_",
             Kind::DeviceBearer => "fmd_",
             Kind::SignInLink => "fml_",
+            Kind::RelayTicket => "fmr_",
             Kind::DeviceCode => "fmp_",
         }
     }

@@ -21,7 +21,9 @@ use foreman_protocol::{
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use tower_http::{
-    catch_panic::CatchPanicLayer, compression::CompressionLayer, timeout::RequestBodyTimeoutLayer,
+    catch_panic::CatchPanicLayer,
+    compression::{CompressionLayer, DefaultPredicate, Predicate},
+    timeout::RequestBodyTimeoutLayer,
     trace::TraceLayer,
 };
 use utoipa::{OpenApi, openapi::OpenApi as Description};
@@ -34,7 +36,7 @@ use crate::{
     devices,
     events::{audit, hub, stream},
     extract::Json,
-    host, meters,
+    host, link, meters,
     problem::{ApiError, ApiResult},
     tasks, upkeep, web,
 };
@@ -43,6 +45,8 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long a request's body may take between two pieces.
 const BODY_PAUSE: Duration = Duration::from_secs(30);
+/// How long relays get to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(3);
 const READERS: u32 = 8;
 
 #[derive(OpenApi)]
@@ -68,6 +72,7 @@ fn api() -> (Router<App>, Description) {
         .merge(accounts::router())
         .merge(devices::router())
         .merge(tasks::router())
+        .merge(link::router())
         .routes(routes!(stream::events))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
@@ -79,6 +84,10 @@ fn api() -> (Router<App>, Description) {
 pub fn description() -> Description {
     let mut description = api().1;
     description.info.version = crate::VERSION.to_owned();
+    // What axum calls the rest of an address.
+    let paths = std::mem::take(&mut description.paths.paths);
+    description.paths.paths =
+        paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     for (path, item) in &mut description.paths.paths {
         for (method, operation) in [
             ("get", &mut item.get),
@@ -117,7 +126,7 @@ fn router(app: App) -> Router {
             ApiError::new(ProblemCode::MethodNotAllowed, "This address does not take this method.")
         })
         .layer(middleware::from_fn_with_state(meters, meters::count))
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(link::through::not_passed_on)))
         .layer(middleware::from_fn_with_state(app.clone(), auth::gate::known_host))
         .layer(middleware::map_response(web::security_headers))
         .layer(DefaultBodyLimit::max(bounds::BODY_BYTES))
@@ -179,6 +188,7 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
     tokio::spawn(hub::follow(db.clone(), hub.clone(), effects, heard));
     tokio::spawn(hub::ping(hub.clone(), closing.clone()));
     let settings = Settings::new(options, bound);
+    let link = link::Links::new(link::key::load(&options.link_key_path())?, closing.clone());
     tokio::spawn(devices::presence::watch_silence(
         db.clone(),
         Duration::from_secs(u64::from(settings.offline_after_s)),
@@ -189,6 +199,7 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
         hub,
         settings,
         tenant,
+        link,
         bearers: auth::device::Bearers::default(),
         attempts: auth::attempts::Attempts::new(),
         metrics,
@@ -246,6 +257,7 @@ pub async fn serve(
         served = serving => served?,
         () = drained => tracing::warn!("some connections did not end in time and were closed"),
     }
+    app.link.end(GOODBYE).await;
     app.db.close().await;
     tracing::info!("stopped");
     Ok(())

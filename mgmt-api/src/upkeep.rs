@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::Row;
 
-use crate::{App, db::now, problem::ApiResult};
+use crate::{App, db::now, link, problem::ApiResult};
 
 const EVERY: Duration = Duration::from_secs(60);
 const HOUR_MS: i64 = 3_600_000;
@@ -31,6 +31,7 @@ pub async fn run(app: App) {
             ("expired secrets", secrets(&app).await),
             ("old measurements", samples(&app).await),
             ("old tasks", tasks(&app).await),
+            ("old link reports", link::reports::prune(&app).await),
             ("deleted secrets", app.db.settle().await),
         ] {
             if let Err(error) = outcome {

@@ -15,7 +15,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use rust_embed::{EmbeddedFile, RustEmbed};
 use sha2::{Digest, Sha256};
 
-use crate::{App, problem::ApiError};
+use crate::{App, link::through::PassedOn, problem::ApiError};
 
 pub use api_page::api_page;
 
@@ -111,8 +111,12 @@ fn inline_scripts(html: &str) -> impl Iterator<Item = &str> {
 }
 
 pub async fn security_headers(mut response: Response) -> Response {
+    // What comes from a device has a stricter policy of its own.
+    let passed_on = response.extensions().get::<PassedOn>().is_some();
     let headers = response.headers_mut();
-    if let Ok(policy) = HeaderValue::from_str(&POLICY) {
+    if let Ok(policy) = HeaderValue::from_str(&POLICY)
+        && !passed_on
+    {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -168,6 +168,9 @@ pub struct CarriedGrant {
 pub struct Dial {
     /// For the header [`RELAY_TICKET_HEADER`] of `GET /api/v1/devices/{id}/relay/accept`; one use, 30 s.
     pub ticket: String,
+    /// The base address of the replica where somebody waits; absent: the one this came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
 }
 
 /// Carries [`Dial::ticket`]: a secret does not belong into an address.

@@ -10,7 +10,8 @@
 //! `GET /api/v1/tasks/{id}/output` as SSE sends `output` ([`OutputChunk`]) with the offset after it as SSE id,
 //! `gap` ([`OutputGap`]) where output was let go, `ping`, and `end` ([`crate::Task`]) when all is said.
 //!
-//! `GET /api/v1/devices/{id}/commands` sends `command` ([`crate::Command`]) and `ping`.
+//! `GET /api/v1/devices/{id}/commands` sends `command` ([`crate::Command`]), `ping`, and `dial`
+//! ([`crate::Dial`]) without an id when somebody waits for the device on the relay.
 
 use serde::{Deserialize, Serialize};
 

@@ -12,6 +12,7 @@ use foreman_protocol::ProblemCode;
 
 use crate::{
     App,
+    config::Settings,
     problem::{ApiError, ApiResult},
 };
 
@@ -44,22 +45,30 @@ pub fn host_name(authority: &str) -> &str {
     authority.split_once(':').map_or(authority, |(name, _)| name)
 }
 
-/// A cookie only counts for a change when the page that sends it is ours.
-pub fn same_origin(parts: &Parts) -> ApiResult<()> {
-    if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+/// A cookie only counts when the page that sends it is ours: for a change, and for a WebSocket, which browsers open
+/// to any site from any page.
+pub fn same_origin(parts: &Parts, settings: &Settings) -> ApiResult<()> {
+    let socket = parts.headers.contains_key(header::UPGRADE) || parts.method == Method::CONNECT;
+    if !socket && matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
-    let Some(origin) = parts.headers.get(header::ORIGIN) else { return Ok(()) };
+    let origin = match parts.headers.get(header::ORIGIN) {
+        Some(origin) => origin.to_str().unwrap_or_default(),
+        // No browser opens a WebSocket without one.
+        None if socket => "nowhere",
+        None => return Ok(()),
+    };
     let host = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let ours = origin.to_str().is_ok_and(|origin| {
-        origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
-    });
-    if ours {
+    let same = origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
+    if same || settings.is_public_origin(origin) {
         return Ok(());
     }
     Err(ApiError::new(
         ProblemCode::Forbidden,
-        "This request came from another site's page, so it was not carried out.",
+        format!(
+            "This request came from a page of {origin:?}, not of this server, so it was not carried out. If that is \
+             this server's own address, tell it with --public-url (FOREMAN_PUBLIC_URL). Programs send a bearer token."
+        ),
     ))
 }
 

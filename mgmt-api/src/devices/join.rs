@@ -28,6 +28,7 @@ use crate::{
     db::{Tx, now},
     events::Cause,
     extract::{Json, Path},
+    link,
     problem::{ApiError, ApiResult},
     secrets::{self, Kind, fingerprint},
 };
@@ -84,12 +85,13 @@ async fn connect(
         })
         .await?;
     app.bearers.forget(device.id);
+    app.link.pool.forget(device.id);
     Ok(Json(Connected {
         device_id: device.id,
         name: device.name,
         server_time: now(),
         heartbeat_s: app.settings.heartbeat_s,
-        server_link_key: None,
+        server_link_key: Some(app.link.key.public()),
     }))
 }
 
@@ -99,6 +101,14 @@ async fn register(
     request: &ConnectRequest,
     source: String,
 ) -> ApiResult<foreman_protocol::Device> {
+    let before: Option<String> = sqlx::query("SELECT public_key FROM devices WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_one(tx.conn())
+        .await?
+        .try_get(0)?;
+    if before.as_ref() != Some(&request.public_key) {
+        link::facts::forget(tx, id).await?;
+    }
     let row = sqlx::query(
         "UPDATE devices SET public_key = $1, agent_version = $2, protocol_version = $3 WHERE id = $4 \
          RETURNING tenant_id, name",
@@ -242,9 +252,11 @@ async fn facts(
     bounds::text("agent_version", &facts.agent_version, 64)?;
     let capabilities = serde_json::to_string(&facts.capabilities)?;
     let policy = serde_json::to_string(&facts.policy)?;
+    let server_key = app.link.key.public();
     app.db
         .write(move |tx| {
             Box::pin(async move {
+                let link_changed = link::facts::take(tx, caller.id, &server_key, facts.link).await?;
                 let before = sqlx::query("SELECT capabilities, policy, agent_version FROM devices WHERE id = $1")
                     .bind(caller.id.to_string())
                     .fetch_optional(tx.conn())
@@ -253,7 +265,8 @@ async fn facts(
                 let same_machine = before
                     .try_get::<Option<String>, _>(0)?
                     .is_some_and(|stored| same_but_for_the_time(&stored, &facts.capabilities));
-                let unchanged = same_machine
+                let unchanged = !link_changed
+                    && same_machine
                     && before.try_get::<Option<String>, _>(1)?.as_deref() == Some(&policy)
                     && before.try_get::<Option<String>, _>(2)?.as_deref() == Some(&facts.agent_version);
                 if unchanged {
@@ -299,6 +312,7 @@ async fn disconnect(State(app): State<App>, caller: DeviceCaller) -> ApiResult<S
                 ] {
                     sqlx::query(sql).bind(&device).execute(tx.conn()).await?;
                 }
+                link::facts::forget(tx, id).await?;
                 sqlx::query(
                     "UPDATE presence SET status = 'pending', status_since = $1, gpu_memory_high = 0 WHERE device_id = $2",
                 )
@@ -311,5 +325,6 @@ async fn disconnect(State(app): State<App>, caller: DeviceCaller) -> ApiResult<S
         })
         .await?;
     app.bearers.forget(id);
+    app.link.pool.forget(id);
     Ok(StatusCode::NO_CONTENT)
 }

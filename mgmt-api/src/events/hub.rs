@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use foreman_protocol::{DeviceId, EventRecord, Millis, TaskId, TenantId};
+use foreman_protocol::{DeviceId, Dial, EventRecord, Millis, TaskId, TenantId};
 use sqlx::Row;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,8 @@ use crate::{
 
 /// Frames a slow reader may fall behind before it goes back to reading rows.
 const BACKLOG: usize = 1024;
+/// Calls a device may be behind with.
+const DIALS: usize = 16;
 /// How often the log is looked at for writes of other processes, at the latest.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Rows read at a time.
@@ -53,6 +55,7 @@ pub struct Hub {
     tenants: Arc<Mutex<HashMap<TenantId, broadcast::Sender<Frame>>>>,
     outputs: Wakers<TaskId>,
     commands: Wakers<DeviceId>,
+    dials: Arc<Mutex<HashMap<DeviceId, broadcast::Sender<Dial>>>>,
 }
 
 /// Wakes whoever waits for news about one thing.
@@ -97,6 +100,21 @@ impl Hub {
     /// Changes when a device may have new commands.
     pub fn commands(&self, device: DeviceId) -> watch::Receiver<()> {
         self.commands.subscribe(device)
+    }
+
+    /// Calls to a device, which are worth nothing later: only who listens now hears them.
+    pub fn dials(&self, device: DeviceId) -> broadcast::Receiver<Dial> {
+        let mut map = self.dials.lock().unwrap_or_else(PoisonError::into_inner);
+        if map.len() > 64 && map.len().is_power_of_two() {
+            map.retain(|_, sender| sender.receiver_count() > 0);
+        }
+        map.entry(device).or_insert_with(|| broadcast::channel(DIALS).0).subscribe()
+    }
+
+    /// Calls a device; `false` when its command stream is not open in this process.
+    pub fn dial(&self, device: DeviceId, dial: Dial) -> bool {
+        let map = self.dials.lock().unwrap_or_else(PoisonError::into_inner);
+        map.get(&device).is_some_and(|sender| sender.send(dial).is_ok())
     }
 
     fn sender(&self, tenant: TenantId) -> broadcast::Sender<Frame> {
@@ -201,7 +219,7 @@ async fn apply(db: &Db, hub: &Hub, sent: &mut HashMap<TenantId, i64>, effect: Ef
     }
 }
 
-/// What another replica announced: `events`, `output <ids>`, `samples <ids>`.
+/// What another replica announced: `events`, `output <ids>`, `samples <ids>`, `dial <id> <json>`.
 async fn hear(db: &Db, hub: &Hub, sent: &mut HashMap<TenantId, i64>, payload: &str) -> ApiResult<()> {
     let mut words = payload.split(' ');
     match words.next() {
@@ -216,8 +234,24 @@ async fn hear(db: &Db, hub: &Hub, sent: &mut HashMap<TenantId, i64>, payload: &s
             }
             Ok(())
         }
+        Some("dial") => {
+            if let Some((device, dial)) = heard_dial(payload) {
+                hub.dial(device, dial);
+            }
+            Ok(())
+        }
         _ => Ok(()),
     }
+}
+
+/// What tells the other replicas to call a device, when its command stream is not open here.
+pub fn dial_payload(device: DeviceId, dial: &Dial) -> ApiResult<String> {
+    Ok(format!("dial {device} {}", serde_json::to_string(dial)?))
+}
+
+fn heard_dial(payload: &str) -> Option<(DeviceId, Dial)> {
+    let (device, dial) = payload.strip_prefix("dial ")?.split_once(' ')?;
+    Some((device.parse().ok()?, serde_json::from_str(dial).ok()?))
 }
 
 async fn forward_sample(db: &Db, hub: &Hub, device: DeviceId) -> ApiResult<()> {
@@ -334,6 +368,20 @@ mod tests {
     use foreman_protocol::{Sample, StreamSample};
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_call_reaches_only_who_listens_and_travels_between_replicas() {
+        let hub = Hub::default();
+        let device = DeviceId::fresh();
+        let dial = Dial { ticket: "fmr_x".into(), server: Some("http://one:3001".into()) };
+        assert!(!hub.dial(device, dial.clone()));
+        let mut listening = hub.dials(device);
+        let (to, heard) = heard_dial(&dial_payload(device, &dial).unwrap()).unwrap();
+        assert!(hub.dial(to, heard) && !hub.dial(DeviceId::fresh(), dial.clone()));
+        assert_eq!(listening.try_recv().unwrap(), dial);
+        drop(listening);
+        assert!(!hub.dial(device, dial));
+    }
 
     #[test]
     fn a_measurement_is_framed_as_the_wire_type() {

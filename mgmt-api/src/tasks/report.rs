@@ -1,4 +1,5 @@
-//! What devices say of their tasks: acknowledged commands and state changes, taken once however often they come.
+//! What devices say of their tasks and links: acknowledged commands, state changes and uses, taken once however
+//! often they come.
 
 use axum::{extract::State, http::StatusCode};
 use foreman_protocol::{CommandAction, CommandId, DeviceId, Event, Reports, Task, TaskReport, TaskState};
@@ -11,12 +12,13 @@ use crate::{
     db::{Tx, now},
     events::{Cause, Effect},
     extract::Json,
+    link,
     problem::{ApiError, ApiResult},
 };
 
 const MOST_ITEMS: usize = 1_000;
 
-/// Acknowledges commands and reports what became of tasks. Sending it again changes nothing.
+/// Acknowledges commands and reports what became of tasks and of the device link. Sending it again changes nothing.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/reports", tag = "agent", params(("id" = DeviceId, Path)),
     request_body = Reports, responses((status = 204)))]
 pub async fn reports(
@@ -24,7 +26,8 @@ pub async fn reports(
     caller: DeviceCaller,
     Json(reports): Json<Reports>,
 ) -> ApiResult<StatusCode> {
-    if reports.acknowledged.len() > MOST_ITEMS || reports.tasks.len() > MOST_ITEMS {
+    let longest = reports.acknowledged.len().max(reports.tasks.len()).max(reports.links.len());
+    if longest > MOST_ITEMS {
         return Err(ApiError::invalid("body", format!("At most {MOST_ITEMS} of each are taken at once.")));
     }
     for report in &reports.tasks {
@@ -37,6 +40,9 @@ pub async fn reports(
                 let cause = caller.cause();
                 for report in reports.tasks {
                     take(tx, &cause, caller.id, report).await?;
+                }
+                for report in reports.links {
+                    link::reports::take(tx, &cause, caller.id, report).await?;
                 }
                 Ok(())
             })

@@ -6,6 +6,7 @@ mod accounts;
 mod backups;
 mod device_codes;
 mod gates;
+mod link;
 mod log;
 mod running;
 mod serving;

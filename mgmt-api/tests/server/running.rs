@@ -6,6 +6,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
+use journeys::database::Database;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -17,6 +18,8 @@ pub struct Running {
     pub data: PathBuf,
     pub http: Client,
     folder: Option<TempDir>,
+    /// The address of its PostgreSQL; SQLite in its folder without one.
+    database: Option<String>,
 }
 
 impl Running {
@@ -29,13 +32,32 @@ impl Running {
         running
     }
 
+    /// A server with a data folder of its own over this database, which must live as long.
+    pub fn on(database: &Database, options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = match database {
+            Database::Sqlite => None,
+            Database::PostgreSql { url, .. } => Some(url.clone()),
+        };
+        let mut running = Self::start(folder.path().join("data"), url, options);
+        running.folder = Some(folder);
+        running
+    }
+
     /// A server over an existing folder.
     pub fn over(data: PathBuf, options: &[&str]) -> Self {
+        Self::start(data, None, options)
+    }
+
+    fn start(data: PathBuf, database: Option<String>, options: &[&str]) -> Self {
         foreman_link::http::install_crypto_provider();
         let mut child = Command::new(env!("CARGO_BIN_EXE_foreman-server"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .env("FOREMAN_LISTEN", "127.0.0.1:0")
+            .args(["serve", "--data"])
             .arg(&data)
             .args(options)
+            .env_remove("DATABASE_URL")
+            .envs(database.iter().map(|url| ("DATABASE_URL", url)))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -60,6 +82,7 @@ impl Running {
             data,
             http,
             folder: None,
+            database,
         }
     }
 
@@ -84,7 +107,12 @@ impl Running {
 
     /// Runs one of the host's commands on this server's data.
     pub fn host(&self, arguments: &[&str]) -> Output {
-        host(&self.data, arguments)
+        let mut command = host_command(&self.data, arguments);
+        command.envs(self.database.iter().map(|url| ("DATABASE_URL", url))).output().unwrap()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks the server to stop, as a service manager does; its exit code once it has.
@@ -113,12 +141,13 @@ impl Drop for Running {
 }
 
 pub fn host(data: &std::path::Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_foreman-server"))
-        .args(arguments)
-        .env("FOREMAN_DATA", data)
-        .env_remove("DATABASE_URL")
-        .output()
-        .unwrap()
+    host_command(data, arguments).output().unwrap()
+}
+
+fn host_command(data: &std::path::Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_foreman-server"));
+    command.args(arguments).env("FOREMAN_DATA", data).env_remove("DATABASE_URL");
+    command
 }
 
 /// The answer's status and its problem code.

@@ -1,0 +1,154 @@
+//! The links that this server opens itself, for people who look at a device through the dashboard: one for each
+//! device and person, kept while it is used.
+//!
+//! They go the way of everybody else: the device is called, comes to the relay, and checks the server's own grant.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use foreman_link::{
+    channel::{self, ClientKeys, ConnectError},
+    h2::Client,
+};
+use foreman_protocol::{Device, DeviceId, Hello, ProblemCode};
+use serde_json::json;
+use sqlx::Row;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{dial, leg};
+use crate::{
+    Server,
+    auth::Caller,
+    problem::{ApiError, ApiResult},
+};
+
+/// An unused link is kept this long.
+const UNUSED: Duration = Duration::from_secs(60);
+/// How long a device may take to come when it was called for a person who waits.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+type Key = (DeviceId, String);
+
+#[derive(Clone, Default)]
+pub struct Pool(Arc<Mutex<HashMap<Key, Arc<Slot>>>>);
+
+struct Slot {
+    used: Mutex<Instant>,
+    /// Locked while a link is opened, so that those who come meanwhile share it.
+    link: tokio::sync::Mutex<Option<Client>>,
+}
+
+impl Pool {
+    /// An open link to the device on behalf of this caller.
+    ///
+    /// # Errors
+    /// See [`open`].
+    pub async fn get(&self, app: &Server, caller: &Caller, device: &Device) -> ApiResult<Client> {
+        let slot = self.slot((device.id, caller.name()));
+        let mut link = slot.link.lock().await;
+        if let Some(open) = link.as_ref().filter(|open| !open.is_closed()) {
+            return Ok(open.clone());
+        }
+        let opened = open(app, caller, device).await?;
+        *link = Some(opened.clone());
+        Ok(opened)
+    }
+
+    fn slot(&self, key: Key) -> Arc<Slot> {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Slot { used: Mutex::new(Instant::now()), link: tokio::sync::Mutex::new(None) };
+        let slot = slots.entry(key).or_insert_with(|| Arc::new(fresh()));
+        *slot.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        slot.clone()
+    }
+
+    /// The device left or was given another identity: links that were opened to it are not used again.
+    pub fn forget(&self, device: DeviceId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(id, _), _| *id != device);
+    }
+
+    /// A link broke: the next to ask gets a fresh one.
+    pub fn lost(&self, caller: &Caller, device: DeviceId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(device, caller.name()));
+    }
+
+    fn retain_used(&self) {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|_, slot| {
+            // Held by others: it is being used. What flows over a link that is let go flows on to its end.
+            Arc::strong_count(slot) > 1
+                || slot.used.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < UNUSED
+        });
+    }
+}
+
+/// Lets unused links go until the server closes.
+pub async fn end_unused(pool: Pool, closing: CancellationToken) {
+    let mut look = tokio::time::interval(UNUSED / 4);
+    loop {
+        tokio::select! {
+            () = closing.cancelled() => return,
+            _ = look.tick() => pool.retain_used(),
+        }
+    }
+}
+
+/// Opens a link with the server's own key and the grant the device gave it.
+///
+/// # Errors
+/// `server_not_trusted` without such a grant, `device_unreachable`, `grant_not_enough` when the device no longer
+/// takes the grant.
+pub async fn open(app: &Server, caller: &Caller, device: &Device) -> ApiResult<Client> {
+    let row = sqlx::query("SELECT signed FROM server_grants WHERE device_id = $1")
+        .bind(device.id.to_string())
+        .fetch_optional(app.db.read())
+        .await?;
+    let (Some(row), Some(link)) = (row, &device.link) else { return Err(not_trusted(device)) };
+    let keys = ClientKeys::new(app.link.key.clone(), &link.identity, &link.key.public_key)
+        .map_err(ApiError::internal)?;
+    let hello =
+        Hello { grant: row.try_get(0)?, path: "server".to_owned(), on_behalf_of: Some(caller.name()) };
+    let socket = dial::device(app, caller.tenant, device, PATIENCE).await?;
+    let opened = channel::connect(leg::bytes(socket), &keys, &hello).await;
+    let outcome = if opened.is_ok() { "opened" } else { "failed" };
+    metrics::counter!("foreman_server_links_total", "outcome" => outcome).increment(1);
+    let (channel, _) = opened.map_err(|error| failed(device, &error))?;
+    Client::start(channel).await.map_err(|error| dial::unreachable(device, &sentence(&error.to_string())))
+}
+
+fn not_trusted(device: &Device) -> ApiError {
+    ApiError::new(
+        ProblemCode::ServerNotTrusted,
+        format!(
+            "{} lets this server do nothing, so it cannot be reached from here. Nothing was done. To allow it, run \
+             on the device: foreman-agent trust dashboard operate",
+            device.name
+        ),
+    )
+}
+
+fn failed(device: &Device, error: &ConnectError) -> ApiError {
+    match error {
+        ConnectError::Refused(because) => ApiError::new(
+            ProblemCode::GrantNotEnough,
+            format!(
+                "{} no longer takes the grant it gave this server. Nothing was done. To renew it, run on the device: \
+                 foreman-agent trust dashboard operate",
+                device.name
+            ),
+        )
+        .with(json!({ "reason": because })),
+        error => dial::unreachable(device, &sentence(&error.to_string())),
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    let rest = letters.as_str().trim_end_matches('.');
+    format!("{}{rest}.", first.map(String::from).unwrap_or_default())
+}

@@ -1,0 +1,88 @@
+//! What devices tell of the use of their links becomes events, once however often it is told.
+
+use foreman_protocol::{Device, DeviceId, Event, LinkReport, LinkUse};
+
+use crate::{
+    App,
+    db::{Tx, now},
+    devices::announce,
+    events::Cause,
+    problem::ApiResult,
+};
+
+/// For people: who, from where.
+const NAME_CHARS: usize = 256;
+const PATH_CHARS: usize = 4_096;
+const ACTION_CHARS: usize = 32;
+/// A device that was told "taken" forgets a report; this is longer than any answer is on its way.
+const KEPT_MS: i64 = 30 * 24 * 3_600_000;
+/// Deleted in one write: others wait their turn in between.
+const CHUNK: i64 = 1_000;
+
+/// Takes one report.
+pub async fn take(tx: &mut Tx, cause: &Cause, device: DeviceId, report: LinkReport) -> ApiResult<()> {
+    let fresh = sqlx::query(
+        "INSERT INTO link_reports (id, device_id, at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(report.id.to_string())
+    .bind(device.to_string())
+    .bind(now())
+    .execute(tx.conn())
+    .await?;
+    if fresh.rows_affected() == 0 {
+        return Ok(());
+    }
+    let Some(event) = event(report.what) else { return Ok(()) };
+    announce(tx, cause, device, event).await?;
+    Ok(())
+}
+
+/// What it becomes; nothing when a newer agent tells what this server does not know.
+fn event(what: LinkUse) -> Option<impl FnOnce(Box<Device>) -> Event + Send> {
+    if matches!(what, LinkUse::Unknown) {
+        return None;
+    }
+    Some(|device| match what {
+        LinkUse::Refused { from, reason, count } => {
+            Event::LinkRefused { device, from: clipped(&from, NAME_CHARS), reason, count }
+        }
+        LinkUse::TerminalOpened { terminal_id, by } => {
+            Event::TerminalOpened { device, terminal_id, by: clipped(&by, NAME_CHARS) }
+        }
+        LinkUse::TerminalEnded { terminal_id, by } => {
+            Event::TerminalEnded { device, terminal_id, by: clipped(&by, NAME_CHARS) }
+        }
+        LinkUse::FileChanged { action, path, by } => Event::FileChanged {
+            device,
+            action: clipped(&action, ACTION_CHARS),
+            path: clipped(&path, PATH_CHARS),
+            by: clipped(&by, NAME_CHARS),
+        },
+        LinkUse::Unknown => Event::DeviceUpdated { device },
+    })
+}
+
+/// Cut rather than refused: a report that is never taken would be sent for ever.
+fn clipped(text: &str, most_chars: usize) -> String {
+    text.chars().filter(|c| *c != '\0').take(most_chars).collect()
+}
+
+/// Forgets old ids, and grants that have been worth nothing for as long.
+pub async fn prune(app: &App) -> ApiResult<()> {
+    app.db
+        .write(|tx| {
+            Box::pin(async move {
+                let before = now() - KEPT_MS;
+                for sql in [
+                    "DELETE FROM link_reports WHERE id IN \
+                     (SELECT id FROM link_reports WHERE at < $1 ORDER BY at LIMIT $2)",
+                    "DELETE FROM grants WHERE id IN \
+                     (SELECT id FROM grants WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+                ] {
+                    sqlx::query(sql).bind(before).bind(CHUNK).execute(tx.conn()).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+}

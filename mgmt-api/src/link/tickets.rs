@@ -1,0 +1,161 @@
+//! Who waits on the relay, and the one-use tickets with which the devices they wait for come.
+//!
+//! A ticket lives only as long as somebody waits for it, is good for one device and one call, and is kept as a
+//! hash. Everything is in memory: after a restart nobody waits any more.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::extract::ws::WebSocket;
+use foreman_protocol::{DeviceId, ProblemCode, TenantId};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::{
+    problem::{ApiError, ApiResult},
+    secrets::{self, Kind},
+};
+
+/// The longest that a ticket is good for.
+pub const LIFE: Duration = Duration::from_secs(30);
+/// Callers of one account that may wait for devices at the same time.
+const WAITING_OF_AN_ACCOUNT: usize = 16;
+/// Callers that may wait for one device at the same time.
+const WAITING_FOR_A_DEVICE: usize = 8;
+
+/// The book of those who wait.
+#[derive(Clone, Default)]
+pub struct Tickets(Arc<Mutex<Vec<Entry>>>);
+
+struct Entry {
+    hash: [u8; 32],
+    tenant: TenantId,
+    device: DeviceId,
+    until: Instant,
+    leg: oneshot::Sender<WebSocket>,
+}
+
+/// Somebody's place in the book; given up when dropped.
+pub struct Waiting {
+    /// Goes to the device and nowhere else.
+    pub ticket: String,
+    hash: [u8; 32],
+    leg: oneshot::Receiver<WebSocket>,
+    book: Tickets,
+}
+
+impl Tickets {
+    /// # Errors
+    /// `limit_reached` when too many of this account wait already.
+    pub fn issue(&self, tenant: TenantId, device: DeviceId, life: Duration) -> ApiResult<Waiting> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        entries.retain(|entry| entry.until > now && !entry.leg.is_closed());
+        let of_account = entries.iter().filter(|entry| entry.tenant == tenant).count();
+        if of_account >= WAITING_OF_AN_ACCOUNT {
+            return Err(too_many("of this account", WAITING_OF_AN_ACCOUNT));
+        }
+        if entries.iter().filter(|entry| entry.device == device).count() >= WAITING_FOR_A_DEVICE {
+            return Err(too_many("for this device", WAITING_FOR_A_DEVICE));
+        }
+        let ticket = secrets::generate(Kind::RelayTicket);
+        let hash = digest(&ticket);
+        let (leg, answer) = oneshot::channel();
+        entries.push(Entry { hash, tenant, device, until: now + life.min(LIFE), leg });
+        Ok(Waiting { ticket, hash, leg: answer, book: self.clone() })
+    }
+
+    /// Spends a ticket; where the device's end of the relay goes then.
+    pub fn spend(&self, device: DeviceId, ticket: &str) -> Option<oneshot::Sender<WebSocket>> {
+        let hash = digest(ticket);
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Every entry is compared, so that how long it takes says nothing.
+        let mut found = None;
+        for (place, entry) in entries.iter().enumerate() {
+            if bool::from(entry.hash.ct_eq(&hash)) && entry.device == device {
+                found = Some(place);
+            }
+        }
+        let entry = entries.swap_remove(found?);
+        (entry.until > Instant::now() && !entry.leg.is_closed()).then_some(entry.leg)
+    }
+
+    fn forget(&self, hash: &[u8; 32]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|entry| entry.hash != *hash);
+    }
+}
+
+impl Waiting {
+    /// The device's end, or nothing when its book entry went.
+    pub async fn arrival(&mut self) -> Option<WebSocket> {
+        (&mut self.leg).await.ok()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.book.forget(&self.hash);
+    }
+}
+
+fn digest(ticket: &str) -> [u8; 32] {
+    Sha256::digest(ticket.as_bytes()).into()
+}
+
+fn too_many(whose: &str, limit: usize) -> ApiError {
+    ApiError::new(
+        ProblemCode::LimitReached,
+        format!("{limit} callers {whose} wait for a connection already. Nothing was opened; try again in a moment."),
+    )
+    .with(json!({ "limit": limit }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_ticket_is_good_once_for_its_device_and_only_while_somebody_waits() {
+        let book = Tickets::default();
+        let (tenant, device, other) = (TenantId::fresh(), DeviceId::fresh(), DeviceId::fresh());
+        let waiting = book.issue(tenant, device, LIFE).unwrap();
+        assert!(book.spend(other, &waiting.ticket).is_none());
+        assert!(book.spend(device, "fmr_something").is_none());
+        assert!(book.spend(device, &waiting.ticket).is_some());
+        assert!(book.spend(device, &waiting.ticket).is_none());
+
+        let left = book.issue(tenant, device, LIFE).unwrap().ticket.clone();
+        assert!(book.spend(device, &left).is_none(), "nobody waits for it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ticket_expires() {
+        let book = Tickets::default();
+        let device = DeviceId::fresh();
+        let waiting = book.issue(TenantId::fresh(), device, LIFE * 5).unwrap();
+        tokio::time::advance(LIFE).await;
+        assert!(book.spend(device, &waiting.ticket).is_none());
+    }
+
+    #[tokio::test]
+    async fn too_many_who_wait_are_turned_away() {
+        let book = Tickets::default();
+        let (tenant, device) = (TenantId::fresh(), DeviceId::fresh());
+        let mut waiting: Vec<_> =
+            (0..WAITING_FOR_A_DEVICE).map(|_| book.issue(tenant, device, LIFE).unwrap()).collect();
+        let refused = |device| book.issue(tenant, device, LIFE).err().map(|error| error.code);
+        assert_eq!(refused(device), Some(ProblemCode::LimitReached));
+        waiting.extend(
+            (WAITING_FOR_A_DEVICE..WAITING_OF_AN_ACCOUNT)
+                .map(|_| book.issue(tenant, DeviceId::fresh(), LIFE).unwrap()),
+        );
+        assert_eq!(refused(DeviceId::fresh()), Some(ProblemCode::LimitReached));
+        assert!(book.issue(TenantId::fresh(), DeviceId::fresh(), LIFE).is_ok(), "another account's");
+        waiting.clear();
+        assert_eq!(refused(device), None, "places that were given up are free again");
+    }
+}
