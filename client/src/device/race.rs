@@ -21,13 +21,14 @@ pub(super) async fn race<T, E>(
     let mut running = FuturesUnordered::new();
     let mut failures = Vec::new();
     loop {
-        let next_start = waiting.peek().map(|(delay, _)| begin + *delay);
-        if let Some(start) = next_start.filter(|start| running.is_empty() || *start <= Instant::now()) {
+        let due = waiting.peek().map(|(delay, _)| begin + *delay);
+        if let Some(start) = due.filter(|start| running.is_empty() || *start <= Instant::now()) {
             // With nothing running there is nobody to give a head start to; those of the same time go together.
             while let Some((_, attempt)) = waiting.next_if(|(delay, _)| begin + *delay <= start) {
                 running.push(attempt);
             }
         }
+        let next_start = waiting.peek().map(|(delay, _)| begin + *delay);
         let start_next = async {
             match next_start {
                 Some(start) => sleep_until(start).await,
@@ -47,7 +48,7 @@ pub(super) async fn race<T, E>(
                 }
                 None => return Err(failures),
             },
-            () = start_next, if next_start.is_some_and(|start| start > Instant::now()) => {}
+            () = start_next => {}
         }
     }
 }

@@ -1,0 +1,81 @@
+//! From an id to a connection: with a server, without one, and with one that lies.
+
+use foreman_client::{
+    DeviceConnection, Foreman, KnownDevice, PathKind, Store,
+    device::{NotBelieved, OpenError},
+};
+use foreman_protocol::DeviceId;
+
+use crate::scene::{Scene, options, reached};
+
+fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::at(folder.path().join("config"), folder.path().join("data"));
+    (folder, store)
+}
+
+/// A scene whose device trusts this store's owner key.
+fn trusting(store: &Store) -> Scene {
+    let mut scene = Scene::new();
+    scene.owner = store.owner_key().unwrap();
+    scene.client = store.client_key().unwrap();
+    scene
+}
+
+#[tokio::test]
+async fn a_device_met_once_is_reached_on_the_local_network_with_the_server_down() {
+    let (_folder, store) = store();
+    let scene = trusting(&store);
+    let (server, listening) = scene.server().await;
+    let lan = scene.lan().await;
+    scene.tell_addresses(&[&lan]);
+    let met = DeviceConnection::open(&store, Some(&server), scene.id, options()).await.unwrap();
+    assert_eq!(met.hello().await.unwrap().name, "lan");
+    drop(met);
+    listening.cut().await;
+    for server in [Some(&server), None] {
+        let device = DeviceConnection::open(&store, server, scene.id, options()).await.unwrap();
+        reached(&device, PathKind::Lan).await;
+        assert_eq!(device.hello().await.unwrap().name, "lan");
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_does_not_trust_this_user_is_reached_through_the_server_and_not_bothered_again() {
+    let (_folder, store) = store();
+    let scene = Scene::new();
+    let (server, _listening) = scene.server().await;
+    let lan = scene.lan().await;
+    scene.tell_addresses(&[&lan]);
+    let device = DeviceConnection::open(&store, Some(&server), scene.id, options()).await.unwrap();
+    assert_eq!(device.hello().await.unwrap().name, "server");
+    let kept = store.device(scene.id).unwrap().unwrap();
+    assert!(kept.grant.is_none() && kept.refused_at.is_some());
+    let again = DeviceConnection::open(&store, Some(&server), scene.id, options()).await.unwrap();
+    assert_eq!(again.path().kind, Some(PathKind::Server));
+}
+
+#[tokio::test]
+async fn a_server_that_shows_another_device_under_the_same_id_is_not_believed() {
+    let (_folder, store) = store();
+    let (scene, mut thief) = (trusting(&store), Scene::new());
+    thief.id = scene.id;
+    let (honest, _honest) = scene.server().await;
+    let (stolen, _stolen) = thief.server().await;
+    drop(DeviceConnection::open(&store, Some(&honest), scene.id, options()).await.unwrap());
+    let refused = DeviceConnection::open(&store, Some(&stolen), scene.id, options()).await;
+    let error = refused.err().expect("it is refused");
+    assert!(matches!(error, OpenError::NotBelieved(NotBelieved::OtherIdentity { .. })), "{error}");
+    let pinned: KnownDevice = store.device(scene.id).unwrap().unwrap();
+    assert_eq!(pinned.identity, scene.known().identity);
+}
+
+#[tokio::test]
+async fn a_device_nobody_told_of_is_said_to_be_unknown() {
+    let (_folder, store) = store();
+    let unknown = DeviceConnection::open(&store, None, DeviceId::fresh(), options()).await;
+    assert!(matches!(unknown.err(), Some(OpenError::Unknown)));
+    let nowhere = Foreman::new("http://127.0.0.1:9", "x").unwrap();
+    let unreachable = DeviceConnection::open(&store, Some(&nowhere), DeviceId::fresh(), options()).await;
+    assert!(matches!(unreachable.err(), Some(OpenError::Server(_))));
+}
