@@ -9,7 +9,7 @@ import { WebLinksAddon } from '@xterm/addon-web-links';
 import { WebglAddon } from '@xterm/addon-webgl';
 import { Terminal } from '@xterm/xterm';
 import { isAnswer } from './keys';
-import { documentWithSheets } from './style-sheets';
+import { documentWithSheets, whileMakingSheets } from './style-sheets';
 import { searchColours, themeNow } from './theme';
 import { scrollByTouch } from './touch';
 
@@ -66,7 +66,7 @@ export class Screen {
 		});
 		terminal.onBinary((text) => typed(text));
 		this.#search.onDidChangeResults(({ resultCount, resultIndex }) => found(resultCount, resultIndex));
-		terminal.open(element);
+		whileMakingSheets(document, () => terminal.open(element));
 		terminal.textarea?.setAttribute('aria-label', label);
 		this.#stopTouch = scrollByTouch(element, () => this.#cellHeight());
 		this.#drawWithGpu();
@@ -178,7 +178,9 @@ export class Screen {
 	#drawWithGpu(): void {
 		const probe = document.createElement('canvas');
 		const context = probe.getContext('webgl2', { failIfMajorPerformanceCaveat: true });
-		if (!context) return;
+		const named = context?.getExtension('WEBGL_debug_renderer_info');
+		const name: unknown = context && named && context.getParameter(named.UNMASKED_RENDERER_WEBGL);
+		if (!context || /swiftshader|llvmpipe|software/i.test(String(name))) return;
 		context.getExtension('WEBGL_lose_context')?.loseContext();
 		try {
 			const addon = new WebglAddon();

@@ -7,7 +7,9 @@ export function documentWithSheets(real: Document): Document {
 		get(target, name) {
 			if (name === 'createElement') {
 				return (tag: string, options?: ElementCreationOptions) =>
-					tag === 'style' ? sheetElement(target) : target.createElement(tag, options);
+					tag === 'style'
+						? sheetElement(target)
+						: Document.prototype.createElement.call(target, tag, options);
 			}
 			const value: unknown = Reflect.get(target, name, target);
 			return typeof value === 'function' ? (value.bind(target) as unknown) : value;
@@ -16,9 +18,21 @@ export function documentWithSheets(real: Document): Document {
 	});
 }
 
+/** What runs meanwhile gets such elements from the real document as well: xterm asks it in one place. */
+export function whileMakingSheets(real: Document, run: () => void): void {
+	const made = documentWithSheets(real);
+	real.createElement = made.createElement.bind(made) as Document['createElement'];
+	try {
+		run();
+	} finally {
+		// The prototype's own shows again.
+		delete (real as Partial<Document>).createElement;
+	}
+}
+
 /** Looks to its maker like a <style>: its text is a sheet, and goes when it goes. */
 function sheetElement(document: Document): HTMLElement {
-	const element = document.createElement('span');
+	const element = Document.prototype.createElement.call(document, 'span');
 	element.hidden = true;
 	const sheet = new CSSStyleSheet();
 	document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];

@@ -1,0 +1,106 @@
+// Which language a file is in, by its name, and where its grammar is. Each grammar is fetched when it is needed.
+
+/* Only what people open on such machines; everything else is shown plainly. */
+export const LANGUAGES = {
+	bash: () => import('@shikijs/langs/bash'),
+	c: () => import('@shikijs/langs/c'),
+	cmake: () => import('@shikijs/langs/cmake'),
+	cpp: () => import('@shikijs/langs/cpp'),
+	css: () => import('@shikijs/langs/css'),
+	diff: () => import('@shikijs/langs/diff'),
+	docker: () => import('@shikijs/langs/docker'),
+	go: () => import('@shikijs/langs/go'),
+	html: () => import('@shikijs/langs/html'),
+	ini: () => import('@shikijs/langs/ini'),
+	java: () => import('@shikijs/langs/java'),
+	javascript: () => import('@shikijs/langs/javascript'),
+	json: () => import('@shikijs/langs/json'),
+	lua: () => import('@shikijs/langs/lua'),
+	make: () => import('@shikijs/langs/make'),
+	markdown: () => import('@shikijs/langs/markdown'),
+	nix: () => import('@shikijs/langs/nix'),
+	python: () => import('@shikijs/langs/python'),
+	rust: () => import('@shikijs/langs/rust'),
+	sql: () => import('@shikijs/langs/sql'),
+	svelte: () => import('@shikijs/langs/svelte'),
+	toml: () => import('@shikijs/langs/toml'),
+	tsx: () => import('@shikijs/langs/tsx'),
+	typescript: () => import('@shikijs/langs/typescript'),
+	xml: () => import('@shikijs/langs/xml'),
+	yaml: () => import('@shikijs/langs/yaml')
+} as const;
+
+export type Language = keyof typeof LANGUAGES;
+
+const BY_ENDING: Record<string, Language> = {
+	bash: 'bash',
+	sh: 'bash',
+	zsh: 'bash',
+	c: 'c',
+	h: 'c',
+	cc: 'cpp',
+	cpp: 'cpp',
+	cu: 'cpp',
+	cuh: 'cpp',
+	cxx: 'cpp',
+	hpp: 'cpp',
+	cmake: 'cmake',
+	css: 'css',
+	diff: 'diff',
+	patch: 'diff',
+	dockerfile: 'docker',
+	go: 'go',
+	html: 'html',
+	htm: 'html',
+	cfg: 'ini',
+	conf: 'ini',
+	env: 'ini',
+	ini: 'ini',
+	service: 'ini',
+	java: 'java',
+	js: 'javascript',
+	cjs: 'javascript',
+	mjs: 'javascript',
+	json: 'json',
+	jsonl: 'json',
+	ipynb: 'json',
+	lua: 'lua',
+	md: 'markdown',
+	markdown: 'markdown',
+	mk: 'make',
+	nix: 'nix',
+	py: 'python',
+	pyi: 'python',
+	rs: 'rust',
+	sql: 'sql',
+	svelte: 'svelte',
+	lock: 'toml',
+	toml: 'toml',
+	jsx: 'tsx',
+	tsx: 'tsx',
+	ts: 'typescript',
+	launch: 'xml',
+	sdf: 'xml',
+	svg: 'xml',
+	urdf: 'xml',
+	xacro: 'xml',
+	xml: 'xml',
+	yaml: 'yaml',
+	yml: 'yaml'
+};
+const BY_NAME: Record<string, Language> = {
+	'.bash_profile': 'bash',
+	'.bashrc': 'bash',
+	'.profile': 'bash',
+	'.zshrc': 'bash',
+	'cmakelists.txt': 'cmake',
+	containerfile: 'docker',
+	dockerfile: 'docker',
+	makefile: 'make',
+	'package-lock.json': 'json'
+};
+
+export function languageOf(name: string): Language | undefined {
+	const lower = name.toLowerCase();
+	return BY_NAME[lower] ?? BY_ENDING[lower.slice(lower.lastIndexOf('.') + 1)];
+}
