@@ -1,0 +1,102 @@
+// The lines of one log as they come: a stream that heals by itself and goes on after the last line, and as many
+// lines as a page can hold.
+
+import type { LogLevel, LogLine } from '$lib/api/types';
+import { device, type LinkState, type StreamMessage, type Subscription } from '$lib/host';
+
+/** A line, or a place where lines are missing. */
+export type Row = { key: number } & ({ line: LogLine } | { gap: true });
+
+export interface Wanted {
+	source: string;
+	/** Filtered on the device. */
+	grep?: string;
+	level?: LogLevel;
+}
+
+/** Oldest ones beyond this are let go. */
+export const MOST_ROWS = 20_000;
+const SLACK = 2_000;
+const FIRST_LINES = 500;
+
+/** Rows with more behind them, the oldest let go in blocks so that not each line moves them all. */
+export function withMore(rows: readonly Row[], more: readonly Row[]): Row[] {
+	const all = [...rows, ...more];
+	return all.length > MOST_ROWS + SLACK ? all.slice(-MOST_ROWS) : all;
+}
+
+export class LogTail {
+	rows = $state.raw<Row[]>([]);
+	link = $state.raw<LinkState>({ kind: 'connecting', since: Date.now() });
+	/** Nothing more comes; why, when it was not simply all. */
+	ended = $state.raw<{ reason?: string }>();
+	paused = $state(false);
+	/** Lines that came while it was paused. */
+	held = $state(0);
+
+	#waiting: Row[] = [];
+	#frame: number | undefined;
+	#next = 0;
+	#stream: Subscription | undefined;
+
+	constructor(
+		private readonly id: string,
+		wanted: Wanted
+	) {
+		const { source, grep, level } = wanted;
+		const query = { source, grep: grep || undefined, level, lines: FIRST_LINES, follow: true };
+		this.#stream = device(id).stream('/logs/stream', query, {
+			message: (message) => this.#take(message),
+			link: (state) => {
+				if (!this.ended) this.link = state;
+			}
+		});
+	}
+
+	close(): void {
+		this.#stream?.close();
+		if (this.#frame !== undefined) cancelAnimationFrame(this.#frame);
+	}
+
+	retry(): void {
+		this.#stream?.reconnect();
+	}
+
+	pause(): void {
+		this.paused = true;
+	}
+
+	resume(): void {
+		this.paused = false;
+		this.#flush();
+	}
+
+	#take({ event, data }: StreamMessage): void {
+		if (event === 'line') this.#add({ line: JSON.parse(data) as LogLine });
+		else if (event === 'gap') this.#add({ gap: true });
+		else if (event === 'end') {
+			this.#flush();
+			this.ended = JSON.parse(data) as { reason?: string };
+			this.#stream?.close();
+			this.link = { kind: 'ended', since: Date.now() };
+		}
+	}
+
+	#add(row: { line: LogLine } | { gap: true }): void {
+		this.#waiting.push({ key: this.#next++, ...row });
+		// Held back without end, they would be all of the memory.
+		if (this.#waiting.length > MOST_ROWS + SLACK) this.#waiting = this.#waiting.slice(-MOST_ROWS);
+		this.#frame ??= requestAnimationFrame(() => {
+			this.#frame = undefined;
+			if (this.paused) this.held = this.#waiting.length;
+			else this.#flush();
+		});
+	}
+
+	#flush(): void {
+		this.held = 0;
+		if (this.#waiting.length === 0) return;
+		this.rows = withMore(this.rows, this.#waiting);
+		this.#waiting = [];
+	}
+}
