@@ -15,6 +15,8 @@ mod crypto;
 mod handshake;
 mod io;
 mod preamble;
+#[cfg(test)]
+mod tests;
 
 use foreman_protocol::{Grant, Hello, Level, Millis, RefusedBecause};
 use serde::{Deserialize, Serialize};

@@ -35,16 +35,23 @@ impl Dialer {
     /// # Errors
     /// When the system's certificates cannot be read or a proxy's address cannot be understood.
     pub fn from_environment() -> Result<Self, RequestError> {
-        Self::reading(|name| std::env::var(name).ok())
+        Self::new(|name| std::env::var(name).ok())
     }
 
-    pub(super) fn reading(variable: impl Fn(&str) -> Option<String>) -> Result<Self, RequestError> {
+    /// With the proxies that these variables name; see [`Dialer::from_environment`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn new(variable: impl Fn(&str) -> Option<String>) -> Result<Self, RequestError> {
         let ProxySettings { http, https, direct } = ProxySettings::read(variable);
-        for proxy in [&http, &https].into_iter().flatten() {
-            // The matcher would leave out what it cannot understand, and go directly.
-            proxy.parse::<Uri>().map_err(|error| RequestError::Invalid {
-                message: format!("a proxy's address in the environment cannot be understood: {error}"),
-            })?;
+        // The matcher leaves out what it cannot understand, and would go directly.
+        let understood = |proxy: &String| {
+            let alone = Matcher::builder().all(proxy.clone()).build();
+            alone.intercept(&Uri::from_static("http://somewhere.invalid")).is_some()
+        };
+        if ![&http, &https].into_iter().flatten().all(understood) {
+            let message = "a proxy's address in the environment cannot be understood".to_owned();
+            return Err(RequestError::Invalid { message });
         }
         let proxies = Matcher::builder()
             .http(http.unwrap_or_default())
@@ -88,17 +95,15 @@ impl Dialer {
             None => Box::new(tcp((host, port), host).await?),
             Some(proxy) => {
                 let (proxy_host, proxy_port) = host_and_port(proxy.uri())?;
+                let kind = proxy.uri().scheme_str().unwrap_or_default();
+                if kind.starts_with("socks") {
+                    let message =
+                        format!("a {kind} proxy cannot be used for the device link, an HTTP proxy can");
+                    return Err(RequestError::Invalid { message });
+                }
                 let mut way: AnyWay = Box::new(tcp((proxy_host, proxy_port), proxy_host).await?);
-                match proxy.uri().scheme_str() {
-                    Some("http") => {}
-                    Some("https") => way = self.encrypted(way, proxy_host).await?,
-                    other => {
-                        let message = format!(
-                            "proxies of the kind {} cannot be used here, HTTP proxies can",
-                            other.unwrap_or_default()
-                        );
-                        return Err(RequestError::Invalid { message });
-                    }
+                if kind == "https" {
+                    way = self.encrypted(way, proxy_host).await?;
                 }
                 let authority = format!("{}:{port}", address.host().unwrap_or_default());
                 Box::new(tunnel::through_proxy(way, &authority, proxy.basic_auth()).await?)

@@ -153,8 +153,10 @@ where
             Ok(Accepted { channel, client, hello, grant })
         }
         Err(because) => {
-            say(&mut channel, &Answer::Refused(because)).await?;
-            channel.shutdown().await?;
+            // Refused is what it is, whether or not the caller waits to hear it.
+            if say(&mut channel, &Answer::Refused(because)).await.is_ok() {
+                let _ = channel.shutdown().await;
+            }
             Err(AcceptError::Refused { client, because })
         }
     }
