@@ -6,18 +6,25 @@
 //!
 //! This must not know who reads, nor how the lines travel.
 
+mod container;
 mod file;
 mod filter;
+mod journal;
 mod level;
 mod lines;
+mod program;
+mod steps;
 mod stream;
 mod tail;
+mod task;
 mod wake;
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
-use foreman_protocol::{LogLevel, LogSources};
+use foreman_protocol::{LogKind, LogLevel, LogSources, UnavailableLogs};
+use tokio::task::spawn_blocking;
 
+use crate::probe::Places;
 use filter::Filter;
 pub use stream::{Item, LogStream};
 
@@ -34,6 +41,8 @@ pub struct Logs {
     pub state_dir: PathBuf,
     /// Where the tasks' folders are.
     pub tasks: PathBuf,
+    /// Where programs are looked for; `None` is `PATH` and the places vendors install to.
+    pub search_path: Option<OsString>,
 }
 
 /// Which lines are wanted.
@@ -78,7 +87,26 @@ impl OpenError {
 impl Logs {
     /// What there is to read, and what cannot be read with the reason.
     pub async fn sources(&self) -> LogSources {
-        LogSources::default()
+        let places = self.places();
+        let (tasks, rules) = (self.tasks.clone(), self.rules());
+        let on_disk = spawn_blocking(move || (task::list(&tasks), file::list(&rules)));
+        let (journal, containers, on_disk) =
+            tokio::join!(journal::list(&places), container::list(&places), on_disk);
+        let (tasks, files) = on_disk.unwrap_or_default();
+        let mut all = LogSources::default();
+        let kinds = [
+            (LogKind::Journal, journal),
+            (LogKind::Task, Ok(tasks)),
+            (LogKind::Container, containers),
+            (LogKind::File, Ok(files)),
+        ];
+        for (kind, sources) in kinds {
+            match sources {
+                Ok(sources) => all.sources.extend(sources),
+                Err(reason) => all.unavailable.push(UnavailableLogs { kind, reason }),
+            }
+        }
+        all
     }
 
     /// Opens one log. Call it inside a tokio runtime.
@@ -88,24 +116,39 @@ impl Logs {
     pub async fn open(&self, request: Request) -> Result<LogStream, OpenError> {
         let filter = Filter::new(request.grep.as_deref(), request.level)?;
         let lines = request.lines.min(MOST_LINES);
-        let (kind, name) = request.source.split_once(':').unwrap_or((&request.source, ""));
-        match kind {
-            "file" => {
-                let wanted = file::Wanted {
-                    path: PathBuf::from(name),
-                    rules: self.rules(),
-                    filter,
-                    lines,
-                    follow: request.follow,
-                    after: request.after,
-                };
-                let opened = tokio::task::spawn_blocking(move || file::open(wanted)).await;
-                let follower = opened.map_err(|error| OpenError::Unavailable(error.to_string()))??;
-                Ok(LogStream::start(|out| file::run(follower, out)))
+        let Request { source, follow, after, .. } = request;
+        let (kind, name) =
+            source.split_once(':').map_or((source.as_str(), None), |(kind, name)| (kind, Some(name)));
+        match (kind, name) {
+            ("journal", unit) => {
+                let unit = unit.map(str::to_owned);
+                let journal = journal::Journal { places: self.places(), unit, filter, lines, follow, after };
+                journal.check()?;
+                Ok(LogStream::start(|out| journal.run(out)))
+            }
+            ("task", Some(id)) => {
+                let (tasks, id) = (self.tasks.clone(), id.to_owned());
+                let open = move || task::open(&tasks, task::Wanted { id: &id, filter, lines, follow, after });
+                let task = away(open).await?;
+                Ok(LogStream::start(|out| steps::run(task, out)))
+            }
+            ("file", Some(path)) => {
+                let (path, rules) = (PathBuf::from(path), self.rules());
+                let file =
+                    away(move || file::open(file::Wanted { path, rules, filter, lines, follow, after }))
+                        .await?;
+                Ok(LogStream::start(|out| steps::run(file, out)))
+            }
+            ("container", Some(name)) => {
+                let (places, name) = (self.places(), name.to_owned());
+                let wanted = container::Wanted { places, name, filter, lines, follow, after };
+                let container = container::Container::find(wanted).await?;
+                Ok(LogStream::start(|out| container.run(out)))
             }
             _ => Err(OpenError::Invalid {
                 field: "source",
-                message: "A source is journal, journal:UNIT, task:ID, file:PATH or container:NAME.".to_owned(),
+                message: "A source is journal, journal:UNIT, task:ID, file:PATH or container:NAME."
+                    .to_owned(),
             }),
         }
     }
@@ -117,13 +160,24 @@ impl Logs {
     pub async fn still_allowed(&self, source: &str) -> Result<(), OpenError> {
         let Some(path) = source.strip_prefix("file:").map(PathBuf::from) else { return Ok(()) };
         let rules = self.rules();
-        match tokio::task::spawn_blocking(move || rules.open(&path)).await {
+        match spawn_blocking(move || rules.open(&path)).await {
             Ok(Err(refused @ OpenError::Refused { .. })) => Err(refused),
             _ => Ok(()),
         }
     }
 
+    fn places(&self) -> Places {
+        Places::new(self.search_path.as_deref())
+    }
+
     fn rules(&self) -> file::Rules {
         file::Rules { policy: self.policy.clone(), private: self.state_dir.clone() }
     }
+}
+
+/// Opens what is on a disk away from the runtime.
+async fn away<T: Send + 'static>(
+    open: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
+    spawn_blocking(open).await.unwrap_or_else(|error| Err(OpenError::Unavailable(error.to_string())))
 }

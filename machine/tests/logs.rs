@@ -3,10 +3,18 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where it fails")]
 
+#[path = "logs/containers.rs"]
+mod containers;
 #[path = "logs/files.rs"]
 mod files;
+#[path = "logs/journal.rs"]
+mod journal;
+#[path = "logs/programs.rs"]
+mod programs;
 #[path = "logs/rotation.rs"]
 mod rotation;
+#[path = "logs/tasks.rs"]
+mod tasks;
 
 use std::{path::Path, time::Duration};
 
@@ -34,7 +42,12 @@ impl Machine {
         std::fs::create_dir_all(state_dir.join("tasks")).unwrap();
         let policy = policy.replace('@', folder.path().to_str().unwrap());
         std::fs::write(state_dir.join("policy.env"), policy).unwrap();
-        let logs = Logs { policy: state_dir.join("policy.env"), tasks: state_dir.join("tasks"), state_dir };
+        let logs = Logs {
+            policy: state_dir.join("policy.env"),
+            tasks: state_dir.join("tasks"),
+            state_dir,
+            search_path: None,
+        };
         Self { folder, logs }
     }
 

@@ -8,11 +8,39 @@ mod follow;
 mod open;
 mod place;
 
-use std::{os::unix::fs::FileExt, path::PathBuf};
+use std::{os::unix::fs::FileExt, path::PathBuf, time::Duration};
 
-use super::{OpenError, filter::Filter, stream::{Item, Out}, tail, wake::Wake};
-use follow::{Follower, State};
+use foreman_protocol::{LogKind, LogSource};
+
+use super::{OpenError, filter::Filter, tail};
+pub(super) use follow::Follower;
 pub(super) use open::Rules;
+
+/// Where most systems keep logs as files; any other can be named by its path.
+const USUAL: &str = "/var/log";
+const NAMES: [&str; 8] = ["syslog", "messages", "auth.log", "kern.log", "dmesg", "secure", "cron", "maillog"];
+const MOST_LISTED: usize = 200;
+/// Something that was written this long ago is still being written.
+const RECENT: Duration = Duration::from_secs(600);
+
+/// The files in the usual place that may be read, by name.
+pub(super) fn list(rules: &Rules) -> Vec<LogSource> {
+    let Ok(entries) = std::fs::read_dir(USUAL) else { return Vec::new() };
+    let is_log = |name: &str| name.ends_with(".log") || NAMES.contains(&name);
+    let mut paths: Vec<PathBuf> = entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_log))
+        .map(|entry| entry.path())
+        .collect();
+    paths.sort_unstable();
+    let readable = paths.into_iter().filter_map(|path| {
+        let facts = rules.open(&path).ok()?.metadata().ok()?;
+        let active = facts.modified().ok()?.elapsed().is_ok_and(|ago| ago < RECENT);
+        let path = path.to_str()?;
+        Some(LogSource { id: format!("file:{path}"), kind: LogKind::File, name: path.to_owned(), active })
+    });
+    readable.take(MOST_LISTED).collect()
+}
 
 /// What is asked of a file.
 pub(super) struct Wanted {
@@ -24,7 +52,7 @@ pub(super) struct Wanted {
     pub after: Option<String>,
 }
 
-/// Opens the file where reading begins. Reading itself is [`run`].
+/// Opens the file where reading begins.
 pub(super) fn open(wanted: Wanted) -> Result<Follower, OpenError> {
     let Wanted { path, rules, filter, lines, follow, after } = wanted;
     if !path.is_absolute() {
@@ -46,31 +74,4 @@ pub(super) fn open(wanted: Wanted) -> Result<Follower, OpenError> {
     })
     .map_err(told)?;
     Follower::start(path.clone(), rules, filter, follow, file, begin).map_err(told)
-}
-
-/// Gives every line until nobody listens, or until the end where nobody follows.
-pub(super) async fn run(mut follower: Follower, mut out: Out) -> Option<Item> {
-    let wake = Wake::new();
-    loop {
-        wake.file(follower.path());
-        // A disk can take its time; the runtime must not wait for it.
-        let stepped = tokio::task::spawn_blocking(move || (follower.step(), follower)).await;
-        let (step, back) = stepped.ok()?;
-        follower = back;
-        let step = match step {
-            Ok(step) => step,
-            Err(error) => return Some(Item::End(Some(format!("The file cannot be read any more: {error}.")))),
-        };
-        for item in step.items {
-            out.send(item).await?;
-        }
-        if let Some(reached) = step.reached {
-            out.reached(reached).await?;
-        }
-        match step.state {
-            State::More => {}
-            State::Idle => wake.wait().await,
-            State::Over => return Some(Item::End(None)),
-        }
-    }
 }

@@ -20,7 +20,9 @@ pub(super) fn of(text: &str) -> Option<LogLevel> {
     if text.starts_with('{') {
         return json(text);
     }
-    if let Some(level) = text.strip_prefix('<').and_then(|rest| rest.split_once('>')).and_then(|(n, _)| priority(n)) {
+    if let Some(level) =
+        text.strip_prefix('<').and_then(|rest| rest.split_once('>')).and_then(|(n, _)| priority(n))
+    {
         return Some(level);
     }
     let start = &text[..text.floor_char_boundary(BYTES)];
@@ -133,8 +135,8 @@ fn named(name: &str) -> Option<LogLevel> {
         "debug" | "dbug" | "dbg" | "fine" => LogLevel::Debug,
         "info" | "inf" | "information" | "informational" | "notice" | "log" | "default" => LogLevel::Info,
         "warn" | "warning" | "wrn" => LogLevel::Warn,
-        "error" | "err" | "eror" | "fatal" | "fail" | "crit" | "critical" | "alert" | "emerg" | "emergency" | "panic"
-        | "severe" | "dpanic" | "ftl" => LogLevel::Error,
+        "error" | "err" | "eror" | "fatal" | "fail" | "crit" | "critical" | "alert" | "emerg"
+        | "emergency" | "panic" | "severe" | "dpanic" | "ftl" => LogLevel::Error,
         _ => return None,
     };
     Some(level)

@@ -66,7 +66,9 @@ fn last_lines(
             begin = line.end;
         };
         lines.feed(&bytes, &mut count);
-        if at >= window.end && let Some(line) = lines.rest() {
+        if at >= window.end
+            && let Some(line) = lines.rest()
+        {
             count(line);
         }
     }

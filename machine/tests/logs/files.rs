@@ -45,12 +45,8 @@ async fn filters_count_what_they_let_through() {
     fs::write(&path, (0..5000).map(line).collect::<String>()).unwrap();
     let bad = Request { lines: 2, follow: false, level: Some(LogLevel::Warn), ..following(&path) };
     assert_eq!(texts(machine.open(bad).await.unwrap()).await, ["ERROR bad 4800", "ERROR bad 4900"]);
-    let grep = |grep: &str| Request {
-        lines: 2,
-        follow: false,
-        grep: Some(grep.to_owned()),
-        ..following(&path)
-    };
+    let grep =
+        |grep: &str| Request { lines: 2, follow: false, grep: Some(grep.to_owned()), ..following(&path) };
     assert_eq!(
         texts(machine.open(grep("error bad 1\\d")).await.unwrap()).await,
         ["ERROR bad 1800", "ERROR bad 1900"]
@@ -65,7 +61,8 @@ fn refusal(opened: Result<LogStream, OpenError>) -> OpenError {
 
 #[tokio::test]
 async fn no_link_leads_out_of_the_allowed_directories() {
-    let machine = Machine::with_policy("ALLOW_LOGS=true\nALLOWED_PATHS=@/in,@/agent\nBLOCKED_PATHS=@/in/secret\n");
+    let machine =
+        Machine::with_policy("ALLOW_LOGS=true\nALLOWED_PATHS=@/in,@/agent\nBLOCKED_PATHS=@/in/secret\n");
     for folder in ["in/secret", "out"] {
         fs::create_dir_all(machine.path(folder)).unwrap();
     }
@@ -75,9 +72,14 @@ async fn no_link_leads_out_of_the_allowed_directories() {
     symlink(machine.path("out/b.log"), machine.path("in/link.log")).unwrap();
     symlink(machine.path("out"), machine.path("in/folder")).unwrap();
     symlink(machine.path("in/app.log"), machine.path("out/back.log")).unwrap();
-    for name in
-        ["in/secret/a.log", "out/b.log", "in/link.log", "in/folder/b.log", "in/../out/b.log", "agent/identity.json"]
-    {
+    for name in [
+        "in/secret/a.log",
+        "out/b.log",
+        "in/link.log",
+        "in/folder/b.log",
+        "in/../out/b.log",
+        "agent/identity.json",
+    ] {
         let refusal = refusal(machine.open(following(&machine.path(name))).await);
         assert!(matches!(refusal, OpenError::Refused { .. }), "{name}: {refusal}");
     }

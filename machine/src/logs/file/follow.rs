@@ -14,7 +14,9 @@ use super::{
         OpenError,
         filter::Filter,
         lines::{Line, Lines},
+        steps::{State, Step, Steps},
         stream::Item,
+        wake::Wake,
     },
     family::{self, Member},
     open::Rules,
@@ -23,22 +25,6 @@ use super::{
 
 /// Bytes read in one step.
 const PIECE: usize = 32 << 10;
-
-/// What one step gave.
-pub(super) struct Step {
-    pub items: Vec<Item>,
-    /// Up to where was read when nothing of it was wanted.
-    pub reached: Option<String>,
-    pub state: State,
-}
-
-pub(super) enum State {
-    More,
-    /// All that is there was read.
-    Idle,
-    /// All is read, and nobody follows.
-    Over,
-}
 
 /// See the module.
 pub(in crate::logs) struct Follower {
@@ -118,25 +104,6 @@ impl Follower {
         Ok(follower)
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Reads a piece, or changes to the next file.
-    pub(super) fn step(&mut self) -> io::Result<Step> {
-        let mut reached = None;
-        let state = match self.reading.as_mut().map(Reading::piece).transpose()? {
-            None => self.wait_for_file()?,
-            Some(Piece::Bytes(bytes)) => {
-                reached = self.take(&bytes);
-                State::More
-            }
-            Some(Piece::Emptied) => self.emptied()?,
-            Some(Piece::End) => self.ended()?,
-        };
-        Ok(Step { items: std::mem::take(&mut self.items), reached, state })
-    }
-
     fn take(&mut self, bytes: &[u8]) -> Option<String> {
         let Self { reading: Some(reading), filter, items, .. } = self else { return None };
         let Reading { lines, beginning, id, .. } = reading;
@@ -162,7 +129,7 @@ impl Follower {
                 self.reading = Some(Reading::new(file, 0)?);
                 Ok(State::More)
             }
-            Err(_) if !self.follow => Ok(State::Over),
+            Err(_) if !self.follow => Ok(State::Over(None)),
             Err(OpenError::NotFound(_)) => Ok(State::Idle),
             Err(error) => Err(io::Error::other(error.to_string())),
         }
@@ -176,7 +143,7 @@ impl Follower {
                 return Ok(State::Idle);
             }
             self.finish_line();
-            return Ok(State::Over);
+            return Ok(State::Over(None));
         }
         // The last lines may have been written after the end was seen and before the next file was.
         match reading.piece()? {
@@ -246,6 +213,27 @@ impl Follower {
         }
         let copy = family.iter().rev().find_map(|member| self.in_copy(place, member));
         copy.map(|(file, _)| Reading::new(file, place.offset)).transpose()
+    }
+}
+
+impl Steps for Follower {
+    /// Reads a piece, or changes to the next file.
+    fn step(&mut self) -> io::Result<Step> {
+        let mut reached = None;
+        let state = match self.reading.as_mut().map(Reading::piece).transpose()? {
+            None => self.wait_for_file()?,
+            Some(Piece::Bytes(bytes)) => {
+                reached = self.take(&bytes);
+                State::More
+            }
+            Some(Piece::Emptied) => self.emptied()?,
+            Some(Piece::End) => self.ended()?,
+        };
+        Ok(Step { items: std::mem::take(&mut self.items), reached, state })
+    }
+
+    fn watch(&self, wake: &Wake) {
+        wake.file(&self.path);
     }
 }
 
