@@ -54,7 +54,7 @@ use dial::Dialer;
 use keeper::{Reach, Standing};
 use session::Session;
 
-pub use attached::{AttachOptions, AttachedTerminal, TerminalUpdate};
+pub use attached::{AttachOptions, AttachedTerminal, TerminalInput, TerminalUpdate};
 pub use dial::{DeviceOptions, Pace};
 pub use files::{FileSearch, SearchUpdate};
 pub use forward::ForwardStream;

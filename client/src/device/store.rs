@@ -4,6 +4,7 @@
 //! the new. With what is here a device is reached without any server. It must not know how.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     io::Write,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
@@ -13,7 +14,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use etcetera::{BaseStrategy, choose_base_strategy};
 use foreman_link::grant::{Issuer, LinkSecret};
-use foreman_protocol::DeviceId;
+use foreman_protocol::{DeviceId, UploadId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
@@ -21,6 +22,8 @@ use super::known::KnownDevice;
 
 const OWNER_KEY: &str = "owner.key";
 const CLIENT_KEY: &str = "client.key";
+const UPLOADS: &str = "uploads.json";
+const MOST_UPLOADS: usize = 200;
 
 /// Why something could not be kept or read. Its text is for people and makes sense alone.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +97,16 @@ impl Store {
         Ok(fresh)
     }
 
+    /// A new key for signing grants, which no device trusts yet.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn rotate_owner_key(&self) -> Result<Issuer, StoreError> {
+        let fresh = Issuer::generate();
+        write(&self.data.join(OWNER_KEY), BASE64_STANDARD.encode(*fresh.to_bytes()).as_bytes())?;
+        Ok(fresh)
+    }
+
     /// # Errors
     /// See [`StoreError`].
     pub fn sign_in(&self) -> Result<Option<SignIn>, StoreError> {
@@ -150,6 +163,39 @@ impl Store {
     /// See [`StoreError`].
     pub fn forget(&self, id: DeviceId) -> Result<(), StoreError> {
         remove(&self.record(id))
+    }
+
+    /// An upload that was begun and not finished, by whatever names its file.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn upload(&self, key: &str) -> Result<Option<UploadId>, StoreError> {
+        let begun: BTreeMap<String, UploadId> = read_json(&self.data.join(UPLOADS))?.unwrap_or_default();
+        Ok(begun.get(key).copied())
+    }
+
+    /// Remembers an upload, or forgets it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn set_upload(&self, key: &str, id: Option<UploadId>) -> Result<(), StoreError> {
+        let path = self.data.join(UPLOADS);
+        let mut begun: BTreeMap<String, UploadId> = read_json(&path)?.unwrap_or_default();
+        match id {
+            Some(id) => {
+                // Devices forget them after a day; the oldest ids are the smallest.
+                while begun.len() >= MOST_UPLOADS {
+                    let Some(oldest) = begun.iter().min_by_key(|(_, id)| **id).map(|(key, _)| key.clone())
+                    else {
+                        break;
+                    };
+                    begun.remove(&oldest);
+                }
+                begun.insert(key.to_owned(), id);
+            }
+            None => drop(begun.remove(key)),
+        }
+        write_json(&path, &begun)
     }
 
     fn record(&self, id: DeviceId) -> PathBuf {

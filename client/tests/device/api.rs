@@ -74,7 +74,8 @@ impl Api {
     }
 
     fn start(&self) -> Upload {
-        let (received, size) = (self.uploaded.lock().unwrap().len() as u64, *self.upload_size.lock().unwrap());
+        let (received, size) =
+            (self.uploaded.lock().unwrap().len() as u64, *self.upload_size.lock().unwrap());
         // One is enough, so its id says nothing.
         let id: UploadId = "0199aa00-0000-7000-8000-000000000000".parse().unwrap();
         Upload { id, path: "/f".to_owned(), size, received, done: received == size }
@@ -83,8 +84,10 @@ impl Api {
 
 async fn hello(came: Option<Extension<Came>>) -> Json<serde_json::Value> {
     let name = came.map(|Extension(Came(path))| path).unwrap_or_default();
-    Json(json!({"device_id": TerminalId::fresh(), "name": name, "level": "operate", "expires_at": 1, "policy": {},
-        "agent_version": "0", "link_version": 1, "time": 1}))
+    Json(
+        json!({"device_id": TerminalId::fresh(), "name": name, "level": "operate", "expires_at": 1, "policy": {},
+        "agent_version": "0", "link_version": 1, "time": 1}),
+    )
 }
 
 #[derive(Deserialize)]
@@ -98,7 +101,9 @@ pub fn unframed(body: Body) -> impl Stream<Item = Bytes> + Unpin {
     let bytes = body.into_data_stream().map(|piece| piece.map_err(std::io::Error::other));
     let codec = LengthDelimitedCodec::new();
     let frames = FramedRead::new(tokio_util::io::StreamReader::new(Box::pin(bytes)), codec);
-    Box::pin(frames.take_while(|frame| std::future::ready(frame.is_ok())).map(|frame| frame.unwrap().freeze()))
+    Box::pin(
+        frames.take_while(|frame| std::future::ready(frame.is_ok())).map(|frame| frame.unwrap().freeze()),
+    )
 }
 
 fn framed(frame: &TerminalFrame) -> Bytes {
@@ -171,7 +176,8 @@ async fn content(State(api): State<Api>, headers: HeaderMap) -> Response {
         api.ranges.lock().unwrap().push(range.to_owned());
         range.strip_prefix("bytes=").unwrap().trim_end_matches('-').parse::<usize>().unwrap()
     });
-    let pieces: Vec<_> = file.slice(start.unwrap_or(0)..).chunks(10_000).map(Bytes::copy_from_slice).collect();
+    let pieces: Vec<_> =
+        file.slice(start.unwrap_or(0)..).chunks(10_000).map(Bytes::copy_from_slice).collect();
     let body = Body::from_stream(stream::iter(pieces.into_iter().map(Ok::<_, Infallible>)));
     let length = (size - start.unwrap_or(0)).to_string();
     let mut response = ([(header::ETAG, ETAG), (header::CONTENT_LENGTH, &length)], body).into_response();
@@ -211,12 +217,16 @@ async fn piece(State(api): State<Api>, Query(Offset { offset }): Query<Offset>, 
 async fn logs(headers: HeaderMap) -> impl IntoResponse {
     let after: u32 = headers.get("last-event-id").map_or(0, |id| id.to_str().unwrap().parse().unwrap());
     let line = |number: u32| {
-        Event::default().event("line").id(number.to_string()).json_data(json!({"text": format!("line {number}")}))
+        Event::default()
+            .event("line")
+            .id(number.to_string())
+            .json_data(json!({"text": format!("line {number}")}))
     };
     let some = stream::iter((after + 1..=after + 3).map(line));
     let end = match after {
         0 => stream::pending().boxed(),
         _ => stream::iter([Ok(Event::default().event("end").data("{}"))]).boxed(),
     };
-    Sse::new(some.chain(end)).keep_alive(axum::response::sse::KeepAlive::new().interval(Duration::from_secs(15)))
+    Sse::new(some.chain(end))
+        .keep_alive(axum::response::sse::KeepAlive::new().interval(Duration::from_secs(15)))
 }

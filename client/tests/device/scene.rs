@@ -13,8 +13,8 @@ use axum::{
     response::Response,
     routing::{any, get},
 };
-use foreman_client::{DeviceConnection, DeviceOptions, Foreman, KnownDevice, PathKind, PathState};
 use foreman_client::device::{NewGrant, Pace, make_grant};
+use foreman_client::{DeviceConnection, DeviceOptions, Foreman, KnownDevice, PathKind, PathState};
 use foreman_link::{
     carrier::{Frame, MessageStream, Wording},
     channel::{self, DeviceKeys},
@@ -108,7 +108,8 @@ impl Scene {
 
     pub fn grant(&self, known: &KnownDevice, issuer: &Issuer) -> String {
         let lasts = Duration::from_secs(3600);
-        let new = NewGrant { client: self.client.public(), name: "test".to_owned(), level: Level::Operate, lasts };
+        let new =
+            NewGrant { client: self.client.public(), name: "test".to_owned(), level: Level::Operate, lasts };
         make_grant(issuer, known, &new).1
     }
 
@@ -142,12 +143,15 @@ impl Scene {
     }
 
     async fn answer(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let keys =
-            DeviceKeys { identity: self.identity.public_bytes(), secret: self.link.lock().unwrap().0.clone() };
+        let keys = DeviceKeys {
+            identity: self.identity.public_bytes(),
+            secret: self.link.lock().unwrap().0.clone(),
+        };
         let (issuers, identity) = ([self.owner.public()], self.identity.public());
         let checked = channel::accept(stream, &keys, |client, hello| {
             let revocations = Revocations::default();
-            let trust = Trust { issuers: &issuers, device: &identity, client, now: 1, revocations: &revocations };
+            let trust =
+                Trust { issuers: &issuers, device: &identity, client, now: 1, revocations: &revocations };
             verify_grant(&hello.grant, &trust)
         });
         if let Ok(accepted) = checked.await {
@@ -191,7 +195,8 @@ impl Scene {
 
 /// As people have it, only more impatient; nothing is asked of the network around.
 pub fn options() -> DeviceOptions {
-    let pace = Pace { first_look: Duration::from_millis(50), look: Duration::from_millis(100), ..Pace::default() };
+    let pace =
+        Pace { first_look: Duration::from_millis(50), look: Duration::from_millis(100), ..Pace::default() };
     DeviceOptions { mdns: false, pace, ..DeviceOptions::default() }
 }
 

@@ -1,0 +1,152 @@
+//! `foreman grant`, `grants`, `revoke`: rights that this user signs. The server carries them and cannot make any.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+use foreman_client::{
+    KnownDevice,
+    device::{NewGrant, make_grant},
+};
+use foreman_link::grant::{decode_key, sign_revocation};
+use foreman_protocol::{GrantId, Level, Revocation, Revoked};
+use futures_util::TryStreamExt;
+
+use crate::{
+    context::Context,
+    output::{json, moment, note, now, say, table},
+};
+
+#[derive(Debug, Args)]
+pub struct GrantOptions {
+    device: String,
+    /// The client's key, as its `foreman keys` shows it.
+    #[arg(long, env = "FOREMAN_GRANT_CLIENT", value_name = "KEY")]
+    client: String,
+    #[arg(long, env = "FOREMAN_GRANT_LEVEL", value_enum, default_value_t = LevelName::View)]
+    level: LevelName,
+    /// How long it counts: `30d`, `12h`.
+    #[arg(long = "for", env = "FOREMAN_GRANT_FOR", default_value = "30d", value_parser = humantime::parse_duration, value_name = "TIME")]
+    lasts: Duration,
+    /// Whose it is, for people: `Mia's phone`.
+    #[arg(long, env = "FOREMAN_GRANT_NAME")]
+    name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct GrantsOptions {
+    device: String,
+}
+
+#[derive(Debug, Args)]
+pub struct RevokeOptions {
+    device: String,
+    /// One grant, by its id.
+    #[arg(long, env = "FOREMAN_REVOKE_GRANT", value_name = "ID")]
+    grant: Option<GrantId>,
+    /// Every grant of this client, those of the future too.
+    #[arg(long, env = "FOREMAN_REVOKE_CLIENT", value_name = "KEY", conflicts_with = "grant")]
+    client: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LevelName {
+    /// See.
+    View,
+    /// See and do.
+    Operate,
+    /// Decide.
+    Admin,
+}
+
+impl From<LevelName> for Level {
+    fn from(name: LevelName) -> Self {
+        match name {
+            LevelName::View => Self::View,
+            LevelName::Operate => Self::Operate,
+            LevelName::Admin => Self::Admin,
+        }
+    }
+}
+
+pub async fn grant(context: &Context, options: GrantOptions) -> Result<()> {
+    decode_key(&options.client)
+        .context("--client should be what `foreman keys` shows on the other machine")?;
+    let device = known(context, &options.device).await?;
+    let new = NewGrant {
+        client: options.client,
+        name: options.name,
+        level: options.level.into(),
+        lasts: options.lasts,
+    };
+    let (grant, signed) = make_grant(&context.store.owner_key()?, &device, &new);
+    if let Some(server) = context.maybe_server()? {
+        server
+            .add_grant(device.id, &signed)
+            .await
+            .context("The grant was signed, but the server did not take it")?;
+    } else {
+        note("no server carries it: give the line to the client yourself");
+    }
+    if context.json {
+        return json(&serde_json::json!({ "grant": grant, "signed": signed }));
+    }
+    note(format!(
+        "{} may {} on {} until {}; it counts there as soon as the device trusts your key",
+        grant.name,
+        grant.level.as_str(),
+        device.name,
+        moment(grant.expires_at)
+    ));
+    say(signed);
+    Ok(())
+}
+
+pub async fn list(context: &Context, options: GrantsOptions) -> Result<()> {
+    let named = context.find(&options.device).await?;
+    let grants: Vec<_> = context.server()?.grants(named.id).try_collect().await?;
+    if context.json {
+        return json(&grants);
+    }
+    let rows: Vec<_> = grants
+        .into_iter()
+        .map(|carried| {
+            let grant = carried.grant;
+            let until = match carried.revoked_at {
+                Some(at) => format!("taken back {}", moment(at)),
+                None if grant.expires_at <= now() => format!("expired {}", moment(grant.expires_at)),
+                None => format!("until {}", moment(grant.expires_at)),
+            };
+            [grant.name, grant.level.as_str().to_owned(), until, grant.client, grant.id.to_string()]
+        })
+        .collect();
+    table(["NAME", "LEVEL", "COUNTS", "CLIENT", "ID"], &rows);
+    Ok(())
+}
+
+pub async fn revoke(context: &Context, options: RevokeOptions) -> Result<()> {
+    let revokes = match (options.grant, options.client) {
+        (Some(id), _) => Revoked::Grant(id),
+        (None, Some(client)) => Revoked::Client(client),
+        (None, None) => bail!("Say what to take back: --grant ID, or --client KEY for all of a client's"),
+    };
+    let device = known(context, &options.device).await?;
+    take_back(context, &device, revokes).await?;
+    say(format!("Taken back. {} hears it as soon as it is connected, and ends what is open.", device.name));
+    Ok(())
+}
+
+/// Signs a revocation and has the server carry it.
+pub async fn take_back(context: &Context, device: &KnownDevice, revokes: Revoked) -> Result<()> {
+    let issuer = context.store.owner_key()?;
+    let revocation =
+        Revocation { device: device.identity.clone(), revokes, at: now(), issuer: issuer.public() };
+    let signed = sign_revocation(&revocation, &issuer);
+    context.server()?.revoke_grant(device.id, &signed).await?;
+    Ok(())
+}
+
+/// A device with its pinned identity.
+async fn known(context: &Context, which: &str) -> Result<KnownDevice> {
+    Ok(context.open(which).await?.known())
+}

@@ -1,0 +1,80 @@
+//! `foreman keys`: the two keys of this user here, and new ones.
+
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
+use foreman_protocol::Revoked;
+
+use super::grant::take_back;
+use crate::{
+    context::Context,
+    output::{json, note, say},
+};
+
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Option<Keys>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Keys {
+    /// Both public keys (also without a word).
+    Show,
+    /// Replace a key. The one before is dead at once on every device that can be told.
+    Rotate {
+        #[arg(value_enum, default_value_t = Which::Client)]
+        which: Which,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Which {
+    /// The key with which this machine calls devices.
+    Client,
+    /// The key that devices trust and that signs grants.
+    Owner,
+}
+
+pub async fn run(context: &Context, options: Options) -> Result<()> {
+    match options.command.unwrap_or(Keys::Show) {
+        Keys::Show => show(context),
+        Keys::Rotate { which: Which::Client } => rotate_client(context).await,
+        Keys::Rotate { which: Which::Owner } => rotate_owner(context),
+    }
+}
+
+fn show(context: &Context) -> Result<()> {
+    let (owner, client) = (context.store.owner_key()?.public(), context.store.client_key()?.public());
+    if context.json {
+        return json(&serde_json::json!({ "owner": owner, "client": client }));
+    }
+    say(format!("owner   {owner}   devices trust it: `foreman-agent trust add`"));
+    say(format!("client  {client}   others grant rights to it: `foreman grant DEVICE --client`"));
+    Ok(())
+}
+
+async fn rotate_client(context: &Context) -> Result<()> {
+    let old = context.store.client_key()?.public();
+    for device in context.store.devices()?.into_iter().filter(|device| device.grant.is_some()) {
+        // A device that cannot be told keeps the old key until its grant ends; say which.
+        match take_back(context, &device, Revoked::Client(old.clone())).await {
+            Ok(()) => note(format!("{} does not take the old key any more", device.name)),
+            Err(error) => note(format!(
+                "{} could not be told ({error:#}): do it later with `foreman revoke {} --client {old}`",
+                device.name, device.name
+            )),
+        }
+    }
+    let fresh = context.store.rotate_client_key()?.public();
+    say(format!("The client key is now {fresh}. Devices that trust your owner key take it at once."));
+    Ok(())
+}
+
+fn rotate_owner(context: &Context) -> Result<()> {
+    let old = context.store.owner_key()?.public();
+    let fresh = context.store.rotate_owner_key()?.public();
+    say(format!("The owner key is now {fresh}. Run on each device:"));
+    say(format!("\n    foreman-agent trust add {fresh}\n    foreman-agent trust remove {old}\n"));
+    say("Until then devices know only the old one, and you are reached through the server where it may.");
+    Ok(())
+}
