@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use axum::{extract::State, response::Response};
 use bytes::Bytes;
-use foreman_protocol::{Command, CommandAction, CommandId, DeviceId, Dial, PING_INTERVAL_S, ProblemCode, TaskId};
+use foreman_protocol::{
+    Command, CommandAction, CommandId, DeviceId, Dial, PING_INTERVAL_S, ProblemCode, TaskId,
+};
 use futures_util::stream;
 use sqlx::Row;
 use tokio::sync::{broadcast, watch};

@@ -6,6 +6,7 @@
 mod attach;
 mod dial;
 pub mod facts;
+mod frames;
 mod grants;
 pub mod key;
 mod leg;
@@ -16,6 +17,7 @@ pub mod reports;
 mod splice;
 pub mod through;
 mod tickets;
+mod upgrade;
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use foreman_protocol::{DeviceId, Dial, EventRecord, Millis, TaskId, TenantId};
+use foreman_protocol::{DeviceId, Dial, Event, EventRecord, Millis, TaskId, TenantId};
 use sqlx::Row;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -55,6 +55,7 @@ pub struct Hub {
     tenants: Arc<Mutex<HashMap<TenantId, broadcast::Sender<Frame>>>>,
     outputs: Wakers<TaskId>,
     commands: Wakers<DeviceId>,
+    departures: Wakers<DeviceId>,
     dials: Arc<Mutex<HashMap<DeviceId, broadcast::Sender<Dial>>>>,
 }
 
@@ -102,6 +103,11 @@ impl Hub {
         self.commands.subscribe(device)
     }
 
+    /// Changes when a device left, was deleted or came with another identity: what is open to it ends.
+    pub fn departure(&self, device: DeviceId) -> watch::Receiver<()> {
+        self.departures.subscribe(device)
+    }
+
     /// Calls to a device, which are worth nothing later: only who listens now hears them.
     pub fn dials(&self, device: DeviceId) -> broadcast::Receiver<Dial> {
         let mut map = self.dials.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,6 +153,14 @@ impl Hub {
         self.publish(tenant, Frame { cursor: Some(record.cursor), bytes: event_frame(record)? });
         if let Some(device) = record.event.device_id() {
             self.commands.wake(device);
+            if matches!(
+                record.event,
+                Event::DeviceDeleted { .. }
+                    | Event::DeviceDisconnected { .. }
+                    | Event::DeviceConnected { .. }
+            ) {
+                self.departures.wake(device);
+            }
         }
         if let Some(task) = record.event.task() {
             self.outputs.wake(task.id);

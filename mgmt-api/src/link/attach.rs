@@ -4,10 +4,7 @@
 use std::io;
 
 use axum::{
-    extract::{
-        State,
-        ws::{CloseFrame, Message, WebSocket, close_code},
-    },
+    extract::State,
     http::{Method, StatusCode},
     response::Response,
 };
@@ -21,7 +18,14 @@ use futures_util::{
 use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
 use serde::Deserialize;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
+};
+use tokio_tungstenite::tungstenite::{
+    Message,
+    protocol::{CloseFrame, frame::coding::CloseCode},
+};
 use tokio_util::{
     codec::{FramedRead, LengthDelimitedCodec},
     io::StreamReader,
@@ -30,10 +34,11 @@ use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
+    leg::{self, Messages},
     pool,
-    relay::{Upgrade, web_socket},
     splice::{GONE_AFTER, GOODBYE, PING_EVERY},
     through,
+    upgrade::{Upgrade, Way},
 };
 use crate::{
     App,
@@ -74,11 +79,10 @@ async fn attach(
     upgrade: Upgrade,
 ) -> ApiResult<Response> {
     caller.at_least(Role::Viewer)?;
-    let upgrade = web_socket(upgrade)?;
-    let device = store::find(app.db.read(), caller.tenant, id)
-        .await?
-        .ok_or_else(|| ApiError::not_found("device"))?;
+    let device =
+        store::find(app.db.read(), caller.tenant, id).await?.ok_or_else(|| ApiError::not_found("device"))?;
     let place = app.link.terminals.enter(caller.tenant)?;
+    let departure = app.hub.departure(id);
     let may_write = caller.at_least(Role::Operator).is_ok();
     let address = address(terminal, &query, may_write)?;
     // Of its own, so that a keystroke never waits behind a file.
@@ -95,9 +99,9 @@ async fn attach(
         return Ok(through::pass_on(&app, answer));
     }
     let open = app.link.open.token();
-    let typing = may_write.then_some(typing);
-    Ok(upgrade.on_upgrade(move |socket| async move {
-        carry(&app, socket, typing, answer.into_body()).await;
+    Ok(upgrade.then(move |socket| async move {
+        let typing = Typing { device: typing, may_write };
+        carry(&app, departure, socket, typing, answer.into_body()).await;
         drop((place, open, link));
     }))
 }
@@ -116,39 +120,51 @@ fn address(terminal: TerminalId, query: &AttachQuery, may_write: bool) -> ApiRes
 }
 
 /// Why it ended, as the page is told.
-type Goodbye = (u16, &'static str);
+type Goodbye = (CloseCode, &'static str);
 
-const ENDED: Goodbye = (close_code::NORMAL, "the terminal's stream ended");
-const LEFT: Goodbye = (close_code::NORMAL, "");
-const UNFIT: Goodbye = (close_code::PROTOCOL, "this is no terminal frame");
-const GONE: Goodbye = (close_code::AWAY, "the page answers no more");
-const BROKE: Goodbye = (close_code::AWAY, "the connection to the device broke; attach again");
-const STOPPING: Goodbye = (close_code::AWAY, "the server stops; attach again in a moment");
+const ENDED: Goodbye = (CloseCode::Normal, "the terminal's stream ended");
+const LEFT: Goodbye = (CloseCode::Normal, "");
+const UNFIT: Goodbye = (CloseCode::Protocol, "this is no terminal frame");
+const GONE: Goodbye = (CloseCode::Away, "the page answers no more");
+const BROKE: Goodbye = (CloseCode::Away, "the connection to the device broke; attach again");
+const REMOVED: Goodbye = (CloseCode::Policy, "the device was disconnected or deleted");
+const STOPPING: Goodbye = (CloseCode::Away, "the server stops; attach again in a moment");
 
 /// One frame is in flight in each direction: a page that does not read holds the device back.
-async fn carry(app: &App, socket: WebSocket, typing: Option<BodySender>, output: Incoming) {
-    let (mut page, from_page) = socket.split();
+async fn carry(app: &App, mut departure: watch::Receiver<()>, socket: Way, typing: Typing, output: Incoming) {
+    let (mut page, mut from_page) = leg::messages(socket).await.split();
     let (code, reason) = tokio::select! {
         () = app.closing.cancelled() => STOPPING,
-        goodbye = up(from_page, typing) => goodbye,
+        _ = departure.changed() => REMOVED,
+        goodbye = up(&mut from_page, &typing) => goodbye,
         goodbye = down(output, &mut page) => goodbye,
     };
     let goodbye = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-    let _ = timeout(GOODBYE, page.send(goodbye)).await;
+    let parting = async {
+        // What is still unread would make the goodbye unheard.
+        if page.send(goodbye).await.is_ok() {
+            while let Some(Ok(_)) = from_page.next().await {}
+        }
+    };
+    let _ = timeout(GOODBYE, parting).await;
 }
 
-async fn up(mut page: SplitStream<WebSocket>, typing: Option<BodySender>) -> Goodbye {
+/// Where a page's frames go. A viewer's go nowhere, but its place is kept.
+struct Typing {
+    device: BodySender,
+    may_write: bool,
+}
+
+async fn up(page: &mut SplitStream<Messages>, typing: &Typing) -> Goodbye {
     loop {
         match timeout(GONE_AFTER, page.next()).await {
             Err(_) => return GONE,
             Ok(Some(Ok(Message::Binary(frame)))) => {
-                // A viewer's frames end here; the device would not take them either.
-                let Some(typing) = &typing else { continue };
-                if !typing.send(with_length(&frame)).await {
+                if typing.may_write && !typing.device.send(with_length(&frame)).await {
                     return BROKE;
                 }
             }
-            Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
+            Ok(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => {}
             Ok(Some(Ok(Message::Close(_))) | None) => return LEFT,
             Ok(Some(Ok(Message::Text(_)) | Err(_))) => return UNFIT,
         }
@@ -163,7 +179,7 @@ fn with_length(frame: &[u8]) -> Bytes {
     bytes.freeze()
 }
 
-async fn down(output: Incoming, page: &mut SplitSink<WebSocket, Message>) -> Goodbye {
+async fn down(output: Incoming, page: &mut SplitSink<Messages, Message>) -> Goodbye {
     let bytes = StreamReader::new(BodyDataStream::new(output).map_err(io::Error::other));
     let codec = LengthDelimitedCodec::builder().max_frame_length(MAX_TERMINAL_FRAME).new_codec();
     let mut frames = FramedRead::with_capacity(bytes, codec, 4096);

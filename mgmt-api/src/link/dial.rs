@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use axum::extract::ws::WebSocket;
 use foreman_protocol::{Device, DeviceStatus, Dial, ProblemCode, TenantId};
 use serde_json::json;
 
+use super::upgrade::Way;
 use crate::{
     Server,
     db::{Engine, now},
@@ -18,12 +18,7 @@ use crate::{
 /// # Errors
 /// `device_unreachable` at once when it does not listen, or after `patience` when it does not come;
 /// `limit_reached` when too many wait already.
-pub async fn device(
-    app: &Server,
-    tenant: TenantId,
-    device: &Device,
-    patience: Duration,
-) -> ApiResult<WebSocket> {
+pub async fn device(app: &Server, tenant: TenantId, device: &Device, patience: Duration) -> ApiResult<Way> {
     let mut waiting = app.link.tickets.issue(tenant, device.id, patience)?;
     let dial = Dial { ticket: waiting.ticket.clone(), server: None };
     if !app.hub.dial(device.id, dial.clone()) && !elsewhere(app, device, dial).await? {
@@ -61,7 +56,10 @@ pub fn unreachable(device: &Device, why: &str) -> ApiError {
     };
     ApiError::new(
         ProblemCode::DeviceUnreachable,
-        format!("{} cannot be reached. {why} {seen} Nothing was done; try again when it is back.", device.name),
+        format!(
+            "{} cannot be reached. {why} {seen} Nothing was done; try again when it is back.",
+            device.name
+        ),
     )
     .with(json!({ "last_seen_at": device.last_seen_at }))
 }

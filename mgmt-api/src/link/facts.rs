@@ -4,7 +4,7 @@
 use foreman_link::grant::{
     LinkKeyError, Revocations, Trust, decode_key, read_grant, verify_grant, verify_link_key,
 };
-use foreman_protocol::{DeviceId, DeviceLink, LinkFacts, RefusedBecause};
+use foreman_protocol::{DeviceId, DeviceLink, Level, LinkFacts, RefusedBecause};
 use sqlx::Row;
 
 use crate::{
@@ -42,10 +42,9 @@ pub async fn take(
     let before: Option<DeviceLink> = stored.as_deref().map(serde_json::from_str).transpose()?;
     check(&link, &identity, before.as_ref())?;
     let grant = server_grant.map(|text| for_us(text, &identity, server_key)).transpose()?.flatten();
-    if grant.is_none() {
-        link.server_level = None;
-    }
-    keep_grant(tx, device, grant).await?;
+    // What was granted, not what it says beside it.
+    link.server_level = grant.as_ref().map(|(level, _)| *level);
+    keep_grant(tx, device, grant.map(|(_, text)| text)).await?;
     let text = serde_json::to_string(&link)?;
     if stored.as_ref() == Some(&text) {
         return Ok(false);
@@ -61,7 +60,9 @@ pub async fn take(
 fn check(link: &DeviceLink, identity: &str, before: Option<&DeviceLink>) -> ApiResult<()> {
     let invalid = |message: String| Err(ApiError::invalid("link", message));
     if link.identity != identity {
-        return invalid("The link's identity is not the key this device registered. Nothing was changed.".into());
+        return invalid(
+            "The link's identity is not the key this device registered. Nothing was changed.".into(),
+        );
     }
     if link.key.serial > LARGEST_SERIAL {
         return invalid("No link key was rotated that often. Nothing was changed.".into());
@@ -103,9 +104,12 @@ fn plain(text: &str, most: usize) -> ApiResult<()> {
 
 /// The device's grant for this server. One made out to a key this server no longer has is not kept, but the rest
 /// of the facts count: the device could not know.
-fn for_us(text: String, identity: &str, server_key: &str) -> ApiResult<Option<String>> {
+fn for_us(text: String, identity: &str, server_key: &str) -> ApiResult<Option<(Level, String)>> {
     let forged = || {
-        ApiError::invalid("link.server_grant", "This grant is not signed by this device. Nothing was changed.")
+        ApiError::invalid(
+            "link.server_grant",
+            "This grant is not signed by this device. Nothing was changed.",
+        )
     };
     let said = read_grant(&text).map_err(|_| forged())?;
     let issuers = [identity.to_owned()];
@@ -118,7 +122,7 @@ fn for_us(text: String, identity: &str, server_key: &str) -> ApiResult<Option<St
         revocations: &revocations,
     };
     match verify_grant(&text, &trust) {
-        Ok(grant) if grant.client == server_key => Ok(Some(text)),
+        Ok(grant) if grant.client == server_key => Ok(Some((grant.level, text))),
         Ok(_) => {
             tracing::warn!("a device's grant is for another server key; connect the device again");
             Ok(None)

@@ -2,12 +2,10 @@
 //! but has no key to make one. Whether the signer counts is the device's to say.
 
 use axum::{extract::State, http::StatusCode};
-use foreman_link::grant::{
-    Revocations, Trust, read_grant, read_revocation, verify_grant, verify_revocation,
-};
+use foreman_link::grant::{Revocations, Trust, read_grant, read_revocation, verify_grant, verify_revocation};
 use foreman_protocol::{
-    AddGrant, AddRevocation, CarriedGrant, CommandAction, CommandId, DeviceId, Event, Grant, Page, ProblemCode,
-    RefusedBecause, Revocation, Revoked, Role, TenantId,
+    AddGrant, AddRevocation, CarriedGrant, CommandAction, CommandId, DeviceId, Event, Grant, Page,
+    ProblemCode, RefusedBecause, Revocation, Revoked, Role, TenantId,
 };
 use sqlx::{Row, any::AnyRow};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -79,7 +77,8 @@ async fn add(
         .write(move |tx| {
             Box::pin(async move {
                 if insert(tx, cause.tenant, id, &kept).await? {
-                    announce(tx, &cause, id, |device| Event::GrantAdded { device, grant: kept.grant }).await?;
+                    announce(tx, &cause, id, |device| Event::GrantAdded { device, grant: kept.grant })
+                        .await?;
                 }
                 Ok(())
             })

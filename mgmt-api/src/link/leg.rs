@@ -1,51 +1,51 @@
-//! A WebSocket as a stream of bytes, for the links that end in this process.
+//! A WebSocket that ends in this process: as messages for a page's terminal, as a stream of bytes for a link.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
+use bytes::Bytes;
+use foreman_link::carrier::{Frame, MessageStream, Wording};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        protocol::{Role, WebSocketConfig},
+    },
 };
 
-use axum::extract::ws::{Message, WebSocket};
-use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt, future::ready};
-use tokio::io::{AsyncRead, AsyncWrite, join};
-use tokio_util::io::{CopyToBytes, SinkWriter, StreamReader};
+use super::upgrade::{MESSAGE_BYTES, Way};
+
+/// Read from the network at a time.
+const READ_BYTES: usize = 16 * 1024;
+
+pub type Messages = WebSocketStream<Way>;
+
+/// With bounded buffers.
+pub async fn messages(way: Way) -> Messages {
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MESSAGE_BYTES))
+        .max_frame_size(Some(MESSAGE_BYTES))
+        .read_buffer_size(READ_BYTES)
+        .write_buffer_size(0)
+        .max_write_buffer_size(4 * MESSAGE_BYTES);
+    WebSocketStream::from_raw_socket(way, Role::Server, Some(config)).await
+}
 
 /// Its binary messages, one after the other.
-pub fn bytes(socket: WebSocket) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    let (sink, stream) = socket.split();
-    let arriving = stream.filter_map(|message| ready(arrived(message).transpose()));
-    let sealed = sink
-        .with(|data: Bytes| ready(Ok::<_, axum::Error>(Message::Binary(data))))
-        .sink_map_err(io::Error::other);
-    join(StreamReader::new(arriving), Pieces(SinkWriter::new(CopyToBytes::new(sealed))))
+pub async fn bytes(way: Way) -> MessageStream<Messages, Message> {
+    MessageStream::new(messages(way).await, Wording { read, write })
 }
 
-/// Bytes in one message: well under what the other end takes.
-const PIECE: usize = 32 * 1024;
-
-/// Writes in pieces, each of which becomes a message.
-struct Pieces<W>(W);
-
-impl<W: AsyncWrite + Unpin> AsyncWrite for Pieces<W> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, &bytes[..bytes.len().min(PIECE)])
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+fn read(message: Message) -> Frame {
+    match message {
+        Message::Binary(data) => Frame::Data(data),
+        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Frame::Other,
+        // Text is nothing that a link sends.
+        Message::Close(_) | Message::Text(_) => Frame::Close,
     }
 }
 
-fn arrived(message: Result<Message, axum::Error>) -> io::Result<Option<Bytes>> {
-    match message.map_err(io::Error::other)? {
-        Message::Binary(data) => Ok(Some(data)),
-        Message::Ping(_) | Message::Pong(_) | Message::Close(_) => Ok(None),
-        Message::Text(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "text on a link")),
+fn write(frame: Frame) -> Message {
+    match frame {
+        Frame::Data(data) => Message::Binary(data),
+        Frame::Ping | Frame::Other => Message::Ping(Bytes::new()),
+        Frame::Close => Message::Close(None),
     }
 }

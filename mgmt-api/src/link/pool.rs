@@ -113,7 +113,7 @@ pub async fn open(app: &Server, caller: &Caller, device: &Device) -> ApiResult<C
     let hello =
         Hello { grant: row.try_get(0)?, path: "server".to_owned(), on_behalf_of: Some(caller.name()) };
     let socket = dial::device(app, caller.tenant, device, PATIENCE).await?;
-    let opened = channel::connect(leg::bytes(socket), &keys, &hello).await;
+    let opened = channel::connect(leg::bytes(socket).await, &keys, &hello).await;
     let outcome = if opened.is_ok() { "opened" } else { "failed" };
     metrics::counter!("foreman_server_links_total", "outcome" => outcome).increment(1);
     let (channel, _) = opened.map_err(|error| failed(device, &error))?;

@@ -5,18 +5,16 @@
 
 use std::time::Duration;
 
-use axum::{
-    extract::{
-        State,
-        ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
-    },
-    http::HeaderMap,
-    response::Response,
-};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use foreman_protocol::{DeviceId, ProblemCode, RELAY_TICKET_HEADER, Role};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{dial, splice, tickets};
+use super::{
+    dial,
+    splice::{self, End},
+    tickets,
+    upgrade::Upgrade,
+};
 use crate::{
     App,
     auth::{Caller, device::DeviceCaller},
@@ -27,16 +25,6 @@ use crate::{
 
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(relay)).routes(routes!(accept))
-}
-
-/// What axum made of the request to become a WebSocket.
-pub type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
-
-pub fn web_socket(upgrade: Upgrade) -> ApiResult<WebSocketUpgrade> {
-    let upgrade = upgrade.map_err(|_| {
-        ApiError::new(ProblemCode::InvalidRequest, "This address takes WebSockets only. Nothing was opened.")
-    })?;
-    Ok(splice::bounded(upgrade))
 }
 
 /// A WebSocket to the device: binary messages are carried to it and back as they are.
@@ -51,17 +39,23 @@ async fn relay(
     upgrade: Upgrade,
 ) -> ApiResult<Response> {
     caller.at_least(Role::Viewer)?;
-    let upgrade = web_socket(upgrade)?;
-    let device = store::find(app.db.read(), caller.tenant, id)
-        .await?
-        .ok_or_else(|| ApiError::not_found("device"))?;
+    let device =
+        store::find(app.db.read(), caller.tenant, id).await?.ok_or_else(|| ApiError::not_found("device"))?;
     let place = app.link.relays.enter(caller.tenant)?;
+    // From here on, so that nothing happens to the device unnoticed.
+    let mut departure = app.hub.departure(id);
     let far = dial::device(&app, caller.tenant, &device, tickets::LIFE).await?;
     tracing::debug!(device.id = %id, "a relay opens");
     let open = app.link.open.token();
-    Ok(upgrade.on_upgrade(async move |near| {
+    Ok(upgrade.then(move |near| async move {
         let idle = Duration::from_secs(u64::from(app.settings.relay_idle_s));
-        let end = splice::run(near, far, idle, app.closing.clone()).await;
+        let ending = async {
+            tokio::select! {
+                () = app.closing.cancelled() => End::Stopping,
+                _ = departure.changed() => End::Removed,
+            }
+        };
+        let end = splice::run(near, far, idle, ending).await;
         metrics::counter!("foreman_relays_total", "end" => end.name()).increment(1);
         tracing::debug!(device.id = %id, end = end.name(), "a relay ended");
         drop((place, open));
@@ -78,7 +72,6 @@ async fn accept(
     headers: HeaderMap,
     upgrade: Upgrade,
 ) -> ApiResult<Response> {
-    let upgrade = web_socket(upgrade)?;
     let ticket = headers.get(RELAY_TICKET_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let waiting = app.link.tickets.spend(caller.id, ticket).ok_or_else(|| {
         metrics::counter!("foreman_relay_tickets_refused_total").increment(1);
@@ -88,7 +81,7 @@ async fn accept(
              Nothing was opened; whoever needs the device calls again.",
         )
     })?;
-    Ok(upgrade.on_upgrade(async move |socket| {
+    Ok(upgrade.then(move |socket| async move {
         // Nobody waits any more: dropped, which closes it.
         let _ = waiting.send(socket);
     }))

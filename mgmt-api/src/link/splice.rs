@@ -1,44 +1,39 @@
 //! Two WebSockets made into one: every message of one end goes to the other, as it is.
 //!
-//! It cannot read what it carries: the bytes are sealed between a client and a device. One message is in flight
-//! in each direction, so an end that does not take its bytes holds the other back instead of filling memory.
+//! It cannot read what it carries: the bytes are sealed between a client and a device. One piece is in flight in
+//! each direction, so an end that does not take its bytes holds the other back instead of filling memory.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    io,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use axum::{
-    extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code},
-};
 use bytes::Bytes;
-use futures_util::{
-    SinkExt, StreamExt,
-    stream::{SplitSink, SplitStream},
-};
 use metrics::Counter;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    io::{AsyncWriteExt, ReadHalf, WriteHalf, split},
+    sync::Notify,
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
+};
+use tokio_tungstenite::tungstenite::protocol::{
+    CloseFrame,
+    frame::{Frame, coding::CloseCode},
+};
 
-/// The longest message.
-pub const MESSAGE_BYTES: usize = 64 * 1024;
-/// Read from the network at a time. Small, so that an idle relay is.
-const READ_BYTES: usize = 4 * 1024;
+use super::{
+    frames::{Frames, Got},
+    upgrade::Way,
+};
+
 pub const PING_EVERY: Duration = Duration::from_secs(25);
 /// An end that has not even answered a ping for this long is gone.
 pub const GONE_AFTER: Duration = Duration::from_secs(60);
 /// How long saying goodbye may take.
 pub const GOODBYE: Duration = Duration::from_secs(2);
-
-/// Bounded buffers for either end.
-pub fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
-    upgrade
-        .max_message_size(MESSAGE_BYTES)
-        .max_frame_size(MESSAGE_BYTES)
-        .read_buffer_size(READ_BYTES)
-        .write_buffer_size(0)
-        .max_write_buffer_size(2 * MESSAGE_BYTES)
-}
 
 /// Why a relay ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +46,8 @@ pub enum End {
     Gone,
     /// Nothing was carried for too long.
     Idle,
+    /// The device was removed.
+    Removed,
     /// The server stops.
     Stopping,
 }
@@ -62,19 +59,21 @@ impl End {
             Self::Broken => "broken",
             Self::Gone => "gone",
             Self::Idle => "idle",
+            Self::Removed => "removed",
             Self::Stopping => "stopping",
         }
     }
 
-    fn goodbye(self) -> Message {
+    fn goodbye(self) -> Frame {
         let (code, reason) = match self {
-            Self::Closed => (close_code::NORMAL, "the other end closed"),
-            Self::Broken => (close_code::PROTOCOL, "the other end broke off"),
-            Self::Gone => (close_code::AWAY, "the other end answers no more"),
-            Self::Idle => (close_code::AWAY, "nothing was carried for too long"),
-            Self::Stopping => (close_code::AWAY, "the server stops; connect again in a moment"),
+            Self::Closed => (CloseCode::Normal, "the other end closed"),
+            Self::Broken => (CloseCode::Protocol, "the other end broke off"),
+            Self::Gone => (CloseCode::Away, "the other end answers no more"),
+            Self::Idle => (CloseCode::Away, "nothing was carried for too long"),
+            Self::Removed => (CloseCode::Policy, "the device was disconnected or deleted"),
+            Self::Stopping => (CloseCode::Away, "the server stops; connect again in a moment"),
         };
-        Message::Close(Some(CloseFrame { code, reason: reason.into() }))
+        Frame::close(Some(CloseFrame { code, reason: reason.into() }))
     }
 }
 
@@ -95,19 +94,86 @@ impl Carried {
     }
 }
 
-/// Carries until one end closes, then closes both.
-pub async fn run(client: WebSocket, device: WebSocket, idle: Duration, closing: CancellationToken) -> End {
-    let (mut to_client, from_client) = client.split();
-    let (mut to_device, from_device) = device.split();
+/// A pong that one end is owed; the direction that writes to that end sends it between two pieces.
+#[derive(Default)]
+struct Owed {
+    pong: Mutex<Option<Vec<u8>>>,
+    bell: Notify,
+}
+
+impl Owed {
+    fn set(&self, bytes: Vec<u8>) {
+        *self.pong.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
+        self.bell.notify_one();
+    }
+
+    async fn due(&self) -> Vec<u8> {
+        loop {
+            if let Some(bytes) = self.pong.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return bytes;
+            }
+            self.bell.notified().await;
+        }
+    }
+}
+
+/// One end, to write to.
+struct To {
+    io: WriteHalf<Way>,
+    /// No frame was cut in the middle.
+    whole: bool,
+}
+
+impl To {
+    /// Nothing further is read before this is taken; `false` when it is not.
+    async fn write(&mut self, bytes: &[u8]) -> bool {
+        self.whole = false;
+        let written = timeout(GONE_AFTER, self.io.write_all(bytes)).await;
+        self.whole = matches!(written, Ok(Ok(())));
+        self.whole
+    }
+
+    async fn frame(&mut self, frame: Frame) -> bool {
+        let mut bytes = Vec::new();
+        frame.format(&mut bytes).is_ok() && self.write(&bytes).await
+    }
+
+    /// What is still unread would make the goodbye unheard, so it is read and let go.
+    async fn goodbye(&mut self, end: End, mut from: ReadHalf<Way>) {
+        if self.whole && self.frame(end.goodbye()).await && self.io.shutdown().await.is_ok() {
+            let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
+        }
+    }
+}
+
+/// Carries until one end closes or `ending` says why not to go on, then closes both.
+pub async fn run(client: Way, device: Way, idle: Duration, ending: impl Future<Output = End>) -> End {
+    let (mut from_client, to_client) = split(client);
+    let (mut from_device, to_device) = split(device);
+    let [mut to_client, mut to_device] = [to_client, to_device].map(|io| To { io, whole: true });
     let carried = Carried { since: Instant::now(), last_ms: AtomicU64::new(0) };
     let bytes = |to: &'static str| metrics::counter!("foreman_relay_bytes_total", "to" => to);
-    let end = tokio::select! {
-        () = closing.cancelled() => End::Stopping,
-        () = unused(&carried, idle) => End::Idle,
-        end = carry(from_client, &mut to_device, &carried, bytes("device")) => end,
-        end = carry(from_device, &mut to_client, &carried, bytes("client")) => end,
+    let (client_owed, device_owed) = (Owed::default(), Owed::default());
+    let there = Direction {
+        from_owed: &client_owed,
+        to_owed: &device_owed,
+        carried: &carried,
+        bytes: bytes("device"),
     };
-    let goodbyes = futures_util::future::join(to_client.send(end.goodbye()), to_device.send(end.goodbye()));
+    let back = Direction {
+        from_owed: &device_owed,
+        to_owed: &client_owed,
+        carried: &carried,
+        bytes: bytes("client"),
+    };
+    let end = tokio::select! {
+        end = ending => end,
+        () = unused(&carried, idle) => End::Idle,
+        end = there.carry(&mut from_client, &mut to_device) => end,
+        end = back.carry(&mut from_device, &mut to_client) => end,
+    };
+    let goodbyes =
+        futures_util::future::join(to_client.goodbye(end, from_client), to_device.goodbye(end, from_device));
     let _ = timeout(GOODBYE, goodbyes).await;
     end
 }
@@ -118,43 +184,49 @@ async fn unused(carried: &Carried, idle: Duration) {
     }
 }
 
-/// One direction; also asks the far end now and then whether it is still there.
-async fn carry(
-    mut from: SplitStream<WebSocket>,
-    to: &mut SplitSink<WebSocket, Message>,
-    carried: &Carried,
+struct Direction<'a> {
+    from_owed: &'a Owed,
+    to_owed: &'a Owed,
+    carried: &'a Carried,
     bytes: Counter,
-) -> End {
-    let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
-    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut heard = Instant::now();
-    loop {
-        let message = tokio::select! {
-            message = from.next() => message,
-            _ = ping.tick() => match sent(to, Message::Ping(Bytes::new())).await {
-                true => continue,
-                false => return End::Gone,
-            },
-            () = tokio::time::sleep_until(heard + GONE_AFTER) => return End::Gone,
-        };
-        match message {
-            Some(Ok(Message::Binary(data))) => {
-                bytes.increment(data.len() as u64);
-                if !sent(to, Message::Binary(data)).await {
-                    return End::Gone;
-                }
-                carried.note();
-            }
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(Message::Close(_))) | None => return End::Closed,
-            // Text is nothing that a link sends.
-            Some(Ok(Message::Text(_)) | Err(_)) => return End::Broken,
-        }
-        heard = Instant::now();
-    }
 }
 
-/// Nothing further is read before this one is taken.
-async fn sent(to: &mut SplitSink<WebSocket, Message>, message: Message) -> bool {
-    matches!(timeout(GONE_AFTER, to.send(message)).await, Ok(Ok(())))
+impl Direction<'_> {
+    /// Carries; also asks the far end now and then whether it is still there.
+    async fn carry(&self, from: &mut ReadHalf<Way>, to: &mut To) -> End {
+        let mut frames = Frames::new(from);
+        let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
+        let mut out = Vec::new();
+        loop {
+            let got = tokio::select! {
+                got = frames.next(&mut out) => got,
+                pong = self.to_owed.due() => match to.frame(Frame::pong(pong)).await {
+                    true => continue,
+                    false => return End::Gone,
+                },
+                _ = ping.tick() => match to.frame(Frame::ping(Bytes::new())).await {
+                    true => continue,
+                    false => return End::Gone,
+                },
+                () = tokio::time::sleep_until(heard + GONE_AFTER) => return End::Gone,
+            };
+            match got {
+                Ok(Got::Data(length)) => {
+                    if !to.write(&out).await {
+                        return End::Gone;
+                    }
+                    self.bytes.increment(length as u64);
+                    self.carried.note();
+                }
+                Ok(Got::Ping(bytes)) => self.from_owed.set(bytes),
+                Ok(Got::Pong) => {}
+                Ok(Got::Close) => return End::Closed,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return End::Closed,
+                Err(_) => return End::Broken,
+            }
+            heard = Instant::now();
+        }
+    }
 }

@@ -93,9 +93,8 @@ async fn through(
         _ => Role::Operator,
     })?;
     as_content(request.headers())?;
-    let device = store::find(app.db.read(), caller.tenant, id)
-        .await?
-        .ok_or_else(|| ApiError::not_found("device"))?;
+    let device =
+        store::find(app.db.read(), caller.tenant, id).await?.ok_or_else(|| ApiError::not_found("device"))?;
     let (parts, body) = request.into_parts();
     let reading = matches!(parts.method, Method::GET | Method::HEAD);
     let address = address(&parts.uri)?;
@@ -131,10 +130,13 @@ async fn through(
 
 /// The device's content is looked at and downloaded, never run as part of our page.
 fn as_content(headers: &HeaderMap) -> ApiResult<()> {
-    const RUN: [&str; 6] = ["script", "worker", "sharedworker", "serviceworker", "audioworklet", "paintworklet"];
+    const RUN: [&str; 6] =
+        ["script", "worker", "sharedworker", "serviceworker", "audioworklet", "paintworklet"];
     let wanted = headers.get("sec-fetch-dest").and_then(|value| value.to_str().ok()).unwrap_or_default();
     match RUN.contains(&wanted) {
-        true => Err(ApiError::new(ProblemCode::Forbidden, "What a device sends is not run as a script here.")),
+        true => {
+            Err(ApiError::new(ProblemCode::Forbidden, "What a device sends is not run as a script here."))
+        }
         false => Ok(()),
     }
 }
@@ -146,6 +148,7 @@ fn address(uri: &Uri) -> ApiResult<Uri> {
         .splitn(6, '/')
         .nth(5)
         .and_then(|rest| rest.strip_prefix("link"))
+        .filter(|rest| rest.starts_with('/'))
         .and_then(|rest| rest.parse().ok())
         .ok_or_else(|| ApiError::not_found("address"))
 }

@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use axum::extract::ws::WebSocket;
 use foreman_protocol::{DeviceId, ProblemCode, TenantId};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::{sync::oneshot, time::Instant};
 
+use super::upgrade::Way;
 use crate::{
     problem::{ApiError, ApiResult},
     secrets::{self, Kind},
@@ -36,7 +36,7 @@ struct Entry {
     tenant: TenantId,
     device: DeviceId,
     until: Instant,
-    leg: oneshot::Sender<WebSocket>,
+    leg: oneshot::Sender<Way>,
 }
 
 /// Somebody's place in the book; given up when dropped.
@@ -44,7 +44,7 @@ pub struct Waiting {
     /// Goes to the device and nowhere else.
     pub ticket: String,
     hash: [u8; 32],
-    leg: oneshot::Receiver<WebSocket>,
+    leg: oneshot::Receiver<Way>,
     book: Tickets,
 }
 
@@ -70,7 +70,7 @@ impl Tickets {
     }
 
     /// Spends a ticket; where the device's end of the relay goes then.
-    pub fn spend(&self, device: DeviceId, ticket: &str) -> Option<oneshot::Sender<WebSocket>> {
+    pub fn spend(&self, device: DeviceId, ticket: &str) -> Option<oneshot::Sender<Way>> {
         let hash = digest(ticket);
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Every entry is compared, so that how long it takes says nothing.
@@ -91,7 +91,7 @@ impl Tickets {
 
 impl Waiting {
     /// The device's end, or nothing when its book entry went.
-    pub async fn arrival(&mut self) -> Option<WebSocket> {
+    pub async fn arrival(&mut self) -> Option<Way> {
         (&mut self.leg).await.ok()
     }
 }

@@ -28,7 +28,8 @@ async fn echo(Query(query): Query<BTreeMap<String, String>>, request: Request) -
         let _ = frames.send(Ok(Bytes::from([&length[..], &bytes[..1]].concat())));
         let _ = frames.send(Ok(Bytes::from(bytes[1..].to_vec())));
     };
-    let asked = format!("from={} writer={}", query["from"], query.get("writer").map_or("none", String::as_str));
+    let asked =
+        format!("from={} writer={}", query["from"], query.get("writer").map_or("none", String::as_str));
     send(TerminalFrame::Output { offset: 0, data: asked.into_bytes() });
     tokio::spawn(async move {
         let mut body = request.into_body().into_data_stream();
@@ -124,7 +125,8 @@ async fn a_browser_attaches_with_its_cookie_from_our_page_only() {
     let (server, _, device) = scene().await;
     let cookie = owner(&server).await;
     let path = device.path(&format!("link/terminals/{}/attach", TerminalId::fresh()));
-    let from = async |origin: &str| open_with(&server.url, &path, &[("cookie", &cookie), ("origin", origin)]).await;
+    let from =
+        async |origin: &str| open_with(&server.url, &path, &[("cookie", &cookie), ("origin", origin)]).await;
     assert_eq!(refusal(from("https://evil.example").await).1["code"], "forbidden");
     let mut socket = from(&server.url).await.unwrap();
     assert_eq!(output(&mut socket).await, b"from=0 writer=none");

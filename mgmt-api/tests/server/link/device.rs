@@ -165,7 +165,10 @@ impl TestDevice {
         self.breaks.send_replace(());
     }
 
-    async fn accept(&self, dial: &Dial) -> Accepted<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + use<>> {
+    async fn accept(
+        &self,
+        dial: &Dial,
+    ) -> Accepted<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + use<>> {
         let (near, mut far) = tokio::io::duplex(64 * 1024);
         let socket = self.come(dial).await.unwrap();
         let mut breaks = self.breaks.subscribe();
@@ -176,7 +179,8 @@ impl TestDevice {
         let issuers = [self.identity.public()];
         let check = |client: &str, hello: &Hello| {
             let revocations = Revocations::default();
-            let trust = Trust { issuers: &issuers, device: &issuers[0], client, now: 2, revocations: &revocations };
+            let trust =
+                Trust { issuers: &issuers, device: &issuers[0], client, now: 2, revocations: &revocations };
             verify_grant(&hello.grant, &trust)
         };
         channel::accept(near, &keys, check).await.unwrap()
@@ -231,7 +235,8 @@ impl Commands {
     async fn maybe(&mut self) -> Option<(String, Value)> {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
-                let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
+                let field =
+                    |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
                 let said = (field("event: "), serde_json::from_str(&field("data: ")).unwrap());
                 self.text = rest.to_owned();
                 return Some(said);

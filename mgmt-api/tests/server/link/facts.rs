@@ -79,7 +79,8 @@ async fn a_grant_for_another_server_key_does_not_count_and_the_rest_does() {
     let admin = server.token("admin");
     let device = TestDevice::join(&server, &admin).await;
     let mut link = device.link(1, Some(Level::Operate));
-    link.server_grant = Some(device.grant(&device.identity, &LinkSecret::generate().public(), Level::Operate).1);
+    link.server_grant =
+        Some(device.grant(&device.identity, &LinkSecret::generate().public(), Level::Operate).1);
     assert_eq!(device.tell(Some(link)).await.status(), StatusCode::NO_CONTENT);
     let shown = seen(&server, &device, &admin).await;
     assert_eq!((&shown["link"]["key"]["serial"], &shown["link"]["server_level"]), (&json!(1), &Value::Null));

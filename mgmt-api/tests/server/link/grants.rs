@@ -34,7 +34,10 @@ async fn grants_are_kept_paged_announced_and_taken_back() {
             let added = add(server, &device, &admin, &text).send().await.unwrap();
             assert_eq!(added.status(), StatusCode::CREATED);
             let event = last_event(server, &admin).await;
-            assert_eq!((event["type"].as_str(), &event["data"]["grant"]["id"]), (Some("device.grant.added"), &json!(grant.id)));
+            assert_eq!(
+                (event["type"].as_str(), &event["data"]["grant"]["id"]),
+                (Some("device.grant.added"), &json!(grant.id))
+            );
             signed.push((grant, text));
         }
         // Again is no second one.
@@ -45,7 +48,8 @@ async fn grants_are_kept_paged_announced_and_taken_back() {
         assert_eq!(page["items"].as_array().unwrap().len(), 2);
         assert_eq!(page["items"][0]["signed"], json!(signed[0].1));
         let next = page["next"].as_str().unwrap();
-        let rest = json(server.get(&device.path(&format!("grants?cursor={next}"))).bearer_auth(&viewer)).await;
+        let rest =
+            json(server.get(&device.path(&format!("grants?cursor={next}"))).bearer_auth(&viewer)).await;
         assert_eq!(rest["items"].as_array().unwrap().len(), 1);
 
         // Taking back goes to the device, marks the grant and is announced.
@@ -57,16 +61,28 @@ async fn grants_are_kept_paged_announced_and_taken_back() {
             issuer: owner.public(),
         };
         let text = sign_revocation(&revokes(Revoked::Grant(signed[2].0.id)), &owner);
-        assert_eq!(revoke(server, &device, &admin, &text).send().await.unwrap().status(), StatusCode::ACCEPTED);
+        assert_eq!(
+            revoke(server, &device, &admin, &text).send().await.unwrap().status(),
+            StatusCode::ACCEPTED
+        );
         let (name, command) = commands.next().await;
-        assert_eq!((name.as_str(), &command["action"], &command["revocation"]), ("command", &json!("revoke"), &json!(text)));
+        assert_eq!(
+            (name.as_str(), &command["action"], &command["revocation"]),
+            ("command", &json!("revoke"), &json!(text))
+        );
         assert_eq!(last_event(server, &admin).await["data"]["revoked"]["grant"], json!(signed[2].0.id));
         assert_eq!(problem(add(server, &device, &admin, &signed[2].1)).await.1, "conflict");
 
         let all = sign_revocation(&revokes(Revoked::Client(phone)), &owner);
-        assert_eq!(revoke(server, &device, &admin, &all).send().await.unwrap().status(), StatusCode::ACCEPTED);
+        assert_eq!(
+            revoke(server, &device, &admin, &all).send().await.unwrap().status(),
+            StatusCode::ACCEPTED
+        );
         let page = json(server.get(&device.path("grants")).bearer_auth(&viewer)).await;
-        assert!(page["items"].as_array().unwrap().iter().all(|carried| carried["revoked_at"].is_i64()), "{page}");
+        assert!(
+            page["items"].as_array().unwrap().iter().all(|carried| carried["revoked_at"].is_i64()),
+            "{page}"
+        );
     })
     .await;
 }

@@ -77,7 +77,8 @@ async fn messages_go_both_ways_as_they_are() {
         device.send(Message::binary(back.clone())).await.unwrap();
         assert_eq!(binary(&mut client).await, back);
     }
-    let metrics = scene.server.get("/metrics").bearer_auth(&scene.admin).send().await.unwrap().text().await.unwrap();
+    let metrics =
+        scene.server.get("/metrics").bearer_auth(&scene.admin).send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("foreman_relays_open 1"), "{metrics}");
     assert!(metrics.contains("foreman_relay_bytes_total{to=\"device\"} 65637"), "{metrics}");
     // One end closes, the other hears it.
@@ -144,7 +145,8 @@ async fn a_device_that_does_not_listen_is_unreachable_at_once() {
     drop(commands);
     let (status, said) = journeys::eventually("the server notices that the stream is gone", || async {
         let path = device.path("relay");
-        let outcome = tokio::time::timeout(Duration::from_secs(5), open(&server.url, &path, &admin, &[])).await;
+        let outcome =
+            tokio::time::timeout(Duration::from_secs(5), open(&server.url, &path, &admin, &[])).await;
         outcome.ok().map(refusal)
     })
     .await;
@@ -157,7 +159,8 @@ async fn a_device_that_does_not_listen_is_unreachable_at_once() {
 async fn only_the_tenants_people_and_programs_may_call() {
     let scene = Scene::set(&[]).await;
     let path = scene.device.path("relay");
-    let refused = async |headers: &[(&'static str, &str)]| refusal(open_with(&scene.server.url, &path, headers).await);
+    let refused =
+        async |headers: &[(&'static str, &str)]| refusal(open_with(&scene.server.url, &path, headers).await);
     assert_eq!(refused(&[]).await.1["code"], "unauthenticated");
     let as_device = format!("Bearer {}", scene.device.bearer);
     assert_eq!(refused(&[("authorization", &as_device)]).await.1["code"], "unauthenticated");
@@ -182,9 +185,10 @@ async fn a_cookie_opens_a_web_socket_only_from_our_own_page() {
     }
     for origin in [scene.server.url.clone(), "https://foreman.example".to_owned()] {
         let (url, path, cookie) = (scene.server.url.clone(), path.clone(), cookie.clone());
-        let client = tokio::spawn(async move {
-            open_with(&url, &path, &[("cookie", &cookie), ("origin", &origin)]).await
-        });
+        let client =
+            tokio::spawn(
+                async move { open_with(&url, &path, &[("cookie", &cookie), ("origin", &origin)]).await },
+            );
         let dial = scene.commands.dial().await.unwrap();
         let _device = scene.device.come(&dial).await.unwrap();
         client.await.unwrap().unwrap();
@@ -218,7 +222,8 @@ async fn too_many_who_wait_and_too_many_relays_are_turned_away() {
     assert_eq!((said["code"].as_str(), &said["details"]["limit"]), (Some("limit_reached"), &json!(64)));
     drop(open);
     journeys::eventually("places are free again", || async {
-        let text = scene.server.get("/metrics").bearer_auth(&scene.admin).send().await.ok()?.text().await.ok()?;
+        let text =
+            scene.server.get("/metrics").bearer_auth(&scene.admin).send().await.ok()?.text().await.ok()?;
         text.contains("foreman_relays_open 0").then_some(())
     })
     .await;
@@ -248,7 +253,11 @@ async fn an_end_that_does_not_read_holds_the_other_back() {
         sent += 1;
     }
     assert!(sent < 1024, "{sent} pieces were taken and read by nobody");
-    assert!(memory(&scene.server) < before + 8 * 1024, "memory grew from {before} KiB to {} KiB", memory(&scene.server));
+    assert!(
+        memory(&scene.server) < before + 8 * 1024,
+        "memory grew from {before} KiB to {} KiB",
+        memory(&scene.server)
+    );
     // Nothing of it was lost: what was taken arrives when the device reads again.
     for _ in 0..sent {
         assert_eq!(binary(&mut device).await.len(), piece.len());
@@ -261,7 +270,15 @@ async fn idle_relays_are_small_and_end() {
     let mut open = vec![scene.connect().await];
     let before = memory(&scene.server);
     for _ in 1..50 {
-        open.push(scene.connect().await);
+        let (mut client, mut device) = scene.connect().await;
+        // What was large once does not stay large.
+        for _ in 0..3 {
+            client.send(Message::binary(vec![1; 64 * 1024])).await.unwrap();
+            binary(&mut device).await;
+            device.send(Message::binary(vec![2; 64 * 1024])).await.unwrap();
+            binary(&mut client).await;
+        }
+        open.push((client, device));
     }
     let each = memory(&scene.server).saturating_sub(before) / 49;
     assert!(each <= 64, "an idle relay takes {each} KiB");
@@ -283,6 +300,17 @@ async fn a_stop_closes_relays_and_turns_away_who_waits() {
     assert_eq!(closed(&mut device).await, Some(CloseCode::Away));
     assert_eq!(refusal(waiting.await.unwrap()).1["code"], "unavailable");
     assert_eq!(stopped.await.unwrap(), Some(0));
+}
+
+#[tokio::test]
+async fn relays_of_a_device_that_was_removed_end() {
+    let mut scene = Scene::set(&[]).await;
+    let (mut client, mut device) = scene.connect().await;
+    let path = format!("/api/v1/devices/{}", scene.device.id);
+    let deleted = scene.server.request(reqwest::Method::DELETE, &path).bearer_auth(&scene.admin).send().await;
+    assert_eq!(deleted.unwrap().status(), reqwest::StatusCode::NO_CONTENT);
+    assert_eq!(closed(&mut client).await, Some(CloseCode::Policy));
+    assert_eq!(closed(&mut device).await, Some(CloseCode::Policy));
 }
 
 #[tokio::test]

@@ -16,7 +16,8 @@ async fn a_device_comes_to_the_replica_where_somebody_waits() {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let advertised = format!("http://{address}");
     let key = one.data.join("link.key");
-    let options = ["--listen", &address, "--advertise-url", &advertised, "--link-key-file", key.to_str().unwrap()];
+    let options =
+        ["--listen", &address, "--advertise-url", &advertised, "--link-key-file", key.to_str().unwrap()];
     let two = Running::on(&database, &options);
 
     let admin = one.token("admin");

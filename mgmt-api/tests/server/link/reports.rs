@@ -17,7 +17,11 @@ async fn each_report_is_one_event_however_often_it_is_told() {
         let uses = [
             LinkUse::Refused { from: "192.0.2.9".into(), reason: RefusedBecause::Expired, count: 3 },
             LinkUse::TerminalOpened { terminal_id, by: mia() },
-            LinkUse::FileChanged { action: "write".into(), path: format!("/\0{}", "x".repeat(9_000)), by: mia() },
+            LinkUse::FileChanged {
+                action: "write".into(),
+                path: format!("/\0{}", "x".repeat(9_000)),
+                by: mia(),
+            },
             LinkUse::TerminalEnded { terminal_id, by: mia() },
         ];
         let links: Vec<LinkReport> =
@@ -38,14 +42,19 @@ async fn each_report_is_one_event_however_often_it_is_told() {
             found[0]["data"].clone()
         };
         let refused = of("device.link.refused");
-        assert_eq!((&refused["from"], &refused["reason"], &refused["count"]), (&json!("192.0.2.9"), &json!("expired"), &json!(3)));
+        assert_eq!(
+            (&refused["from"], &refused["reason"], &refused["count"]),
+            (&json!("192.0.2.9"), &json!("expired"), &json!(3))
+        );
         assert_eq!(of("device.terminal.opened")["terminal_id"], json!(terminal_id));
         assert_eq!(of("device.terminal.ended")["by"], "Mia's phone");
         assert_eq!(of("device.file.changed")["path"].as_str().unwrap().len(), 4_096);
         assert_eq!(events[0]["actor"]["kind"], "device");
 
-        let many: Vec<Value> = (0..1_001).map(|_| json!({ "id": LinkReportId::fresh(), "at": 1, "what": "x" })).collect();
-        let told = device.request(Method::POST, "reports").json(&json!({ "links": many })).send().await.unwrap();
+        let many: Vec<Value> =
+            (0..1_001).map(|_| json!({ "id": LinkReportId::fresh(), "at": 1, "what": "x" })).collect();
+        let told =
+            device.request(Method::POST, "reports").json(&json!({ "links": many })).send().await.unwrap();
         assert_eq!(told.status(), StatusCode::UNPROCESSABLE_ENTITY);
     })
     .await;

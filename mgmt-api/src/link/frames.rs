@@ -1,0 +1,238 @@
+//! The frames of a client's end of a WebSocket, read piece by piece and worded anew for the other end, so that a
+//! message of any length takes a few kilobytes on its way.
+
+use std::io::{self, Cursor};
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio_tungstenite::tungstenite::protocol::frame::{
+    FrameHeader,
+    coding::{Control, Data, OpCode},
+};
+
+use super::upgrade::MESSAGE_BYTES;
+
+/// Read from the network at a time, and the most that waits on its way.
+const PIECE: usize = 8 * 1024;
+/// The most a control frame carries.
+const CONTROL: usize = 125;
+
+/// What was read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Got {
+    /// A piece of a message with so many bytes; as a frame it is in `out`.
+    Data(usize),
+    /// To be answered with the same bytes.
+    Ping(Vec<u8>),
+    /// Nothing but a sign of life.
+    Pong,
+    Close,
+}
+
+/// Reads frames. Nothing is lost when a read is given up.
+pub struct Frames<R> {
+    io: R,
+    buffer: Box<[u8]>,
+    unread: std::ops::Range<usize>,
+    current: Option<Current>,
+    /// A message began and has not ended.
+    within: bool,
+    /// … and its beginning was passed on.
+    begun: bool,
+}
+
+/// The frame whose payload is being read.
+struct Current {
+    opcode: OpCode,
+    last: bool,
+    left: usize,
+    mask: [u8; 4],
+}
+
+impl<R: AsyncRead + Unpin> Frames<R> {
+    pub fn new(io: R) -> Self {
+        let buffer = vec![0; PIECE].into_boxed_slice();
+        Self { io, buffer, unread: 0..0, current: None, within: false, begun: false }
+    }
+
+    /// # Errors
+    /// When the connection broke or what came is not what a link sends.
+    pub async fn next(&mut self, out: &mut Vec<u8>) -> io::Result<Got> {
+        loop {
+            if let Some(got) = self.take(out)? {
+                return Ok(got);
+            }
+            self.make_room();
+            let read = self.io.read(&mut self.buffer[self.unread.end..]).await?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.unread.end += read;
+        }
+    }
+
+    /// What is unread is always shorter than a header or a control frame, so there is room behind it.
+    fn make_room(&mut self) {
+        self.buffer.copy_within(self.unread.clone(), 0);
+        self.unread = 0..self.unread.len();
+    }
+
+    fn take(&mut self, out: &mut Vec<u8>) -> io::Result<Option<Got>> {
+        let mut current = match self.current.take() {
+            Some(current) => current,
+            None => match self.header()? {
+                Some(current) => current,
+                None => return Ok(None),
+            },
+        };
+        let control = matches!(current.opcode, OpCode::Control(_));
+        let length = current.left.min(self.unread.len());
+        if current.left > 0 && (length == 0 || control && length < current.left) {
+            self.current = Some(current);
+            return Ok(None);
+        }
+        let bytes = &mut self.buffer[self.unread.start..self.unread.start + length];
+        self.unread.start += length;
+        for (byte, mask) in bytes.iter_mut().zip(current.mask.iter().cycle()) {
+            *byte ^= mask;
+        }
+        let got = match current.opcode {
+            OpCode::Control(Control::Ping) => Got::Ping(bytes.to_vec()),
+            OpCode::Control(Control::Close) => Got::Close,
+            OpCode::Control(_) => Got::Pong,
+            OpCode::Data(_) => {
+                current.left -= length;
+                current.mask.rotate_left(length % 4);
+                let header = FrameHeader {
+                    is_final: current.left == 0 && current.last,
+                    opcode: OpCode::Data(if self.begun { Data::Continue } else { Data::Binary }),
+                    ..FrameHeader::default()
+                };
+                out.clear();
+                header.format(length as u64, out).map_err(io::Error::other)?;
+                out.extend_from_slice(bytes);
+                self.begun = !header.is_final;
+                self.within = !header.is_final;
+                if current.left > 0 {
+                    self.current = Some(current);
+                }
+                Got::Data(length)
+            }
+        };
+        Ok(Some(got))
+    }
+
+    fn header(&mut self) -> io::Result<Option<Current>> {
+        let unfit = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        let mut cursor = Cursor::new(&self.buffer[self.unread.clone()]);
+        let Some((header, length)) = FrameHeader::parse(&mut cursor).map_err(io::Error::other)? else {
+            return Ok(None);
+        };
+        let read = usize::try_from(cursor.position()).unwrap_or_default();
+        let left = usize::try_from(length).unwrap_or(usize::MAX);
+        let Some(mask) = header.mask else { return unfit("a frame that is not masked") };
+        if header.rsv1 || header.rsv2 || header.rsv3 {
+            return unfit("an extension that was not agreed on");
+        }
+        match header.opcode {
+            OpCode::Data(Data::Binary) if !self.within && left <= MESSAGE_BYTES => self.within = true,
+            OpCode::Data(Data::Continue) if self.within && left <= MESSAGE_BYTES => {}
+            OpCode::Control(Control::Ping | Control::Pong | Control::Close)
+                if header.is_final && left <= CONTROL => {}
+            _ => return unfit("a frame that no link sends"),
+        }
+        self.unread.start += read;
+        Ok(Some(Current { opcode: header.opcode, last: header.is_final, left, mask }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio_tungstenite::{
+        WebSocketStream,
+        tungstenite::{
+            Message,
+            protocol::{Role, WebSocketConfig},
+        },
+    };
+
+    use futures_util::{SinkExt, StreamExt};
+
+    use super::*;
+
+    /// What the other end reads when a real client wrote these messages and they came in such pieces.
+    async fn passed_on(messages: Vec<Vec<u8>>, pieces: usize) -> Vec<Vec<u8>> {
+        let (near, far) = tokio::io::duplex(pieces);
+        let (mut passing, end) = tokio::io::duplex(1 << 20);
+        let writing = messages.clone();
+        let client = tokio::spawn(async move {
+            let mut socket = WebSocketStream::from_raw_socket(near, Role::Client, None).await;
+            for message in writing {
+                socket.send(Message::binary(message)).await.unwrap();
+                socket.send(Message::Ping(vec![1, 2].into())).await.unwrap();
+            }
+            socket
+        });
+        let passer = tokio::spawn(async move {
+            let mut frames = Frames::new(far);
+            let mut out = Vec::new();
+            while let Ok(got) = frames.next(&mut out).await {
+                match got {
+                    Got::Data(_) => tokio::io::AsyncWriteExt::write_all(&mut passing, &out).await.unwrap(),
+                    other => assert_eq!(other, Got::Ping(vec![1, 2])),
+                }
+            }
+        });
+        let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_BYTES));
+        let mut socket = WebSocketStream::from_raw_socket(end, Role::Client, Some(config)).await;
+        let mut heard = Vec::new();
+        while heard.len() < messages.len() {
+            heard.push(socket.next().await.unwrap().unwrap().into_data().to_vec());
+        }
+        drop(client.await.unwrap());
+        passer.await.unwrap();
+        heard
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn messages_stay_what_they_are(
+            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20_000), 1..5),
+            pieces in 1_usize..9_000,
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            prop_assert_eq!(runtime.block_on(passed_on(messages.clone(), pieces)), messages);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                let mut frames = Frames::new(bytes.as_slice());
+                let mut out = Vec::new();
+                while frames.next(&mut out).await.is_ok() {}
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_link_does_not_send_is_an_error() {
+        let masked = [0, 0, 0, 0];
+        for (what, bytes) in [
+            ("text", [&[0x81, 0x81][..], &masked, b"x"].concat()),
+            ("no mask", vec![0x82, 1, 0]),
+            ("a continuation of nothing", [&[0x80, 0x81][..], &masked, b"x"].concat()),
+            ("an extension", [&[0xc2, 0x81][..], &masked, b"x"].concat()),
+            ("too long", [&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 1][..], &masked].concat()),
+            ("a ping in two frames", [&[0x09, 0x80][..], &masked].concat()),
+        ] {
+            let mut frames = Frames::new(bytes.as_slice());
+            assert_eq!(
+                frames.next(&mut Vec::new()).await.unwrap_err().kind(),
+                io::ErrorKind::InvalidData,
+                "{what}"
+            );
+        }
+    }
+}
