@@ -6,7 +6,7 @@
 
 use std::{
     ffi::OsString,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     os::{
         fd::{AsFd, OwnedFd},
         unix::{net::UnixStream as StdUnixStream, process::CommandExt},
@@ -90,7 +90,7 @@ pub fn hold(args: impl Iterator<Item = OsString>) -> u8 {
 /// To the terminal, for whoever looks.
 fn say(text: &str) {
     if let Ok(tty) = tty() {
-        let _ = std::fs::File::from(tty).write_all(format!("{text}\r\n").as_bytes());
+        let _ = std::fs::File::from(tty).write_all(format!("{text}\n").as_bytes());
     }
 }
 
@@ -118,12 +118,17 @@ async fn run(orders: &Orders) -> io::Result<Ending> {
     let mut tree = Tree { main, ending: None, gone: false, reaped: reaper::start(main, ring)? };
     loop {
         tokio::select! {
+            biased;
             _ = asked.recv() => break,
             _ = hung_up.recv() => break,
             _ = bell.readable() => tree.hear(&bell),
         }
-        if let Some(ending) = tree.ending.take() {
+        if let Some(ending) = tree.ending.take_if(|_| io::stdin().is_terminal()) {
             return Ok(ending);
+        }
+        // A line that is hung up ends the program too, and that may be what we hear of first.
+        if tree.ending.is_some() {
+            break;
         }
     }
     tree.end(&bell, orders.grace).await;

@@ -35,7 +35,8 @@ pub(super) fn start(session: &Arc<Session>, recordings: &Path, from: u64) -> any
     if session.lock().terminal.recording.is_some() {
         return Ok(());
     }
-    let (path, mut file) = create(session, recordings)?;
+    let number = session.lock().next_number();
+    let (path, mut file) = create(&format!("{}-{number}.cast", session.id), recordings)?;
     let (header, size) = {
         let terminal = session.describe();
         let header = json!({
@@ -51,7 +52,6 @@ pub(super) fn start(session: &Arc<Session>, recordings: &Path, from: u64) -> any
     writeln!(file, "{header}").with_context(|| format!("cannot write {}", path.display()))?;
     let changed = session.subscribe();
     session.change(|inner| {
-        let number = inner.next_number();
         let cast = Cast {
             session: Arc::clone(session),
             number,
@@ -93,10 +93,9 @@ pub(super) async fn finish(session: &Session) {
 }
 
 /// A file of its own for each recording, for this user alone.
-fn create(session: &Session, recordings: &Path) -> anyhow::Result<(PathBuf, std::fs::File)> {
+fn create(name: &str, recordings: &Path) -> anyhow::Result<(PathBuf, std::fs::File)> {
     let context = || format!("cannot make a file in {}", recordings.display());
     std::fs::DirBuilder::new().mode(0o700).recursive(true).create(recordings).with_context(context)?;
-    let name = format!("{}-{}.cast", session.id, Moment::now().wall_ms);
     let path = recordings.join(name);
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
     Ok((path, file.with_context(context)?))

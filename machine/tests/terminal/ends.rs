@@ -42,7 +42,7 @@ async fn ending_reaches_what_left_the_session_and_what_will_not_hear() {
         .open(
             "trap '' HUP TERM INT
              setsid sh -c 'trap \"\" HUP TERM; sleep 1000 & echo $$ $!; while :; do wait; sleep 1; done' &
-             (setsid setsid sleep 1001 & echo $!) &
+             setsid sh -c 'sleep 1001 & echo $!' &
              sleep 1002 & echo $! $$ listed; while :; do wait; sleep 1; done",
         )
         .await;
@@ -71,7 +71,8 @@ async fn a_shell_is_hung_up_before_it_is_killed() {
     assert_eq!(opened, Some(LinkUse::TerminalOpened { terminal_id: id, by: "mia".to_owned() }));
     place.terminals.end(id, "mia");
     let (text, ended) = client.to_the_end().await;
-    assert_eq!((text.as_str(), ended.exit_code), ("ready\r\ngoodbye\r\n", Some(4)));
+    assert!(text.ends_with("goodbye\r\n"), "{text}");
+    assert_eq!(ended.exit_code, Some(4));
 }
 
 #[tokio::test]

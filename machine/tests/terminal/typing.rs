@@ -61,7 +61,7 @@ async fn the_program_sees_the_last_size() {
     let place = Place::new();
     let mut client = place.open("trap 'stty size' WINCH; echo ready; while :; do read x; done").await;
     client.until("ready\r\n").await;
-    let mut other = place.attach(client.state.as_ref().unwrap().terminal.id, 0, Some("other"));
+    let other = place.attach(client.id(), 0, Some("other"));
     client.typing.send(TerminalFrame::Resize { cols: 132, rows: 50 }).await;
     client.until("50 132\r\n").await;
     other.typing.send(TerminalFrame::Resize { cols: 0, rows: 60_000 }).await;
