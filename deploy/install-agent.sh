@@ -10,7 +10,9 @@
 #
 #   curl -fsSL @FOREMAN_URL@/install-agent.sh | FOREMAN_TOKEN=… sh
 #
-# FOREMAN_BIN_DIR   where to put the program; /usr/local/bin for root, ~/.local/bin otherwise
+# FOREMAN_BIN_DIR     where to put the program; /usr/local/bin for root, ~/.local/bin otherwise
+# FOREMAN_OWNER       with a token: the public key of someone who may reach this device; several with commas
+# FOREMAN_DASHBOARD   with a token: what the dashboard may do here: none, view, operate or admin
 #
 # Everything is inside functions and the last line calls them, so a download that was cut short does nothing.
 
@@ -169,6 +171,12 @@ main() {
     # A variable set only for this script would otherwise not reach the agent.
     if [ -n "${FOREMAN_TOKEN:-}" ]; then
         export FOREMAN_TOKEN
+    fi
+    if [ -n "${FOREMAN_OWNER:-}" ]; then
+        export FOREMAN_OWNER
+    fi
+    if [ -n "${FOREMAN_DASHBOARD:-}" ]; then
+        export FOREMAN_DASHBOARD
     fi
     install_agent
     if [ -n "${FOREMAN_TOKEN:-}" ]; then

@@ -12,9 +12,11 @@ use tokio::{
 };
 
 use crate::{
+    device_api::{self, Device, Parts, uploads},
     identity::Identity,
     journal::Journal,
     line::Line,
+    link::{self, Gate, Link, tailscale, trust::Trust},
     state::{Lock, State, remove_file},
     status::{self, Said},
     tasks::{Choices, Desk, Event, Setup},
@@ -27,6 +29,7 @@ use crate::{
 pub struct Settings {
     pub limits: Limits,
     pub most_running: usize,
+    pub link: link::Choices,
 }
 
 /// Steps on the way to a working agent, told as they become true.
@@ -66,24 +69,33 @@ pub async fn run(
     let client = http::client().context("Cannot make connections")?;
     let uplink = Uplink::new(client, &identity.server, identity.device_id, identity.key.clone());
     let journal = Arc::new(Journal::open(&state.journal(), identity.device_id)?);
+    let gate = Gate::new(state, identity.key.clone().into(), &journal.revocations()?);
     let (line, line_heard) = watch::channel(Line::Down { since: now(), error: String::new() });
     let choices = Choices {
         launcher: launcher()?,
         limits: settings.limits,
         cgroup: delegated_cgroup(),
         policy: state.policy(),
+        gate: Arc::clone(&gate),
         tasks: state.tasks(),
         most_running: settings.most_running,
     };
     let setup = Setup::new(Arc::clone(&uplink), line_heard.clone(), choices);
+    let (reports, said) = link::reports();
+    let parts = Parts::new(state, setup.running.subscribe(), &reports)?;
+    let files = Arc::clone(&parts.files);
+    let device = Device { id: identity.device_id, name: identity.name.clone(), policy: state.policy() };
+    let router = device_api::router(Arc::new(device), parts);
+    let (link, handle) = Link::open(state, gate, settings.link, router, Arc::clone(&uplink), reports).await?;
     let probe = Arc::new(Notify::new());
-    let mut desk = Desk::new(Arc::clone(&setup), journal, Arc::clone(&probe));
+    let mut desk = Desk::new(Arc::clone(&setup), Arc::clone(&journal), Arc::clone(&probe));
     desk.resume().await?;
     let events = desk.sender();
     let vitals = Vitals {
         uplink: Arc::clone(&uplink),
         state_dir: state.dir().to_owned(),
         policy: state.policy(),
+        link: handle.clone(),
         running: setup.running.subscribe(),
         line: line_heard.clone(),
         probe,
@@ -92,10 +104,13 @@ pub async fn run(
     tracing::info!(server = %identity.server, device.id = %identity.device_id, "the agent is running");
     let ended = tokio::select! {
         () = desk.run() => Ended::Asked,
-        () = listen(&uplink, &events, &line, progress.as_ref()) => Ended::Gone,
+        () = listen(&uplink, &events, &handle, &line, progress.as_ref()) => Ended::Gone,
         () = setup.outbox.deliver(&setup, &events) => Ended::Gone,
         () = vitals.report() => Ended::Gone,
-        () = status::keep(state, line_heard, setup.running.subscribe()) => Ended::Asked,
+        () = link.run(line_heard.clone()) => Ended::Asked,
+        () = uploads::keep_clean(files) => Ended::Asked,
+        () = said.keep(journal, &setup.outbox) => Ended::Asked,
+        () = status::keep(state, line_heard, handle.ways(), setup.running.subscribe()) => Ended::Asked,
         asked = asked_to_end(progress.as_ref()) => asked.map(|()| Ended::Asked)?,
     };
     if ended == Ended::Gone {
@@ -103,17 +118,34 @@ pub async fn run(
         desk.stop_all().await;
         forget(state)?;
     }
+    withdraw(state).await;
     status::write(state, &Said::Stopped);
     Ok(ended)
 }
 
-/// Removes everything that belongs to this device's life on its server; the policy stays.
+/// Nobody answers any more at what was offered elsewhere.
+async fn withdraw(state: &State) {
+    if let Err(error) = tailscale::withdraw(&state.tailscale()).await {
+        tracing::warn!("the offer in the tailnet still stands: {error:#}");
+    }
+}
+
+/// Removes everything that belongs to this device's life on its server; the policy and the owners stay.
 ///
 /// # Errors
 /// When the file system refuses.
 pub fn forget(state: &State) -> anyhow::Result<()> {
-    for path in [state.identity(), state.journal(), state.status()] {
+    let own = [state.identity(), state.link_key(), state.server_grant(), state.journal(), state.status()];
+    for path in own {
         remove_file(&path).with_context(|| format!("Cannot remove {}", path.display()))?;
+    }
+    match Trust::load(&state.trust()) {
+        Ok(Trust { server_link_key: Some(_), owners, dashboard }) => {
+            Trust { server_link_key: None, owners, dashboard }.save(&state.trust())?;
+        }
+        Ok(_) => {}
+        // Trusts nobody, and says so whenever it is read.
+        Err(error) => tracing::warn!("{error:#}"),
     }
     // What still runs there is found and left alone by its own lock; an empty directory is no loss.
     let _ = std::fs::remove_dir_all(state.tasks());
@@ -124,6 +156,7 @@ pub fn forget(state: &State) -> anyhow::Result<()> {
 async fn listen(
     uplink: &Arc<Uplink>,
     events: &mpsc::UnboundedSender<Event>,
+    link: &link::Handle,
     line: &watch::Sender<Line>,
     progress: Option<&mpsc::UnboundedSender<Progress>>,
 ) {
@@ -143,6 +176,7 @@ async fn listen(
             Delivery::Commands(commands) => {
                 let _ = events.send(Event::Commands(commands));
             }
+            Delivery::Dial(dial) => link.dial(dial),
             Delivery::Lost { error, retry_in } => {
                 let retry_ms = retry_in.as_millis();
                 tracing::warn!(%error, retry_ms, "the connection is lost and is tried again; tasks run on");

@@ -4,7 +4,7 @@ use std::{io::Read, time::Duration};
 
 use anyhow::{Context, bail};
 use foreman_link::http::{self, RequestError};
-use foreman_machine::policy;
+use foreman_machine::{policy, run::Moment};
 use foreman_protocol::{Capabilities, Policy, ProblemCode};
 use tokio::{sync::mpsc, time::timeout};
 
@@ -12,6 +12,10 @@ use crate::{
     address,
     agent::{self, Ended, Progress, Settings},
     identity::{Identity, fresh_key, public_key},
+    link::{
+        listener::Listener,
+        trust::{Dashboard, Trust, owner_key},
+    },
     state::{Lock, State, replace_file},
     status,
     tasks::stop_leftovers,
@@ -30,6 +34,10 @@ pub struct Connect {
     /// Written to the policy file when given, or when there is no such file yet.
     pub policy: Policy,
     pub policy_given: bool,
+    /// Keys of owners to trust, besides those that are trusted already.
+    pub owners: Vec<String>,
+    /// What the server may do over the link; as before when absent.
+    pub dashboard: Option<Dashboard>,
     /// End when everything is set up, for a service to go on.
     pub detach: bool,
     /// Give up an earlier connection of this machine.
@@ -44,12 +52,15 @@ pub async fn connect(state: &State, options: Connect, settings: Settings) -> any
     let server = address::normalise(&options.server)?;
     let token = read_token(&options.token)?;
     state.prepare()?;
+    let trust = wanted_trust(state, &options)?;
     let lock = make_way(state, options.force).await?;
+    // Before the token is spent: an address that is taken would end the agent after it.
+    drop(Listener::bind(settings.link.listen).await?);
     if address::is_exposed(&server) {
         eprintln!("Warning: {server} is not encrypted. Use https, or only a network that you trust.");
     }
     let service_waits = status::waiting(state);
-    let identity = register(state, &server, &token).await?;
+    let identity = register(state, &server, &token, trust).await?;
     write_policy(state, &options)?;
     prove(&identity).await?;
     println!("✓ Authenticated with Foreman at {server}");
@@ -122,7 +133,19 @@ async fn make_way(state: &State, force: bool) -> anyhow::Result<Lock> {
     Ok(lock)
 }
 
-async fn register(state: &State, server: &str, token: &str) -> anyhow::Result<Identity> {
+/// Whom to trust from now on.
+fn wanted_trust(state: &State, options: &Connect) -> anyhow::Result<Trust> {
+    let mut trust = Trust::load(&state.trust())?;
+    for key in &options.owners {
+        trust.add(&owner_key(key)?, None, Moment::now().wall_ms);
+    }
+    if let Some(dashboard) = options.dashboard {
+        trust.dashboard = dashboard;
+    }
+    Ok(trust)
+}
+
+async fn register(state: &State, server: &str, token: &str, mut trust: Trust) -> anyhow::Result<Identity> {
     let client = http::client().context("Cannot make connections")?;
     let key = fresh_key();
     let connected =
@@ -133,6 +156,8 @@ async fn register(state: &State, server: &str, token: &str) -> anyhow::Result<Id
         "The server accepted this device, but its key could not be kept, so the token is spent. Make a new token in the \
          dashboard and try again",
     )?;
+    trust.server_link_key = connected.server_link_key;
+    trust.save(&state.trust()).context("Connected, but nobody is trusted over the device link")?;
     Ok(identity)
 }
 

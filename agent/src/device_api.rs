@@ -4,15 +4,27 @@
 //! decided by their grant first and by this device's policy last. This must not know how the bytes came here.
 
 pub mod files;
+mod forward;
+pub mod logs;
+pub mod metrics;
 mod problem;
 pub mod terminals;
+pub mod uploads;
 
 use std::{path::PathBuf, sync::Arc};
 
 use axum::{Extension, Json, Router, extract::State, routing::get};
-use foreman_machine::policy;
-use foreman_protocol::{DeviceHello, DeviceId, LINK_VERSION, Level, Millis, Policy, ProblemCode};
+use foreman_machine::{
+    files::Files, logs::Logs, policy, probe::ProbeOptions, sample::SamplerOptions, terminal::Terminals,
+};
+use foreman_protocol::{
+    DeviceHello, DeviceId, LINK_VERSION, Level, LinkUse, Millis, Policy, ProblemCode, TaskId,
+};
 use serde_json::json;
+use tokio::sync::watch;
+
+use crate::{link::Reports, state};
+use metrics::Metrics;
 
 pub use problem::{ApiError, ApiResult};
 
@@ -86,12 +98,57 @@ impl Device {
     }
 }
 
+/// What the parts of the API work on.
+pub struct Parts {
+    pub terminals: Arc<Terminals>,
+    pub files: Arc<Files>,
+    pub logs: Arc<Logs>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Parts {
+    /// For an agent with this state directory. `running` are the tasks that run now.
+    ///
+    /// # Errors
+    /// When the program cannot find itself, which it is started as again for each terminal.
+    pub fn new(
+        state: &state::State,
+        running: watch::Receiver<Vec<TaskId>>,
+        reports: &Reports,
+    ) -> anyhow::Result<Self> {
+        let (of_terminals, of_files) = (reports.clone(), reports.clone());
+        let files = Files::new(state.dir().to_owned()).on_change(move |change| {
+            let action = change.action.to_owned();
+            of_files.tell(LinkUse::FileChanged { action, path: change.path, by: change.by });
+        });
+        let logs = Logs {
+            policy: state.policy(),
+            state_dir: state.dir().to_owned(),
+            tasks: state.tasks(),
+            search_path: None,
+        };
+        Ok(Self {
+            terminals: terminals::terminals(state.dir(), move |what| of_terminals.tell(what))?,
+            files: Arc::new(files),
+            logs: Arc::new(logs),
+            metrics: Metrics::new(ProbeOptions::new(state.dir()), SamplerOptions::new(state.dir()), running),
+        })
+    }
+}
+
 /// Every route. Each feature brings its own router; they are merged here and nowhere else.
 #[must_use]
-pub fn router(device: Arc<Device>) -> Router {
+pub fn router(device: Arc<Device>, parts: Parts) -> Router {
+    let Parts { terminals, files, logs, metrics } = parts;
     Router::new()
         .route("/hello", get(hello))
-        .with_state(device)
+        .with_state(Arc::clone(&device))
+        .merge(terminals::router(Arc::clone(&device), terminals))
+        .merge(files::router(Arc::clone(&device), Arc::clone(&files)))
+        .merge(uploads::router(Arc::clone(&device), files))
+        .merge(logs::router(Arc::clone(&device), logs))
+        .merge(metrics::router(metrics))
+        .merge(forward::router(device))
         .fallback(|| async { ApiError::not_found("address on this device") })
         .method_not_allowed_fallback(|| async {
             ApiError::new(ProblemCode::MethodNotAllowed, "This address does not take this method.")

@@ -4,6 +4,7 @@
 //! the next could only repeat it.
 
 mod device;
+mod link;
 mod server;
 
 use std::{fmt, path::Path};
@@ -98,6 +99,7 @@ impl fmt::Display for Report {
 /// or why not.
 pub async fn examine(subject: Subject<'_>, bearer: impl AsyncFnOnce() -> anyhow::Result<()>) -> Report {
     let mut findings = device::examine(subject).await;
+    findings.extend(link::examine(subject.state_dir).await);
     match subject.server {
         Some(address) => findings.extend(server::examine(address, bearer).await),
         None => findings.push(Finding::bad(

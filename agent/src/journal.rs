@@ -4,6 +4,7 @@
 //! that comes again is known, and a task is started by at most one life of the agent: a row that says
 //! [`Phase::Starting`] in an earlier boot of the machine is never started again.
 
+mod link;
 mod row;
 
 use std::{
@@ -26,6 +27,10 @@ use crate::uplink::NotUnderstood;
 const COMMANDS: TableDefinition<'_, &str, i64> = TableDefinition::new("commands");
 /// [`TaskRow`] as JSON, by task id.
 const TASKS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tasks");
+/// When a revocation came, by its signed text.
+const REVOCATIONS: TableDefinition<'_, &str, i64> = TableDefinition::new("revocations");
+/// [`foreman_protocol::LinkReport`] as JSON, by its id.
+const LINK_REPORTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("link_reports");
 /// Whose journal this is.
 const OWNER: TableDefinition<'_, &str, &str> = TableDefinition::new("owner");
 
@@ -55,6 +60,8 @@ pub enum Effect {
     /// The task is settled by this statement and was never started.
     Settle(Statement),
     Probe,
+    /// Somebody's right to be here was taken back; the signed text.
+    Revoke(String),
 }
 
 impl Journal {
@@ -227,9 +234,13 @@ fn open(path: &Path, device: DeviceId) -> anyhow::Result<Database> {
         if !same {
             write.delete_table(COMMANDS)?;
             write.delete_table(TASKS)?;
+            write.delete_table(REVOCATIONS)?;
+            write.delete_table(LINK_REPORTS)?;
         }
         write.open_table(COMMANDS)?;
         write.open_table(TASKS)?;
+        write.open_table(REVOCATIONS)?;
+        write.open_table(LINK_REPORTS)?;
         write.commit()?;
         Ok(db)
     };
@@ -274,7 +285,8 @@ fn apply(
             }
         },
         CommandAction::Probe => Ok(Some(Effect::Probe)),
-        CommandAction::Revoke { .. } | CommandAction::Unknown => Ok(None),
+        CommandAction::Revoke { revocation } => link::keep_revocation(write, revocation, now),
+        CommandAction::Unknown => Ok(None),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The device program: joins a Foreman server, reports how the machine is, and runs tasks under the device's own
 //! policy.
 //!
-//! It dials out and needs no open port. Everything it must not forget is in its state directory, and what it runs
-//! outlives it. It must not know the server's database or other devices.
+//! It dials out and needs no open port; whoever reaches it directly proves their right to the device itself.
+//! Everything it must not forget is in its state directory, and what it runs outlives it. It must not know the server's
+//! database or other devices.
 //!
 //! [`uplink`] alone, without any directory, is enough to be a device: that is how many of them are tried at once.
 
@@ -17,11 +18,13 @@ pub mod doctor;
 pub mod identity;
 pub mod journal;
 pub mod line;
+pub mod link;
 pub mod options;
 pub mod service;
 pub mod state;
 pub mod status;
 pub mod tasks;
+pub mod trusting;
 pub mod uplink;
 pub mod vitals;
 

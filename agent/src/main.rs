@@ -12,7 +12,7 @@ use foreman_agent::{
     options::{Command, Options},
     service,
     state::State,
-    status,
+    status, trusting,
     uplink::Uplink,
 };
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
@@ -80,6 +80,14 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Doctor { server, json } => examine(&state, server, json).await,
+            Command::Trust { what } => {
+                say_all(&trusting::change(&state, what.into())?);
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::RotateKey => {
+                say_all(&trusting::rotate_key(&state)?);
+                Ok(ExitCode::SUCCESS)
+            }
             Command::InstallService => {
                 state.prepare()?;
                 say_all(&service::install(state.dir())?);

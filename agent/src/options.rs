@@ -2,11 +2,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 use foreman_machine::run::Limits;
 use foreman_protocol::Policy;
 
-use crate::{agent::Settings, connect::Connect, state::State};
+use crate::{
+    agent::Settings,
+    connect::Connect,
+    link::{self, Listen, trust::Dashboard},
+    state::State,
+    trusting::Trusting,
+};
 
 /// The agent of a Foreman device: joins a server, reports how this machine is, runs tasks as its policy allows.
 #[derive(Debug, Parser)]
@@ -53,6 +59,13 @@ pub enum Command {
         #[arg(long, env = "FOREMAN_JSON")]
         json: bool,
     },
+    /// Say who may reach this device over the link: owners, and the server's dashboard.
+    Trust {
+        #[command(subcommand)]
+        what: TrustCommand,
+    },
+    /// Make a new key for the device link; the old one is dead at once.
+    RotateKey,
     /// Install and start the agent as a system service.
     InstallService,
     /// Stop and remove the system service; identity and policy stay.
@@ -60,6 +73,27 @@ pub enum Command {
     /// Run one task; the agent starts this by itself.
     #[command(hide = true)]
     Supervise { folder: Option<PathBuf> },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TrustCommand {
+    /// Show whom this device trusts.
+    List,
+    /// Let this owner's grants count here.
+    Add {
+        /// The owner's public key.
+        key: String,
+        /// A name for people, such as "Mia".
+        #[arg(long, env = "FOREMAN_OWNER_NAME")]
+        name: Option<String>,
+    },
+    /// Let an owner's grants count no more; open links by them are closed.
+    Remove {
+        /// The owner's key or name.
+        owner: String,
+    },
+    /// Say what the server and its dashboard may do here.
+    Dashboard { level: Dashboard },
 }
 
 #[derive(Debug, Args)]
@@ -80,6 +114,12 @@ pub struct ConnectOptions {
     /// Never below these directories.
     #[arg(long, env = "FOREMAN_BLOCKED_PATHS", value_delimiter = ',', value_name = "DIR")]
     pub blocked_paths: Vec<String>,
+    /// The public key of someone whose grants count on this device; can be given more than once.
+    #[arg(long = "owner", env = "FOREMAN_OWNER", value_delimiter = ',', value_name = "KEY")]
+    pub owners: Vec<String>,
+    /// What the server and its dashboard may do here over the device link. Default: as before, or `operate`.
+    #[arg(long, env = "FOREMAN_DASHBOARD", value_name = "LEVEL")]
+    pub dashboard: Option<Dashboard>,
     /// End when everything is set up; a service goes on.
     #[arg(long, env = "FOREMAN_DETACH")]
     pub detach: bool,
@@ -127,6 +167,15 @@ pub struct Running {
     /// Open files in each process of a task.
     #[arg(long, env = "FOREMAN_TASK_OPEN_FILES", default_value_t = 65_536, value_name = "COUNT")]
     pub task_open_files: u64,
+    /// Where the device link listens: an address, a port, or `none`. Default: 0.0.0.0:9981, or the next free port.
+    #[arg(long, env = "FOREMAN_LINK_LISTEN", value_name = "ADDR|none")]
+    pub link_listen: Option<Listen>,
+    /// Do not tell the local network that this device is here.
+    #[arg(long, env = "FOREMAN_NO_MDNS", value_parser = BoolishValueParser::new())]
+    pub no_mdns: bool,
+    /// Offer the device link in this machine's tailnet by `tailscale serve`.
+    #[arg(long, env = "FOREMAN_TAILSCALE", value_parser = BoolishValueParser::new())]
+    pub tailscale: bool,
 }
 
 impl Options {
@@ -153,6 +202,22 @@ impl Running {
                 open_files: self.task_open_files,
             },
             most_running: self.max_tasks,
+            link: link::Choices {
+                listen: self.link_listen.unwrap_or_default(),
+                mdns: !self.no_mdns,
+                tailscale: self.tailscale,
+            },
+        }
+    }
+}
+
+impl From<TrustCommand> for Trusting {
+    fn from(command: TrustCommand) -> Self {
+        match command {
+            TrustCommand::List => Self::List,
+            TrustCommand::Add { key, name } => Self::Add { key, name },
+            TrustCommand::Remove { owner } => Self::Remove { owner },
+            TrustCommand::Dashboard { level } => Self::Dashboard(level),
         }
     }
 }
@@ -174,6 +239,8 @@ impl ConnectOptions {
             token: self.token.clone(),
             policy,
             policy_given: self.allow.is_some(),
+            owners: self.owners.clone(),
+            dashboard: self.dashboard,
             detach: self.detach,
             force: self.force,
         }
@@ -206,5 +273,15 @@ mod tests {
         let connect = connect.connect();
         assert!(connect.policy.allow_bash && connect.policy.allow_file_read && !connect.policy.allow_logs);
         assert!(connect.policy_given && connect.detach);
+        assert_eq!((connect.owners.len(), connect.dashboard), (0, None));
+
+        let words = "foreman-agent connect --server s --token t --owner A= --owner B= --dashboard none";
+        let options = Options::try_parse_from(words.split(' ')).unwrap();
+        let Command::Connect(connect) = options.command else { panic!("not connect") };
+        let connect = connect.connect();
+        assert_eq!(
+            (connect.owners, connect.dashboard),
+            (vec!["A=".to_owned(), "B=".to_owned()], Some(Dashboard::None))
+        );
     }
 }

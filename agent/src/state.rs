@@ -3,7 +3,11 @@
 //! ```text
 //! identity.json   which server, which device, and the key that proves it
 //! policy.env      what this device allows; only people change it
-//! journal.redb    commands seen, tasks and their endings
+//! link-key.json   the key that callers of the device link must know
+//! trust.json      whose grants count here; only people change it
+//! server-grant    what this device signed for its server
+//! tailscale       what it offered in its tailnet
+//! journal.redb    commands seen, tasks and their endings, what was taken back
 //! tasks/<id>/     a running task, shared with its supervisor
 //! status.json     what the running agent says of itself
 //! agent.lock      held by the running agent
@@ -12,8 +16,9 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use anyhow::{Context, bail};
@@ -86,6 +91,26 @@ impl State {
     }
 
     #[must_use]
+    pub fn link_key(&self) -> PathBuf {
+        self.dir.join("link-key.json")
+    }
+
+    #[must_use]
+    pub fn trust(&self) -> PathBuf {
+        self.dir.join("trust.json")
+    }
+
+    #[must_use]
+    pub fn server_grant(&self) -> PathBuf {
+        self.dir.join("server-grant")
+    }
+
+    #[must_use]
+    pub fn tailscale(&self) -> PathBuf {
+        self.dir.join("tailscale")
+    }
+
+    #[must_use]
     pub fn journal(&self) -> PathBuf {
         self.dir.join("journal.redb")
     }
@@ -143,6 +168,16 @@ pub fn replace_file(path: &Path, contents: &[u8], durable: bool) -> io::Result<(
         File::open(dir)?.sync_all()?;
     }
     Ok(())
+}
+
+/// Enough of a file to see that somebody changed or replaced it.
+pub type Stamp = (SystemTime, u64, u64);
+
+/// The stamp of a file; `None` when it is not there.
+#[must_use]
+pub fn stamp(path: &Path) -> Option<Stamp> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
 }
 
 /// Removes a file; one that is gone already is no error.

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::{
     identity::Identity,
     line::Line,
+    link::{Ways, trust::Trust},
     state::{State, replace_file},
 };
 
@@ -31,6 +32,8 @@ pub enum Said {
         version: String,
         line: Line,
         running: Vec<TaskId>,
+        #[serde(default)]
+        ways: Ways,
     },
     Stopped,
 }
@@ -48,6 +51,12 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<Line>,
     pub tasks: Vec<TaskId>,
+    /// The ways to this device that the running agent keeps open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ways: Option<Ways>,
+    pub trust: Option<Trust>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trust_error: Option<String>,
     pub policy: Option<Policy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_error: Option<String>,
@@ -56,17 +65,26 @@ pub struct Report {
 }
 
 /// Keeps the file true for as long as it is polled.
-pub async fn keep(state: &State, mut line: watch::Receiver<Line>, mut running: watch::Receiver<Vec<TaskId>>) {
+pub async fn keep(
+    state: &State,
+    mut line: watch::Receiver<Line>,
+    mut ways: watch::Receiver<Ways>,
+    mut running: watch::Receiver<Vec<TaskId>>,
+) {
     loop {
         let said = Said::Running {
             pid: std::process::id(),
             version: crate::VERSION.to_owned(),
             line: line.borrow_and_update().clone(),
             running: running.borrow_and_update().clone(),
+            ways: ways.borrow_and_update().clone(),
         };
         write(state, &said);
         tokio::select! {
             changed = line.changed() => if changed.is_err() {
+                return std::future::pending().await;
+            },
+            changed = ways.changed() => if changed.is_err() {
                 return std::future::pending().await;
             },
             changed = running.changed() => {
@@ -114,9 +132,13 @@ pub fn report(state: &State) -> anyhow::Result<Report> {
     let identity = Identity::load(&state.identity())?;
     let exists = state.dir().exists();
     let running = exists && state.lock()?.is_none();
-    let (line, tasks) = match read(state).filter(|_| running) {
-        Some(Said::Running { line, running, .. }) => (Some(line), running),
-        _ => (None, Vec::new()),
+    let (line, tasks, ways) = match read(state).filter(|_| running) {
+        Some(Said::Running { line, running, ways, .. }) => (Some(line), running, Some(ways)),
+        _ => (None, Vec::new(), None),
+    };
+    let (trust, trust_error) = match Trust::load(&state.trust()) {
+        Ok(trust) => (Some(trust), None),
+        Err(error) => (None, Some(format!("{error:#}"))),
     };
     let (policy, policy_error) = match policy::load(&state.policy()) {
         Ok(policy) => (Some(policy), None),
@@ -130,6 +152,9 @@ pub fn report(state: &State) -> anyhow::Result<Report> {
         waiting: waiting(state),
         line,
         tasks,
+        ways,
+        trust,
+        trust_error,
         policy,
         policy_error,
         policy_file: state.policy().display().to_string(),
@@ -177,9 +202,37 @@ fn text(report: &Report) -> String {
         (None, error) => format!("nothing is allowed: {}", error.as_deref().unwrap_or("unreadable")),
     };
     let file = &report.policy_file;
-    format!(
+    let mut text = format!(
         "Device   {name} ({device})\nServer   {server}\nAgent    {agent}\nTasks    {tasks}\nPolicy   {policy}\n         {file}\n",
-    )
+    );
+    text += &report.ways.as_ref().map(ways_text).unwrap_or_default();
+    text += &trust_text(report);
+    text
+}
+
+fn ways_text(ways: &Ways) -> String {
+    let listening = ways.listening.map_or("does not listen".to_owned(), |at| format!("listens at {at}"));
+    let mut text = format!("Link     {listening}\n");
+    let named = [("mDNS", &ways.mdns), ("Tailscale", &ways.tailscale), ("Cloudflare", &ways.cloudflare)];
+    for (name, way) in named {
+        if let Some(way) = way {
+            text += &format!("         {name}: {way}\n");
+        }
+    }
+    text
+}
+
+fn trust_text(report: &Report) -> String {
+    let Some(trust) = &report.trust else {
+        let error = report.trust_error.as_deref().unwrap_or("unreadable");
+        return format!("Trust    nobody: {error}\n");
+    };
+    let named = |owner: &crate::link::trust::Owner| owner.name.clone().unwrap_or_else(|| owner.key.clone());
+    let owners = match trust.owners.as_slice() {
+        [] => "no owner".to_owned(),
+        owners => owners.iter().map(named).collect::<Vec<_>>().join(", "),
+    };
+    format!("Trust    {owners}; dashboard: {}\n", trust.dashboard.as_str())
 }
 
 fn allowed(policy: &Policy) -> String {
@@ -226,6 +279,9 @@ mod tests {
             waiting: false,
             line: None,
             tasks: Vec::new(),
+            ways: None,
+            trust: Some(Trust::default()),
+            trust_error: None,
             policy: Some(Policy {
                 allow_bash: true,
                 blocked_paths: vec!["/etc".to_owned()],
@@ -245,5 +301,12 @@ mod tests {
         report.line = Some(Line::Down { since, error: "connection refused".to_owned() });
         assert!(text(&report).contains("reconnecting for 61 s (connection refused)"));
         assert!(text(&report).contains("allows commands, never in /etc"));
+        assert!(text(&report).contains("Trust    no owner; dashboard: operate"));
+        let error = "`tailscale` is not installed".to_owned();
+        let listening = Some("0.0.0.0:9981".parse().unwrap());
+        report.ways =
+            Some(Ways { listening, tailscale: Some(crate::link::Way::Down { error }), ..Ways::default() });
+        let said = text(&report);
+        assert!(said.contains("listens at 0.0.0.0:9981\n         Tailscale: does not work"), "{said}");
     }
 }

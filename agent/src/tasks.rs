@@ -18,7 +18,7 @@ use foreman_machine::run::{Launcher, Limits};
 use foreman_protocol::TaskId;
 use tokio::sync::{Semaphore, watch};
 
-use crate::{line::Line, uplink::Uplink};
+use crate::{line::Line, link::Gate, uplink::Uplink};
 
 pub use desk::{Desk, Event};
 pub use leftover::stop_leftovers;
@@ -36,6 +36,8 @@ pub struct Setup {
     pub limits: Limits,
     pub cgroup: Option<PathBuf>,
     pub policy: PathBuf,
+    /// Whom this device trusts, its server included.
+    pub gate: Arc<Gate>,
     /// Where the task folders are.
     pub tasks: PathBuf,
     /// Tasks beyond this many wait for their turn.
@@ -51,6 +53,7 @@ pub struct Choices {
     pub limits: Limits,
     pub cgroup: Option<PathBuf>,
     pub policy: PathBuf,
+    pub gate: Arc<Gate>,
     pub tasks: PathBuf,
     pub most_running: usize,
 }
@@ -58,7 +61,7 @@ pub struct Choices {
 impl Setup {
     #[must_use]
     pub fn new(uplink: Arc<Uplink>, line: watch::Receiver<Line>, choices: Choices) -> Arc<Self> {
-        let Choices { launcher, limits, cgroup, policy, tasks, most_running } = choices;
+        let Choices { launcher, limits, cgroup, policy, gate, tasks, most_running } = choices;
         Arc::new(Self {
             uplink,
             outbox: Outbox::default(),
@@ -67,6 +70,7 @@ impl Setup {
             limits,
             cgroup,
             policy,
+            gate,
             tasks,
             most_running: most_running.max(1),
             running: watch::Sender::default(),

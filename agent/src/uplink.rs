@@ -15,13 +15,13 @@ use bytes::Bytes;
 use ed25519_dalek::{Signer, SigningKey};
 use foreman_link::http::{self, RequestError};
 use foreman_protocol::{
-    Challenge, ChallengeAnswer, ConnectRequest, Connected, DeviceBearer, DeviceFacts, DeviceId,
-    HeartbeatAnswer, OutputAccepted, PROTOCOL_VERSION, ProblemCode, Reports, Sample, TaskId,
-    challenge_message,
+    Challenge, ChallengeAnswer, ConnectRequest, Connected, DeviceBearer, DeviceFacts, DeviceId, Dial,
+    HeartbeatAnswer, OutputAccepted, PROTOCOL_VERSION, ProblemCode, RELAY_TICKET_HEADER, Reports, Sample,
+    TaskId, TunnelToken, challenge_message,
 };
 use reqwest::{
     Client, RequestBuilder, Response,
-    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
 };
 use tokio::sync::Mutex;
 
@@ -146,6 +146,48 @@ impl Uplink {
         self.send(|| self.client.post(&url).timeout(ANSWER_LIMIT)).await.map(drop)
     }
 
+    /// Where and with what a caller who waits on the relay is met.
+    ///
+    /// # Errors
+    /// See [`RequestError`]; `Invalid` for a replica that would get the bearer less protected than this server does.
+    pub async fn relay(&self, dial: &Dial) -> Result<(String, HeaderMap), RequestError> {
+        let base = match &dial.server {
+            Some(server) if self.base.starts_with("https://") && !server.starts_with("https://") => {
+                return Err(RequestError::Invalid {
+                    message: format!(
+                        "{server} is not encrypted and this device's server is, so it was not dialled"
+                    ),
+                });
+            }
+            Some(server) => format!("{}/api/v1/devices/{}", server.trim_end_matches('/'), self.device_id),
+            None => self.base.clone(),
+        };
+        let mut ticket = HeaderValue::from_str(&dial.ticket)
+            .map_err(|error| RequestError::Malformed { message: error.to_string() })?;
+        ticket.set_sensitive(true);
+        let mut headers = self.headers().await?;
+        headers.insert(HeaderName::from_static(RELAY_TICKET_HEADER), ticket);
+        Ok((format!("{base}/relay/accept"), headers))
+    }
+
+    /// What this device's Cloudflare Tunnel runs with; `None` when the server made none.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub async fn tunnel(&self) -> Result<Option<TunnelToken>, RequestError> {
+        let url = format!("{}/tunnel", self.base);
+        match self.send(|| self.client.get(&url).timeout(ANSWER_LIMIT)).await {
+            Ok(response) => read_json(response).await.map(Some),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    #[must_use]
+    pub const fn device_id(&self) -> DeviceId {
+        self.device_id
+    }
+
     /// The server's instructions, as a stream that comes back by itself.
     #[must_use]
     pub fn commands(self: &Arc<Self>) -> Commands {
@@ -170,7 +212,7 @@ impl Uplink {
     }
 
     /// The server refused it. While somebody holds it, they are renewing it.
-    fn forget_bearer(&self) {
+    pub(crate) fn forget_bearer(&self) {
         if let Ok(mut held) = self.bearer.try_lock() {
             *held = None;
         }

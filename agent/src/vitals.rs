@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use foreman_link::http::RequestError;
@@ -12,7 +12,7 @@ use foreman_machine::{
     probe::{ProbeOptions, detect},
     sample::{Sampler, SamplerOptions},
 };
-use foreman_protocol::{Capabilities, DeviceFacts, PROTOCOL_VERSION, Policy, TaskId};
+use foreman_protocol::{Capabilities, DeviceFacts, LinkFacts, PROTOCOL_VERSION, Policy, TaskId};
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{
     sync::{Notify, mpsc, watch},
@@ -22,6 +22,8 @@ use tokio::{
 use crate::{
     agent::Progress,
     line::Line,
+    link::Handle,
+    state::{Stamp, stamp},
     uplink::{Uplink, is_gone},
 };
 
@@ -35,6 +37,7 @@ pub struct Vitals {
     pub uplink: Arc<Uplink>,
     pub state_dir: PathBuf,
     pub policy: PathBuf,
+    pub link: Handle,
     pub running: watch::Receiver<Vec<TaskId>>,
     pub line: watch::Receiver<Line>,
     /// Rung when the server asks to detect capabilities again.
@@ -48,7 +51,8 @@ struct Facts {
     detecting: Option<BoxFuture<'static, Capabilities>>,
     detect_at: Instant,
     /// The policy file as it was when it was last told.
-    policy_seen: Option<(SystemTime, u64)>,
+    policy_seen: Option<Stamp>,
+    link_seen: Option<LinkFacts>,
     told: bool,
 }
 
@@ -61,11 +65,13 @@ impl Vitals {
             detecting: None,
             detect_at: Instant::now(),
             policy_seen: None,
+            link_seen: None,
             told: false,
         };
         let mut pace = FIRST_PACE;
         let mut beat_at = Instant::now();
         let mut line_was_up = self.line.borrow_and_update().is_up();
+        let (mut gate, mut ways) = (self.link.gate().changes(), self.link.ways());
         loop {
             if facts.detecting.is_none() && Instant::now() >= facts.detect_at {
                 facts.detect(&self.state_dir);
@@ -78,6 +84,9 @@ impl Vitals {
                     facts.capabilities = Some(capabilities);
                     facts.told = false;
                 }
+                // Another key, other owners, another way: whoever looks for this device has to know.
+                _ = gate.changed() => facts.told &= facts.link_seen == self.link.facts(),
+                _ = ways.changed() => facts.told &= facts.link_seen == self.link.facts(),
                 () = self.probe.notified() => facts.detect_at = Instant::now(),
                 // The server may have been restarted: it sees this device as soon as it can.
                 _ = self.line.changed() => {
@@ -102,6 +111,7 @@ impl Vitals {
                     // Not in step with other agents that were started by the same event.
                     beat_at = Instant::now() + pace.mul_f32(0.95 + rand::random::<f32>() * 0.1);
                     facts.told &= facts.policy_seen == stamp(&self.policy);
+                    facts.told &= facts.link_seen == self.link.facts();
                 }
             }
             if let Err(error) = self.tell(&mut facts).await {
@@ -116,6 +126,7 @@ impl Vitals {
     async fn tell(&self, facts: &mut Facts) -> Result<(), RequestError> {
         let Some(capabilities) = facts.capabilities.as_ref().filter(|_| !facts.told) else { return Ok(()) };
         facts.policy_seen = stamp(&self.policy);
+        facts.link_seen = self.link.facts();
         let policy = policy::load(&self.policy).unwrap_or_else(|error| {
             let error = format!("{error:#}");
             tracing::error!(%error, "the policy cannot be read, so nothing is allowed");
@@ -126,7 +137,7 @@ impl Vitals {
             policy,
             agent_version: crate::VERSION.to_owned(),
             protocol_version: PROTOCOL_VERSION,
-            link: None,
+            link: facts.link_seen.clone(),
         };
         self.uplink.facts(&sent).await?;
         facts.told = true;
@@ -156,10 +167,4 @@ async fn detected(detecting: &mut Option<BoxFuture<'static, Capabilities>>) -> C
         Some(detecting) => detecting.await,
         None => std::future::pending().await,
     }
-}
-
-/// When and how large a file is; `None` when it is not there. Enough to see that somebody changed it.
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
 }

@@ -54,6 +54,7 @@ impl Machine {
         let mut command = Command::new(env!("CARGO_BIN_EXE_foreman-agent"));
         command.arg("--state").arg(self.state()).args(words);
         command.env("FOREMAN_STOP_GRACE_S", "0.3").kill_on_drop(true);
+        command.env("FOREMAN_LINK_LISTEN", "127.0.0.1:0").env("FOREMAN_NO_MDNS", "1");
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

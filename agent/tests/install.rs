@@ -23,7 +23,8 @@ use tokio::{io::AsyncWriteExt as _, process::Command};
 /// Stands in for the agent: says its version, and notes how it was called and whether it saw the token.
 const AGENT: &str = "#!/bin/sh\n\
     if [ \"$1\" = --version ]; then echo 'foreman-agent 1.2.3'; exit 0; fi\n\
-    echo \"$* token=${FOREMAN_TOKEN:-none}\" >>\"${0%/*}/calls\"\n";
+    echo \"$* token=${FOREMAN_TOKEN:-none}\" >>\"${0%/*}/calls\"\n\
+    env | grep -E '^FOREMAN_(OWNER|DASHBOARD)=' | sort >>\"${0%/*}/trusted\"\n";
 
 type Downloads = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
@@ -115,7 +116,7 @@ impl Place {
     fn left_over(&self) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.bin()) else { return Vec::new() };
         let names = entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
-        names.filter(|name| name != "foreman-agent" && name != "calls").collect()
+        names.filter(|name| !["foreman-agent", "calls", "trusted"].contains(&name.as_str())).collect()
     }
 }
 
@@ -206,6 +207,16 @@ async fn a_token_connects_the_device_and_is_never_on_a_command_line() {
         format!("connect --server {} --detach token=s3cret\ninstall-service token=none\n", place.address);
     assert_eq!(calls, expected);
     assert!(!ran.said.contains("s3cret"), "{}", ran.said);
+}
+
+#[tokio::test]
+async fn whom_to_trust_reaches_the_agent() {
+    let place = Place::new().await;
+    let variables = "FOREMAN_TOKEN=s3cret; FOREMAN_OWNER=KEY=; FOREMAN_DASHBOARD=view\n";
+    let ran = place.run("sh", &format!("{variables}{}", place.script()), &[]).await;
+    assert!(ran.success, "{}", ran.said);
+    let trusted = std::fs::read_to_string(place.bin().join("trusted")).unwrap();
+    assert!(trusted.starts_with("FOREMAN_DASHBOARD=view\nFOREMAN_OWNER=KEY=\n"), "{trusted}");
 }
 
 #[tokio::test]

@@ -82,6 +82,11 @@ fn shared(_file: &fs::Metadata) -> bool {
     false
 }
 
+/// Whether other users can look into a file.
+pub(super) fn shared_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| shared(&found))
+}
+
 fn identity(path: &Path) -> Finding {
     let name = "identity";
     let connect = "Add the device in the dashboard and run the command shown there";

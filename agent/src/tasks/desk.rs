@@ -10,7 +10,7 @@ use foreman_machine::{
     policy,
     run::{Moment, RunSpec, TaskFolder},
 };
-use foreman_protocol::{Command, TaskId, TaskSpec, TaskState};
+use foreman_protocol::{Command, LinkReportId, TaskId, TaskSpec, TaskState};
 use tokio::{
     sync::{Notify, mpsc, watch},
     time::{Instant, timeout_at},
@@ -45,6 +45,8 @@ pub enum Event {
     Uploaded(TaskId),
     /// The server knows how these ended.
     Told(Vec<TaskId>),
+    /// The server knows of these uses of the link.
+    LinksTold(Vec<LinkReportId>),
 }
 
 /// A task on its way.
@@ -97,6 +99,7 @@ impl Desk {
     /// # Errors
     /// When the journal cannot be read.
     pub async fn resume(&mut self) -> anyhow::Result<()> {
+        self.setup.outbox.tell_of_link(self.journal.link_reports()?);
         let open = self.journal.open_tasks()?;
         self.remove_strays(&open);
         for (task, row) in open {
@@ -192,10 +195,14 @@ impl Desk {
                 }
                 self.finish(&tasks);
             }
+            Event::LinksTold(ids) => {
+                self.in_journal(move |journal| journal.link_reports_told(&ids)).await;
+            }
         }
     }
 
-    async fn take(&mut self, commands: Vec<Result<Command, NotUnderstood>>) {
+    async fn take(&mut self, mut commands: Vec<Result<Command, NotUnderstood>>) {
+        self.setup.gate.sift(&mut commands);
         let ids: Vec<_> = commands
             .iter()
             .map(|command| match command {
@@ -221,6 +228,7 @@ impl Desk {
                     self.keep(statement.report.task_id, false, Life::Over(statement))
                 }
                 Effect::Probe => self.probe.notify_one(),
+                Effect::Revoke(revocation) => self.setup.gate.revoke(&revocation),
             }
         }
         self.setup.outbox.acknowledge(ids);
@@ -258,6 +266,10 @@ impl Desk {
     /// Starts a task that the journal calls starting.
     async fn start(&mut self, task: TaskId, spec: &TaskSpec, stop: bool) {
         let refused = |state, reason: String| Statement::unstarted(task, state, reason, Moment::now());
+        if let Err(reason) = self.setup.gate.tasks_allowed() {
+            tracing::warn!(task.id = %task, %reason, "a task was refused");
+            return self.settle(refused(TaskState::Refused, reason)).await;
+        }
         let cwd = match policy::load(&self.setup.policy) {
             // The chain, because the file's mistake is in its middle.
             Err(error) => Err(format!("{error:#}")),

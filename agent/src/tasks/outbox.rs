@@ -1,13 +1,14 @@
-//! What the server is still to be told: acknowledged commands and what became of tasks, in one request at a time.
+//! What the server is still to be told: acknowledged commands, what became of tasks and what happened on the link, in
+//! one request at a time.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use foreman_link::http::RequestError;
-use foreman_protocol::{CommandId, Reports, TaskId};
+use foreman_protocol::{CommandId, LinkReport, Reports, TaskId};
 use tokio::sync::{Notify, mpsc};
 
 use super::{Event, Setup};
@@ -18,6 +19,9 @@ const MOST: usize = 1000;
 
 /// A task that has just started may be over at once; this long its ending may travel along.
 const COMPANY: Duration = Duration::from_millis(3);
+
+/// The most reports of the link held in memory; the journal has them all the same.
+const MOST_LINKS: usize = 10_000;
 
 /// See the module. Bounded by the commands that the server has sent: each is acknowledged here once, and each task
 /// has at most two statements.
@@ -31,11 +35,12 @@ pub struct Outbox {
 struct Waiting {
     acknowledged: VecDeque<CommandId>,
     statements: VecDeque<Statement>,
+    links: VecDeque<LinkReport>,
 }
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.acknowledged.is_empty() && self.statements.is_empty()
+        self.acknowledged.is_empty() && self.statements.is_empty() && self.links.is_empty()
     }
 
     fn has_ending(&self) -> bool {
@@ -54,6 +59,16 @@ impl Outbox {
         self.changed.notify_one();
     }
 
+    /// What the journal has written down already.
+    pub fn tell_of_link(&self, reports: impl IntoIterator<Item = LinkReport>) {
+        let mut waiting = self.waiting();
+        waiting.links.extend(reports);
+        let surplus = waiting.links.len().saturating_sub(MOST_LINKS);
+        waiting.links.drain(..surplus);
+        drop(waiting);
+        self.changed.notify_one();
+    }
+
     /// Delivers for as long as it is polled; ends when this device is gone from the server.
     pub async fn deliver(&self, setup: &Setup, told: &mpsc::UnboundedSender<Event>) {
         let mut pause = Pause::new(setup.line.clone());
@@ -63,6 +78,7 @@ impl Outbox {
         loop {
             self.until_worth_it().await;
             let (reports, statements) = self.next(most);
+            let single = statements.max(reports.links.len()) <= 1;
             match setup.uplink.report(&reports).await {
                 Ok(()) => {
                     pause.reset();
@@ -70,7 +86,7 @@ impl Outbox {
                     self.forget(&reports, statements, told);
                 }
                 Err(error) if is_gone(&error) => return,
-                Err(error) if is_final_refusal(&error) && (most == 1 || statements <= 1) => {
+                Err(error) if is_final_refusal(&error) && (most == 1 || single) => {
                     tracing::error!(%error, "the server does not take a report; it is left out");
                     self.forget(&reports, statements, told);
                 }
@@ -102,14 +118,23 @@ impl Outbox {
         let acknowledged = waiting.acknowledged.iter().take(MOST).copied().collect();
         let tasks: Vec<_> = waiting.statements.iter().take(most).map(Statement::report_now).collect();
         let statements = tasks.len();
-        (Reports { acknowledged, tasks, links: Vec::new() }, statements)
+        // One by one means one of either.
+        let links = if most == 1 && statements > 0 { 0 } else { most };
+        let links = waiting.links.iter().take(links).cloned().collect();
+        (Reports { acknowledged, tasks, links }, statements)
     }
 
     fn forget(&self, reports: &Reports, statements: usize, told: &mpsc::UnboundedSender<Event>) {
         let mut waiting = self.waiting();
         waiting.acknowledged.drain(..reports.acknowledged.len());
         waiting.statements.drain(..statements);
+        // By id: meanwhile the oldest may have been pushed out.
+        let links: BTreeSet<_> = reports.links.iter().map(|report| report.id).collect();
+        waiting.links.retain(|report| !links.contains(&report.id));
         drop(waiting);
+        if !links.is_empty() {
+            let _ = told.send(Event::LinksTold(links.into_iter().collect()));
+        }
         let ended = reports.tasks.iter().filter(|report| report.state.is_final());
         let ended: Vec<TaskId> = ended.map(|report| report.task_id).collect();
         if !ended.is_empty() {

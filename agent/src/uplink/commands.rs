@@ -9,7 +9,7 @@ use foreman_link::{
     http::RequestError,
     sse::{StreamError, Subscription, Target, Update, subscribe},
 };
-use foreman_protocol::{Command, CommandId, TaskId};
+use foreman_protocol::{Command, CommandId, Dial, TaskId};
 use futures_util::FutureExt;
 use serde::Deserialize;
 
@@ -25,6 +25,8 @@ pub enum Delivery {
     Opened,
     /// In order. Those that came together are together, so that they can be written down together.
     Commands(Vec<Result<Command, NotUnderstood>>),
+    /// Somebody waits on the relay.
+    Dial(Dial),
     /// The stream is gone, and is tried again after this time by itself.
     Lost { error: String, retry_in: Duration },
     /// The server does not know this device any more.
@@ -122,6 +124,13 @@ fn read(update: Update) -> Read {
             Read::Other(Delivery::Lost { error: error.to_string(), retry_in })
         }
         Update::Event(event) if event.name == "command" => parse(&event.data),
+        Update::Event(event) if event.name == "dial" => match serde_json::from_str(&event.data) {
+            Ok(dial) => Read::Other(Delivery::Dial(dial)),
+            Err(error) => {
+                tracing::warn!(%error, "a call from the relay cannot be read and is left out");
+                Read::Nothing
+            }
+        },
         Update::Event(_) => Read::Nothing,
     }
 }

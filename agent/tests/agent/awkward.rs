@@ -22,8 +22,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signature, Verifier, VerifyingKey};
 use foreman_protocol::{
     Challenge, ChallengeAnswer, CommandAction, CommandId, ConnectRequest, Connected, DeviceBearer,
-    DeviceFacts, DeviceId, HeartbeatAnswer, OutputAccepted, Problem, ProblemCode, Reports, TaskCommand,
-    TaskId, TaskReport, TaskSpec, TaskState, challenge_message,
+    DeviceFacts, DeviceId, HeartbeatAnswer, LinkReport, OutputAccepted, Problem, ProblemCode, Reports,
+    TaskCommand, TaskId, TaskReport, TaskSpec, TaskState, TunnelToken, challenge_message,
 };
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::watch;
@@ -51,7 +51,16 @@ pub struct Inner {
     pub forget_output_once: bool,
     /// Reports are refused without acting on them.
     pub deaf: bool,
+    /// So many reports were refused that way.
+    pub unheard: u32,
     pub gone: bool,
+    /// Its X25519 link key, standard base64, told at `connect`.
+    pub link_key: Option<String>,
+    pub links: Vec<LinkReport>,
+    /// Calls from the relay, as JSON, sent once each.
+    pub dials: Vec<String>,
+    /// What cloudflared runs with.
+    pub tunnel: Option<TunnelToken>,
 }
 
 #[derive(Clone)]
@@ -63,6 +72,11 @@ pub struct Server {
 
 impl Server {
     pub async fn start() -> Self {
+        Self::start_with(Router::new()).await
+    }
+
+    /// With routes of the test's own.
+    pub async fn start_with(more: Router) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = Self { url, inner: Arc::default(), changed: Arc::new(watch::Sender::new(0)) };
@@ -76,7 +90,9 @@ impl Server {
             .route("/api/v1/devices/{id}/reports", post(reports))
             .route("/api/v1/devices/{id}/tasks/{task}/output", put(output))
             .route("/api/v1/devices/{id}/disconnect", post(disconnect))
-            .with_state(server.clone());
+            .route("/api/v1/devices/{id}/tunnel", get(tunnel))
+            .with_state(server.clone())
+            .merge(more);
         tokio::spawn(async move { axum::serve(listener, router).await });
         server
     }
@@ -183,7 +199,7 @@ async fn connect(State(server): State<Server>, Json(request): Json<ConnectReques
         name: "Awkward".to_owned(),
         server_time: 0,
         heartbeat_s: 1,
-        server_link_key: None,
+        server_link_key: server.with(|inner| inner.link_key.clone()),
     })
     .into_response()
 }
@@ -243,7 +259,12 @@ fn command_stream(server: Server) -> impl Stream<Item = Result<Event, Infallible
         loop {
             changed.mark_unchanged();
             let (gone, next) = {
-                let inner = server.inner.lock().unwrap();
+                let mut inner = server.inner.lock().unwrap();
+                if let Some(dial) = inner.dials.pop() {
+                    let event = Event::default().event("dial").data(dial);
+                    drop(inner);
+                    return Some((Ok(event), (server, changed, sent)));
+                }
                 let next =
                     inner.commands.range(sent + 1..).next().map(|(seq, (_, json))| (*seq, json.clone()));
                 (inner.gone, next)
@@ -267,11 +288,13 @@ async fn reports(State(server): State<Server>, headers: HeaderMap, Json(reports)
             return refusal;
         }
         if inner.deaf {
+            inner.unheard += 1;
             return lost();
         }
         inner.commands.retain(|_, (id, _)| !reports.acknowledged.contains(id));
         inner.acknowledged.extend(reports.acknowledged);
         inner.reports.extend(reports.tasks);
+        inner.links.extend(reports.links);
         if inner.lose_report_answers > 0 {
             inner.lose_report_answers -= 1;
             return lost();
@@ -318,6 +341,14 @@ async fn output(
             return lost();
         }
         Json(OutputAccepted { acknowledged }).into_response()
+    })
+}
+
+async fn tunnel(State(server): State<Server>, headers: HeaderMap) -> Response {
+    server.with(|inner| match (inner.refusal(&headers), &inner.tunnel) {
+        (Some(refusal), _) => refusal,
+        (None, Some(tunnel)) => Json(tunnel).into_response(),
+        (None, None) => problem(404, ProblemCode::NotFound, None),
     })
 }
 

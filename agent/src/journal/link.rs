@@ -1,0 +1,130 @@
+//! What the journal keeps of the device link: revocations for good, and what happened until the server knows it.
+//!
+//! Whoever hands a revocation over has checked its signature; here is only that it is not forgotten.
+
+use anyhow::Context;
+use foreman_machine::run::Moment;
+use foreman_protocol::{LinkReport, LinkReportId};
+use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, WriteTransaction};
+
+use super::{Effect, Journal, LINK_REPORTS, REVOCATIONS};
+
+/// Reports beyond this many push out the oldest: a server that is away for long cannot fill the disk.
+const MOST_REPORTS: u64 = 10_000;
+
+impl Journal {
+    /// Every revocation ever taken, as signed text.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn revocations(&self) -> anyhow::Result<Vec<String>> {
+        self.with(|db| {
+            let mut all = Vec::new();
+            for entry in db.begin_read()?.open_table(REVOCATIONS)?.iter()? {
+                all.push(entry?.0.value().to_owned());
+            }
+            Ok(all)
+        })
+    }
+
+    /// Writes down what happened on the link, to be told until the server has it.
+    ///
+    /// # Errors
+    /// When nothing could be written.
+    pub fn keep_link_reports(&self, reports: &[LinkReport]) -> anyhow::Result<()> {
+        self.write(|write| {
+            let mut kept = write.open_table(LINK_REPORTS)?;
+            for report in reports {
+                kept.insert(report.id.to_string().as_str(), serde_json::to_vec(report)?.as_slice())?;
+            }
+            // Ids sort by the time they were made, so the first are the oldest.
+            while kept.len()? > MOST_REPORTS {
+                kept.pop_first()?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What the server does not know yet, oldest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn link_reports(&self) -> anyhow::Result<Vec<LinkReport>> {
+        self.with(|db| {
+            let mut all = Vec::new();
+            for entry in db.begin_read()?.open_table(LINK_REPORTS)?.iter()? {
+                let (_, report) = entry?;
+                all.push(
+                    serde_json::from_slice(report.value()).context("a row of the journal cannot be read")?,
+                );
+            }
+            Ok(all)
+        })
+    }
+
+    /// The server knows these.
+    ///
+    /// # Errors
+    /// When nothing could be written.
+    pub fn link_reports_told(&self, ids: &[LinkReportId]) -> anyhow::Result<()> {
+        self.write(|write| {
+            let mut kept = write.open_table(LINK_REPORTS)?;
+            for id in ids {
+                kept.remove(id.to_string().as_str())?;
+            }
+            Ok(())
+        })
+    }
+}
+
+pub(super) fn keep_revocation(
+    write: &WriteTransaction,
+    revocation: &str,
+    now: &Moment,
+) -> anyhow::Result<Option<Effect>> {
+    write.open_table(REVOCATIONS)?.insert(revocation, now.wall_ms)?;
+    Ok(Some(Effect::Revoke(revocation.to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use foreman_protocol::{Command, CommandAction, CommandId, DeviceId, LinkUse, RefusedBecause};
+
+    use super::*;
+
+    fn report(count: u32) -> LinkReport {
+        let what = LinkUse::Refused { from: "192.0.2.7".to_owned(), reason: RefusedBecause::Expired, count };
+        LinkReport { id: LinkReportId::fresh(), at: 5, what }
+    }
+
+    #[test]
+    fn what_was_taken_back_stays_so_for_this_device_and_the_command_asks_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, device) = (dir.path().join("journal.redb"), DeviceId::fresh());
+        let journal = Journal::open(&path, device).unwrap();
+        let action = CommandAction::Revoke { revocation: "signed".to_owned() };
+        let command = Command { id: CommandId::fresh(), seq: 1, action };
+        let effects = journal.take(&[Ok(command.clone()), Ok(command)], 9, &[]).unwrap();
+        assert_eq!(effects, [Effect::Revoke("signed".to_owned())]);
+        journal.prune().unwrap();
+        drop(journal);
+        let journal = Journal::open(&path, device).unwrap();
+        assert_eq!(journal.revocations().unwrap(), ["signed"]);
+        drop(journal);
+        assert!(Journal::open(&path, DeviceId::fresh()).unwrap().revocations().unwrap().is_empty());
+    }
+
+    #[test]
+    fn reports_stay_in_order_until_they_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, device) = (dir.path().join("journal.redb"), DeviceId::fresh());
+        let reports: Vec<_> = (0..3).map(report).collect();
+        let journal = Journal::open(&path, device).unwrap();
+        journal.keep_link_reports(&reports).unwrap();
+        drop(journal);
+        let journal = Journal::open(&path, device).unwrap();
+        assert_eq!(journal.link_reports().unwrap(), reports);
+        journal.link_reports_told(&[reports[0].id, reports[2].id]).unwrap();
+        assert_eq!(journal.link_reports().unwrap(), reports[1..2]);
+    }
+}

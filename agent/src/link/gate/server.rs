@@ -1,0 +1,91 @@
+//! The device's own server as a caller: the grant this device signs for it, and how far that one reaches.
+
+use foreman_link::grant::{self, sign_grant};
+use foreman_protocol::{Grant, GrantId, Level, Millis, RefusedBecause};
+
+use super::{Gate, Held, now};
+use crate::{link::trust::Dashboard, state::replace_file};
+
+/// How long a grant for the server counts. A new one is made at half of it.
+const LIFETIME_MS: Millis = 180 * 24 * 3_600_000;
+
+impl Gate {
+    /// Whether the server may run tasks here.
+    ///
+    /// # Errors
+    /// With why not, for whoever started the task.
+    pub fn tasks_allowed(&self) -> Result<(), String> {
+        let mut held = self.current();
+        let dashboard = held.trust.dashboard;
+        if dashboard.level() < Some(Level::Operate) {
+            let may = if dashboard == Dashboard::View { "may only look" } else { "is not trusted" };
+            return Err(format!(
+                "The server {may} on this device, so its tasks are refused. To allow them, run \
+                 `foreman-agent trust dashboard operate` on the device."
+            ));
+        }
+        if held.trust.server_link_key.is_some() && self.grant_for_server(&mut held).is_none() {
+            return Err(
+                "An owner of this device took the server's right back, so its tasks are refused. To give it anew, run \
+                 `foreman-agent trust dashboard operate` on the device."
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    /// For a grant that this device signed: the most it gives now. `None` for those of owners.
+    pub(super) fn most(&self, held: &Held, grant: &Grant) -> Result<Option<Level>, RefusedBecause> {
+        if !self.is_servers(grant) {
+            return Ok(None);
+        }
+        if held.trust.server_link_key.as_ref() != Some(&grant.client) {
+            return Err(RefusedBecause::Revoked);
+        }
+        held.trust.dashboard.level().map(Some).ok_or(RefusedBecause::Revoked)
+    }
+
+    /// The grant for the server, made anew when that is due. `None` when it is let do nothing or an owner took
+    /// it back.
+    pub(super) fn grant_for_server(&self, held: &mut Held) -> Option<String> {
+        let client = held.trust.server_link_key.clone()?;
+        let level = held.trust.dashboard.level()?;
+        if held.server_grant.is_none() {
+            // The one of an earlier life, so that each start is not news.
+            held.server_grant = std::fs::read_to_string(&self.server_grant).ok();
+        }
+        let now = now();
+        if let Some(kept) = held.server_grant.as_ref().and_then(|text| grant::read_grant(text).ok())
+            && kept.issuer == self.device
+            && kept.device == self.device
+            && kept.client == client
+        {
+            if held.revocations.covers(&kept) {
+                return None;
+            }
+            let lasts = kept.issued_at <= now && now < kept.expires_at - LIFETIME_MS / 2;
+            if lasts && kept.level == level {
+                return held.server_grant.clone();
+            }
+        }
+        let fresh = Grant {
+            id: GrantId::fresh(),
+            device: self.device.clone(),
+            client,
+            name: "Dashboard".to_owned(),
+            level,
+            issued_at: now,
+            expires_at: now + LIFETIME_MS,
+            issuer: self.device.clone(),
+        };
+        if held.revocations.covers(&fresh) {
+            return None;
+        }
+        let signed = sign_grant(&fresh, &self.identity);
+        if let Err(error) = replace_file(&self.server_grant, signed.as_bytes(), false) {
+            tracing::warn!(%error, "the grant for the server cannot be kept; the next start makes another one");
+        }
+        held.server_grant = Some(signed.clone());
+        Some(signed)
+    }
+}

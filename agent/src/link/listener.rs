@@ -1,0 +1,193 @@
+//! The one port of this device: it hears links as they are, and links inside a WebSocket, as Cloudflare and
+//! `tailscale serve` hand them on. Whoever speaks anything else learns nothing.
+
+mod web;
+
+use std::{io, net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use foreman_link::channel::is_link_preamble;
+use foreman_protocol::LINK_PORT;
+use tokio::{
+    io::{AsyncReadExt, join},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
+
+use super::door::{Door, Unproven, Via};
+
+/// From a connection to its first words.
+const FIRST_WORDS: Duration = Duration::from_secs(10);
+/// When the usual port is taken, these are tried before any free one.
+const NEXT_PORTS: u16 = 16;
+/// After an accept that failed: too many open files, mostly.
+const RECOVER: Duration = Duration::from_millis(100);
+
+/// Where to listen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Listen {
+    /// On every address at the usual port, or the next that is free.
+    #[default]
+    Usual,
+    /// There and nowhere else.
+    At(SocketAddr),
+    Off,
+}
+
+impl FromStr for Listen {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let text = text.trim();
+        if text.eq_ignore_ascii_case("none") {
+            return Ok(Self::Off);
+        }
+        if let Ok(address) = text.parse() {
+            return Ok(Self::At(address));
+        }
+        if let Ok(port) = text.trim_start_matches(':').parse::<u16>() {
+            return Ok(Self::At(SocketAddr::from(([0, 0, 0, 0], port))));
+        }
+        bail!("{text:?} is no address to listen at: write one like 0.0.0.0:{LINK_PORT}, a port, or `none`")
+    }
+}
+
+/// The open port.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Opens the port; `None` when there is to be none, or when the usual one cannot be had in any way: the other
+    /// ways work without it.
+    ///
+    /// # Errors
+    /// With one sentence, when the address that somebody named cannot be had.
+    pub async fn bind(listen: Listen) -> anyhow::Result<Option<Self>> {
+        let socket = match listen {
+            Listen::Off => return Ok(None),
+            Listen::At(address) => TcpListener::bind(address).await.with_context(|| {
+                format!(
+                    "Cannot listen at {address} for the device link. Nothing was changed. Name another address with \
+                     --link-listen, or `none`"
+                )
+            })?,
+            Listen::Usual => match usual().await {
+                Ok(socket) => socket,
+                Err(error) => {
+                    tracing::warn!(%error, "no port for the device link can be opened: it is reached by other ways");
+                    return Ok(None);
+                }
+            },
+        };
+        let address = socket.local_addr().context("The address of the device link cannot be told")?;
+        tracing::info!(%address, "the device link listens");
+        Ok(Some(Self { socket, address }))
+    }
+
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves for as long as it is polled.
+    pub(super) async fn serve(self, door: &Arc<Door>) {
+        let mut callers = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.socket.accept() => match accepted {
+                    Ok((stream, from)) => {
+                        // Before anything is made for it.
+                        if let Some(unproven) = door.admit(from.ip().into()) {
+                            callers.spawn(hear(Arc::clone(door), stream, from, unproven));
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a caller could not be taken");
+                        tokio::time::sleep(RECOVER).await;
+                    }
+                },
+                Some(_) = callers.join_next() => {}
+            }
+        }
+    }
+}
+
+async fn usual() -> io::Result<TcpListener> {
+    for port in LINK_PORT..LINK_PORT + NEXT_PORTS {
+        match TcpListener::bind(("0.0.0.0", port)).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            bound => return bound,
+        }
+    }
+    TcpListener::bind(("0.0.0.0", 0)).await
+}
+
+async fn hear(door: Arc<Door>, mut stream: TcpStream, from: SocketAddr, unproven: Unproven) {
+    // A keystroke is a packet of its own.
+    let _ = stream.set_nodelay(true);
+    let Ok(Ok((first, is_link))) = timeout(FIRST_WORDS, first_words(&mut stream)).await else { return };
+    let (read, write) = stream.into_split();
+    let whole = join(io::Cursor::new(first).chain(read), write);
+    if is_link {
+        door.serve(whole, from.ip().into(), Via::Listener, unproven).await;
+    } else {
+        web::answer(door, whole, from.ip(), unproven).await;
+    }
+}
+
+/// As many bytes as it takes to tell a link from something else.
+async fn first_words(stream: &mut TcpStream) -> io::Result<(Vec<u8>, bool)> {
+    let mut first = [0; 4];
+    let mut length = 0;
+    loop {
+        if let Some(is_link) = is_link_preamble(&first[..length]) {
+            return Ok((first[..length].to_vec(), is_link));
+        }
+        match stream.read(&mut first[length..]).await? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            more => length += more,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_write_addresses_in_few_ways() {
+        let at = |text: &str| Listen::At(text.parse().unwrap());
+        for (text, expected) in [
+            ("none", Listen::Off),
+            ("0.0.0.0:9981", at("0.0.0.0:9981")),
+            (" [::]:7 ", at("[::]:7")),
+            ("7000", at("0.0.0.0:7000")),
+            (":7000", at("0.0.0.0:7000")),
+        ] {
+            assert_eq!(text.parse::<Listen>().unwrap(), expected);
+        }
+        for wrong in ["", "here", "1.2.3.4", "70000", "1.2.3.4:70000"] {
+            assert!(wrong.parse::<Listen>().is_err(), "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_is_said_in_one_sentence() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let error = Listener::bind(Listen::At(taken.local_addr().unwrap())).await.unwrap_err();
+        let text = format!("{error:#}");
+        assert!(text.contains("Cannot listen at 127.0.0.1:") && text.contains("--link-listen"), "{text}");
+        assert!(Listener::bind(Listen::Off).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn the_usual_port_may_be_taken() {
+        let first = Listener::bind(Listen::Usual).await.unwrap().unwrap();
+        let second = Listener::bind(Listen::Usual).await.unwrap().unwrap();
+        assert_ne!(first.address().port(), second.address().port());
+    }
+}

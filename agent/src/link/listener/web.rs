@@ -1,0 +1,148 @@
+//! A link inside a WebSocket: `GET /link`, for what can only hand web traffic on. Everything else is answered
+//! alike, so that a scan learns nothing.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{
+        State,
+        ws::{Message, WebSocket, WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use bytes::Bytes;
+use foreman_link::carrier::{Frame, MessageStream, Wording};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
+
+use crate::link::{
+    door::{Door, Unproven, Via},
+    refusals::Source,
+};
+
+/// From a request's first byte to the upgrade.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A channel's record and a bit; what comes from a link is never longer.
+const MESSAGE: usize = 128 * 1024;
+
+/// One connection on its way in.
+struct Entrance {
+    door: Arc<Door>,
+    from: IpAddr,
+    unproven: Mutex<Option<Unproven>>,
+}
+
+/// Answers one request on a connection, and serves the link when it is the one for that.
+pub(super) async fn answer<IO>(door: Arc<Door>, io: IO, from: IpAddr, unproven: Unproven)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let entrance = Arc::new(Entrance { door, from, unproven: Mutex::new(Some(unproven)) });
+    let router = Router::new()
+        .route("/link", get(enter))
+        .fallback(nothing)
+        .method_not_allowed_fallback(nothing)
+        .with_state(entrance);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(io), TowerToHyperService::new(router))
+        .with_upgrades();
+    // It broke or took too long: nobody is left to tell.
+    let _ = timeout(PATIENCE, connection).await;
+}
+
+async fn nothing() -> Response {
+    StatusCode::NOT_FOUND.into_response()
+}
+
+async fn enter(
+    State(entrance): State<Arc<Entrance>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Ok(upgrade) = upgrade else { return nothing().await };
+    let taken = entrance.unproven.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(unproven) = taken else { return nothing().await };
+    let from = source(entrance.from, &headers);
+    // A proxy's own address was let through; now it is known for whom it speaks.
+    let unproven = if from == Source::from(entrance.from) {
+        unproven
+    } else {
+        drop(unproven);
+        match entrance.door.admit(from) {
+            Some(unproven) => unproven,
+            None => return nothing().await,
+        }
+    };
+    let door = Arc::clone(&entrance.door);
+    upgrade.max_message_size(MESSAGE).max_frame_size(MESSAGE).on_upgrade(
+        move |socket: WebSocket| async move {
+            door.serve(MessageStream::new(socket, WORDING), from, Via::WebSocket, unproven).await;
+        },
+    )
+}
+
+/// Where a caller really comes from, as the proxies on this machine say. From elsewhere nobody says so but itself.
+fn source(from: IpAddr, headers: &HeaderMap) -> Source {
+    let told = || {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let forwarded = text("x-forwarded-for").and_then(|all| all.rsplit(',').next());
+        text("cf-connecting-ip").or(forwarded)?.trim().parse::<IpAddr>().ok()
+    };
+    if from.to_canonical().is_loopback() { told().unwrap_or(from).into() } else { from.into() }
+}
+
+/// How `axum` says it.
+const WORDING: Wording<Message> = Wording {
+    read: |message| match message {
+        Message::Binary(data) => Frame::Data(data),
+        Message::Close(_) => Frame::Close,
+        Message::Ping(_) => Frame::Ping,
+        Message::Pong(_) | Message::Text(_) => Frame::Other,
+    },
+    write: |frame| match frame {
+        Frame::Data(data) => Message::Binary(data),
+        Frame::Close => Message::Close(None),
+        Frame::Ping | Frame::Other => Message::Ping(Bytes::new()),
+    },
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_proxies_on_this_machine_are_believed() {
+        let told = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            headers
+        };
+        let (local, remote) = ("127.0.0.1".parse().unwrap(), "192.0.2.7".parse::<IpAddr>().unwrap());
+        let other: IpAddr = "203.0.113.9".parse().unwrap();
+        for headers in
+            [told("cf-connecting-ip", "203.0.113.9"), told("x-forwarded-for", "10.0.0.1, 203.0.113.9")]
+        {
+            assert_eq!(source(local, &headers), other.into());
+            assert_eq!(source(remote, &headers), remote.into());
+        }
+        assert_eq!(source(local, &told("x-forwarded-for", "nobody")), local.into());
+        assert_eq!(source(local, &HeaderMap::new()), local.into());
+    }
+}

@@ -1,0 +1,252 @@
+//! Callers who were turned away: after ten in a minute an address is not even looked at for a while, longer each
+//! time, and what happened is told in numbers instead of one by one.
+//!
+//! Time is passed in. This must not know what a handshake or a grant is.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use foreman_protocol::{LinkUse, RefusedBecause};
+use tokio::time::Instant;
+
+/// So many failures of one address within [`WINDOW`] are one too many for it.
+const MOST: u32 = 10;
+/// The same for a path that hides its callers' addresses: there, many share the limit.
+const MOST_SHARED: u32 = 60;
+const WINDOW: Duration = Duration::from_secs(60);
+/// An address is told of at most this often.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+const FIRST_BLOCK: Duration = Duration::from_secs(60);
+const LONGEST_BLOCK: Duration = Duration::from_secs(3600);
+/// An address that was quiet for this long begins anew.
+const FORGOTTEN: Duration = Duration::from_secs(2 * 3600);
+/// Beyond this many addresses the others are counted together.
+const MOST_SOURCES: usize = 1024;
+
+/// Where a caller comes from, as far as limits go. An IPv6 network of a household is one source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    V4(Ipv4Addr),
+    /// The first 64 bits.
+    V6([u16; 4]),
+    /// A path that hides where its callers come from.
+    Path(&'static str),
+    /// Everybody beyond [`MOST_SOURCES`].
+    Others,
+}
+
+impl From<IpAddr> for Source {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Self::V6([a, b, c, d])
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::V4(address) => address.fmt(f),
+            Self::V6([a, b, c, d]) => write!(f, "{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)),
+            Self::Path(path) => f.write_str(path),
+            Self::Others => f.write_str("many addresses"),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Refusals(Mutex<HashMap<Source, Record>>);
+
+#[derive(Debug)]
+struct Record {
+    window: Instant,
+    failures: u32,
+    blocked_until: Option<Instant>,
+    blocks: u32,
+    last: Instant,
+    told_at: Option<Instant>,
+    untold: u32,
+    reason: RefusedBecause,
+}
+
+impl Refusals {
+    /// Whether callers from there are turned away unseen; counts this one when they are.
+    pub fn is_blocked(&self, source: Source, now: Instant) -> bool {
+        let mut records = self.records();
+        let Some(record) = records.get_mut(&source) else { return false };
+        let blocked = record.blocked_until.is_some_and(|until| now < until);
+        if blocked {
+            record.count(RefusedBecause::TooMany, now);
+        }
+        blocked
+    }
+
+    /// Counts a caller who was looked at and turned away.
+    pub fn failed(&self, source: Source, reason: RefusedBecause, now: Instant) {
+        let mut records = self.records();
+        let source = if records.len() < MOST_SOURCES || records.contains_key(&source) {
+            source
+        } else {
+            Source::Others
+        };
+        let record = records.entry(source).or_insert_with(|| Record::new(now));
+        record.count(reason, now);
+        let most = match source {
+            Source::V4(_) | Source::V6(_) => MOST,
+            Source::Path(_) => MOST_SHARED,
+            // Whoever is in here did nothing that is known of them.
+            Source::Others => return,
+        };
+        record.fail(most, matches!(source, Source::Path(_)), now);
+    }
+
+    /// What is to be told now.
+    pub fn due(&self, now: Instant) -> Vec<LinkUse> {
+        let mut records = self.records();
+        records.retain(|_, record| record.untold > 0 || now < record.last + FORGOTTEN);
+        let due = records.iter_mut().filter(|(_, record)| {
+            record.untold > 0 && record.told_at.is_none_or(|told_at| now >= told_at + TOLD_EVERY)
+        });
+        due.map(|(source, record)| {
+            record.told_at = Some(now);
+            let count = std::mem::take(&mut record.untold);
+            LinkUse::Refused { from: source.to_string(), reason: record.reason, count }
+        })
+        .collect()
+    }
+
+    fn records(&self) -> MutexGuard<'_, HashMap<Source, Record>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Record {
+    const fn new(now: Instant) -> Self {
+        Self {
+            window: now,
+            failures: 0,
+            blocked_until: None,
+            blocks: 0,
+            last: now,
+            told_at: None,
+            untold: 0,
+            reason: RefusedBecause::Unknown,
+        }
+    }
+
+    fn count(&mut self, reason: RefusedBecause, now: Instant) {
+        self.untold = self.untold.saturating_add(1);
+        self.reason = reason;
+        self.last = now;
+    }
+
+    /// Many share a path: those who use it well must not wait an hour for one who does not.
+    fn fail(&mut self, most: u32, shared: bool, now: Instant) {
+        if now >= self.window + WINDOW {
+            (self.window, self.failures) = (now, 0);
+        }
+        if self.blocked_until.is_some_and(|until| now >= until + LONGEST_BLOCK) {
+            self.blocks = 0;
+        }
+        self.failures += 1;
+        if self.failures >= most {
+            let doublings = if shared { 0 } else { self.blocks.min(6) };
+            self.blocked_until = Some(now + (FIRST_BLOCK * (1 << doublings)).min(LONGEST_BLOCK));
+            self.blocks += 1;
+            (self.window, self.failures) = (now, 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BAD: RefusedBecause = RefusedBecause::Forged;
+
+    fn source(text: &str) -> Source {
+        text.parse::<IpAddr>().unwrap().into()
+    }
+
+    fn fail(refusals: &Refusals, source: Source, times: u32, now: Instant) {
+        for _ in 0..times {
+            refusals.failed(source, BAD, now);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ten_in_a_minute_are_too_many_and_each_time_is_longer() {
+        let (refusals, from, start) = (Refusals::default(), source("192.0.2.7"), Instant::now());
+        fail(&refusals, from, 9, start);
+        assert!(!refusals.is_blocked(from, start));
+        fail(&refusals, from, 1, start + Duration::from_secs(59));
+        let blocked = start + Duration::from_secs(59);
+        assert!(refusals.is_blocked(from, blocked) && !refusals.is_blocked(source("192.0.2.8"), blocked));
+        let again = blocked + FIRST_BLOCK;
+        assert!(!refusals.is_blocked(from, again));
+        fail(&refusals, from, 10, again);
+        assert!(refusals.is_blocked(from, again + FIRST_BLOCK));
+        assert!(!refusals.is_blocked(from, again + FIRST_BLOCK * 2));
+        // Nine each minute go on forever.
+        let (slow, other) = (Refusals::default(), source("2001:db8::1"));
+        for minute in 0..30 {
+            let now = start + WINDOW * minute;
+            fail(&slow, other, 9, now);
+            assert!(!slow.is_blocked(other, now));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn they_are_told_in_numbers_once_a_minute() {
+        let (refusals, from, start) = (Refusals::default(), source("192.0.2.7"), Instant::now());
+        fail(&refusals, from, 1, start);
+        let told = |count, reason| LinkUse::Refused { from: "192.0.2.7".to_owned(), reason, count };
+        assert_eq!(refusals.due(start), [told(1, BAD)]);
+        fail(&refusals, from, 9, start);
+        for _ in 0..1000 {
+            assert!(refusals.is_blocked(from, start));
+        }
+        assert_eq!(refusals.due(start + Duration::from_secs(59)), []);
+        assert_eq!(refusals.due(start + TOLD_EVERY), [told(1009, RefusedBecause::TooMany)]);
+        assert_eq!(refusals.due(start + TOLD_EVERY * 9), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_from_everywhere_stays_small_and_blocks_no_stranger() {
+        let (refusals, now) = (Refusals::default(), Instant::now());
+        for n in 0..20_000_u32 {
+            refusals.failed(IpAddr::V4(Ipv4Addr::from_bits(n)).into(), BAD, now);
+        }
+        assert_eq!(refusals.due(now).len(), MOST_SOURCES + 1);
+        assert!(!refusals.is_blocked(source("203.0.113.9"), now));
+        assert_eq!(refusals.due(now + FORGOTTEN), []);
+        assert!(refusals.records().is_empty());
+    }
+
+    #[test]
+    fn a_household_is_one_source() {
+        assert_eq!(source("2001:db8:1:2::1"), source("2001:db8:1:2:ffff::9"));
+        assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
+        assert_eq!(source("::ffff:192.0.2.7"), source("192.0.2.7"));
+        assert_eq!(source("2001:db8:1:2::1").to_string(), "2001:db8:1:2::/64");
+    }
+
+    proptest! {
+        #[test]
+        fn every_address_has_a_source(bytes: [u8; 16]) {
+            let _ = Source::from(IpAddr::from(bytes)).to_string();
+        }
+    }
+}

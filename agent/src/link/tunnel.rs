@@ -1,0 +1,167 @@
+//! Keeps `cloudflared` running where the server made a Cloudflare Tunnel for this device.
+//!
+//! Where the tunnel leads is decided at Cloudflare; here is only the program, its token (in its environment, never on a
+//! command line) and its output in the agent's log. It carries sealed bytes to the listener like any other way.
+
+use std::{process::Stdio, sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use foreman_protocol::TunnelToken;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use super::ways::{Way, Ways};
+use crate::{line::Line, uplink::Uplink};
+
+const PROGRAM: &str = "cloudflared";
+/// How often the server is asked whether there is a tunnel, besides each time it is heard again.
+const ASK_EVERY: Duration = Duration::from_secs(600);
+/// A line of the program is not read further, in bytes.
+const LONGEST_LINE: usize = 4096;
+/// A program that ran this long did work.
+const HEALTHY: Duration = Duration::from_secs(60);
+/// Between two starts.
+const RESTART: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_secs(1))
+    .with_factor(2.0)
+    .with_max_delay(Duration::from_secs(300))
+    .with_jitter()
+    .without_max_times();
+
+/// Runs the tunnel while there is one, for as long as it is polled.
+pub(super) async fn supervise(
+    uplink: &Arc<Uplink>,
+    mut line: watch::Receiver<Line>,
+    ways: &watch::Sender<Ways>,
+) {
+    let mut tunnel: Option<TunnelToken> = None;
+    loop {
+        let other = tokio::select! {
+            () = run(tunnel.as_ref(), ways) => return,
+            other = until_other(uplink, &mut line, tunnel.as_ref()) => other,
+        };
+        tunnel = other;
+        tracing::info!(
+            hostname = tunnel.as_ref().map(|tunnel| tunnel.hostname.as_str()),
+            "the server's word on a Cloudflare Tunnel"
+        );
+        if tunnel.is_none() {
+            ways.send_modify(|ways| ways.cloudflare = None);
+        }
+    }
+}
+
+/// Asks until the server names another tunnel than this one, or none.
+async fn until_other(
+    uplink: &Uplink,
+    line: &mut watch::Receiver<Line>,
+    known: Option<&TunnelToken>,
+) -> Option<TunnelToken> {
+    let same = |tunnel: Option<&TunnelToken>| {
+        let what = |tunnel: &TunnelToken| (tunnel.token.clone(), tunnel.hostname.clone());
+        tunnel.map(what) == known.map(what)
+    };
+    loop {
+        if line.borrow_and_update().is_up() {
+            match uplink.tunnel().await {
+                Ok(tunnel) if !same(tunnel.as_ref()) => return tunnel,
+                Ok(_) => {}
+                // Not a word on tunnels: what runs goes on.
+                Err(error) => tracing::debug!(%error, "the server did not say whether there is a tunnel"),
+            }
+        }
+        tokio::select! {
+            changed = line.changed() => if changed.is_err() {
+                return std::future::pending().await;
+            },
+            () = tokio::time::sleep(ASK_EVERY) => {}
+        }
+    }
+}
+
+/// Starts the program again whenever it ends; waits forever without a tunnel.
+async fn run(tunnel: Option<&TunnelToken>, ways: &watch::Sender<Ways>) {
+    let Some(TunnelToken { token, hostname }) = tunnel else { return std::future::pending().await };
+    let say = |way: Way| {
+        ways.send_if_modified(|ways| {
+            let new = ways.cloudflare.as_ref() != Some(&way);
+            ways.cloudflare = Some(way);
+            new
+        });
+    };
+    let mut pauses = RESTART.build();
+    say(Way::Starting);
+    loop {
+        let started = Instant::now();
+        let error = match start(token) {
+            Ok(child) => attend(child, || say(Way::Up { name: hostname.clone() })).await,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                "the program `cloudflared` is not installed".to_owned()
+            }
+            Err(error) => format!("`cloudflared` cannot be started: {error}"),
+        };
+        if started.elapsed() >= HEALTHY {
+            pauses = RESTART.build();
+        }
+        let pause = pauses.next().unwrap_or(HEALTHY);
+        tracing::warn!(%error, retry_s = pause.as_secs(), "the Cloudflare Tunnel is down and is tried again");
+        say(Way::Down { error });
+        sleep_until(Instant::now() + pause).await;
+    }
+}
+
+fn start(token: &str) -> std::io::Result<Child> {
+    Command::new(PROGRAM)
+        .args(["tunnel", "--no-autoupdate", "run"])
+        .env("TUNNEL_TOKEN", token)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+}
+
+/// Reads the program's output until it ends; why it did.
+async fn attend(mut child: Child, connected: impl Fn()) -> String {
+    let (out, err) = (child.stdout.take(), child.stderr.take());
+    let mut last = String::new();
+    {
+        let hear = |line: &str| {
+            tracing::info!("cloudflared: {line}");
+            // Its own words for one of its connections to Cloudflare standing.
+            if line.contains("Registered tunnel connection") {
+                connected();
+            }
+        };
+        tokio::join!(read_lines(out, hear), async {
+            read_lines(err, |line| {
+                hear(line);
+                last = line.to_owned();
+            })
+            .await;
+        });
+    }
+    match child.wait().await {
+        Ok(status) if last.is_empty() => format!("`cloudflared` ended ({status})"),
+        Ok(status) => format!("`cloudflared` ended ({status}): {last}"),
+        Err(error) => format!("`cloudflared` was lost: {error}"),
+    }
+}
+
+async fn read_lines(from: Option<impl AsyncRead + Unpin>, mut each: impl FnMut(&str)) {
+    let Some(from) = from else { return };
+    let mut from = BufReader::new(from);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut limited = tokio::io::AsyncReadExt::take(&mut from, LONGEST_LINE as u64);
+        match limited.read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => each(String::from_utf8_lossy(&line).trim_end()),
+        }
+    }
+}

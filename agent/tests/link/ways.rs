@@ -1,0 +1,211 @@
+//! The ways to a device: TCP, a WebSocket, the server's relay, a tailnet and a Cloudflare Tunnel.
+
+use std::{path::Path, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{
+        State,
+        ws::{Message, WebSocket, WebSocketUpgrade},
+    },
+    http::HeaderMap,
+    response::Response,
+    routing::get,
+};
+use bytes::Bytes;
+use foreman_link::{
+    carrier::{Dialer, Frame, MessageStream, Wording},
+    grant::LinkSecret,
+};
+use foreman_protocol::{Dial, Level, TunnelToken};
+use tokio::sync::{Mutex, mpsc};
+
+use crate::{
+    awkward::Server,
+    house::{House, PATIENCE, hello, over},
+};
+
+const WORDING: Wording<Message> = Wording {
+    read: |message| match message {
+        Message::Binary(data) => Frame::Data(data),
+        Message::Close(_) => Frame::Close,
+        _ => Frame::Other,
+    },
+    write: |frame| match frame {
+        Frame::Data(data) => Message::Binary(data),
+        _ => Message::Ping(Bytes::new()),
+    },
+};
+
+/// Where a device that was called arrives.
+#[derive(Clone)]
+struct Relay(Arc<Mutex<mpsc::Receiver<(String, WebSocket)>>>);
+
+impl Relay {
+    async fn beside_a_server() -> (Self, Server) {
+        let (sender, receiver) = mpsc::channel(4);
+        let router = Router::new()
+            .route("/api/v1/devices/{id}/relay/accept", get(accept))
+            .with_state(Arc::new(sender));
+        (Self(Arc::new(Mutex::new(receiver))), Server::start_with(router).await)
+    }
+
+    async fn next(&self) -> (String, WebSocket) {
+        tokio::time::timeout(PATIENCE, self.0.lock().await.recv()).await.unwrap().unwrap()
+    }
+}
+
+async fn accept(
+    State(arrived): State<Arc<mpsc::Sender<(String, WebSocket)>>>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    assert!(headers["authorization"].to_str().unwrap().starts_with("Bearer b"));
+    let ticket = headers["x-foreman-ticket"].to_str().unwrap().to_owned();
+    upgrade.on_upgrade(move |socket| async move { arrived.send((ticket, socket)).await.unwrap() })
+}
+
+#[tokio::test]
+async fn tcp_and_a_websocket_lead_to_the_same_device() {
+    let house = House::new(&[]).await;
+    let client = LinkSecret::generate();
+    let signed = house.signed(&client, Level::Operate);
+    let (plain, welcome) = house.call(&client, &signed).await.unwrap();
+    assert_eq!(welcome.level, Level::Operate);
+
+    let dialer = Dialer::from_environment().unwrap();
+    let address = format!("ws://{}/link", house.address());
+    let way = dialer.connect_websocket(&address, HeaderMap::new()).await.unwrap();
+    let (wrapped, _) = over(way, &house.keys(&client), &signed, "cloudflare").await.unwrap();
+    let (one, other) = (hello(&plain).await, hello(&wrapped).await);
+    assert_eq!((one.device_id, one.level), (other.device_id, other.level));
+}
+
+#[tokio::test]
+async fn a_device_that_is_called_over_the_relay_comes() {
+    let (relay, server) = Relay::beside_a_server().await;
+    let house = House::beside(server, &["--link-listen", "none"], &[]).await;
+    assert!(house.facts().link.addresses.is_empty());
+    for round in 0..2 {
+        let ticket = format!("ticket-{round}");
+        let dial = serde_json::to_string(&Dial { ticket: ticket.clone(), server: None }).unwrap();
+        house.server.with(|inner| inner.dials.push(dial));
+        let (shown, socket) = relay.next().await;
+        assert_eq!(shown, ticket);
+        let client = LinkSecret::generate();
+        let way = MessageStream::new(socket, WORDING);
+        let signed = house.signed(&client, Level::View);
+        let (client, _) = over(way, &house.keys(&client), &signed, "relay").await.unwrap();
+        assert_eq!(hello(&client).await.level, Level::View);
+    }
+    // A call that leads nowhere is no harm.
+    let elsewhere = Dial { ticket: "x".to_owned(), server: Some("http://127.0.0.1:9".to_owned()) };
+    house.server.with(|inner| inner.dials.push(serde_json::to_string(&elsewhere).unwrap()));
+    house.server.with(|inner| inner.dials.push("{}".to_owned()));
+    let beats = house.server.with(|inner| inner.beats);
+    house.server.until("a heartbeat", |inner| inner.beats > beats + 1).await;
+}
+
+/// The stand-ins for other people's programs, before those on this machine.
+fn programs() -> std::ffi::OsString {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs");
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths([ours].into_iter().chain(std::env::split_paths(&others))).unwrap()
+}
+
+#[tokio::test]
+async fn a_tailnet_is_used_and_left_as_it_was() {
+    let tailnet = tempfile::tempdir().unwrap();
+    // Something of the user's own.
+    std::fs::write(tailnet.path().join("port-443"), "http://127.0.0.1:3000").unwrap();
+    let path = programs();
+    let environment = [("TAILNET", tailnet.path()), ("PATH", Path::new(&path))];
+    let mut house = House::beside(Server::start().await, &["--tailscale"], &environment).await;
+    let facts = house.until_facts("a name", |facts| facts.link.tailscale.is_some()).await;
+    assert_eq!(facts.link.tailscale.as_deref(), Some("spark.tail1234.ts.net:9981"));
+    let port = house.address().rsplit(':').next().unwrap().to_owned();
+    let served = std::fs::read_to_string(tailnet.path().join("port-9981")).unwrap();
+    assert_eq!(served, format!("http://127.0.0.1:{port}"));
+    let said = house.say(&["status"]).await;
+    assert!(said.contains("Tailscale: up as spark.tail1234.ts.net:9981"), "{said}");
+
+    house.end().await;
+    assert!(!tailnet.path().join("port-9981").exists());
+    assert!(tailnet.path().join("port-443").exists());
+}
+
+#[tokio::test]
+async fn a_tailnet_that_does_not_work_is_said_and_nothing_else_suffers() {
+    let tailnet = tempfile::tempdir().unwrap();
+    std::fs::write(tailnet.path().join("port-9981"), "http://127.0.0.1:3000").unwrap();
+    let path = programs();
+    let environment = [("TAILNET", tailnet.path()), ("PATH", Path::new(&path))];
+    let mut house = House::beside(Server::start().await, &["--tailscale"], &environment).await;
+    let said = until_said(&house, "Tailscale: does not work").await;
+    assert!(said.contains("leads to http://127.0.0.1:3000, which was left as it is"), "{said}");
+    assert_eq!(hello(&house.caller(Level::View).await).await.level, Level::View);
+    house.end().await;
+    assert!(tailnet.path().join("port-9981").exists());
+}
+
+#[tokio::test]
+async fn cloudflared_runs_with_the_token_out_of_sight_and_ends_with_the_tunnel() {
+    let tunnels = tempfile::tempdir().unwrap();
+    let path = programs();
+    let environment = [("TUNNELS", tunnels.path()), ("PATH", Path::new(&path))];
+    let server = Server::start().await;
+    let tunnel = TunnelToken { token: "s3cret".to_owned(), hostname: "spark.example.org".to_owned() };
+    server.with(|inner| inner.tunnel = Some(tunnel));
+    let mut house = House::beside(server, &[], &environment).await;
+    let said = until_said(&house, "Cloudflare: up as spark.example.org").await;
+    assert!(!said.contains("s3cret"), "{said}");
+    let calls = std::fs::read_to_string(tunnels.path().join("calls")).unwrap();
+    assert_eq!(calls, "tunnel --no-autoupdate run token=s3cret\n");
+    let pid = std::fs::read_to_string(tunnels.path().join("pid")).unwrap();
+    let cmdline = std::fs::read_to_string(format!("/proc/{}/cmdline", pid.trim())).unwrap();
+    assert!(!cmdline.contains("s3cret"));
+
+    house.end().await;
+    let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
+    let gone = async {
+        while nix::sys::signal::kill(pid, None).is_ok() {
+            tokio::task::yield_now().await
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("it ends with the agent");
+}
+
+#[tokio::test]
+async fn a_tunnel_that_is_not_let_in_is_said_with_its_own_words() {
+    let tunnels = tempfile::tempdir().unwrap();
+    std::fs::write(tunnels.path().join("broken"), "").unwrap();
+    let path = programs();
+    let environment = [("TUNNELS", tunnels.path()), ("PATH", Path::new(&path))];
+    let server = Server::start().await;
+    let tunnel = TunnelToken { token: "old".to_owned(), hostname: "spark.example.org".to_owned() };
+    server.with(|inner| inner.tunnel = Some(tunnel));
+    let house = House::beside(server, &[], &environment).await;
+    let said = until_said(&house, "Cloudflare: does not work").await;
+    assert!(said.contains("Provided Tunnel token is not valid"), "{said}");
+    // Started again by itself.
+    let calls = || std::fs::read_to_string(tunnels.path().join("calls")).unwrap().lines().count();
+    let again = async {
+        while calls() < 2 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("it is tried again");
+}
+
+/// Asks `status` until it says so.
+async fn until_said(house: &House, wanted: &str) -> String {
+    let asking = async {
+        loop {
+            let said = house.say(&["status"]).await;
+            if said.contains(wanted) {
+                return said;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("never said: {wanted}"))
+}
