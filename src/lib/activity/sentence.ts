@@ -34,7 +34,12 @@ export function roleName(role: Role): string {
 
 export function topicOf(record: EventRecord): Topic {
 	if (record.type.startsWith('device.task.')) return 'task';
-	if (record.type.startsWith('device.gpu_memory.') || record.type === 'device.offline') return 'warning';
+	if (
+		record.type.startsWith('device.gpu_memory.') ||
+		record.type === 'device.offline' ||
+		record.type === 'device.link.refused'
+	)
+		return 'warning';
 	if (record.type.startsWith('device.')) return 'device';
 	if (record.type.startsWith('api_token.')) return 'token';
 	return 'person';
@@ -79,6 +84,37 @@ export function sentenceOf(record: EventRecord, names: DeviceNames): string {
 				device: record.data.device.name,
 				percent: Math.round(record.data.percent)
 			});
+		case 'device.link.refused':
+			return m.activity_link_refused({
+				device: record.data.device.name,
+				from: record.data.from,
+				reason: refusalWord(record.data.reason),
+				count: record.data.count
+			});
+		case 'device.grant.added':
+			return m.activity_grant_added({
+				actor,
+				device: record.data.device.name,
+				name: record.data.grant.name,
+				level: record.data.grant.level
+			});
+		case 'device.grant.revoked':
+			return m.activity_grant_revoked({ actor, device: record.data.device.name });
+		case 'device.terminal.opened':
+			return m.activity_terminal_opened({ by: record.data.by, device: record.data.device.name });
+		case 'device.terminal.ended':
+			return m.activity_terminal_ended({ by: record.data.by, device: record.data.device.name });
+		case 'device.file.changed':
+			return fileSentence(record.data.action, {
+				by: record.data.by,
+				path: record.data.path,
+				device: record.data.device.name
+			});
+		case 'device.tunnel.changed':
+			return m.activity_tunnel_changed({
+				device: record.data.device.name,
+				action: record.data.action
+			});
 		case 'device.deleted':
 			return m.activity_device_deleted({ actor, device: record.data.name });
 		case 'user.created':
@@ -105,6 +141,36 @@ export function sentenceOf(record: EventRecord, names: DeviceNames): string {
 			return 'task' in record.data
 				? taskSentence(record.type, record.data.task, actor, names)
 				: m.activity_unknown({ actor, type: (record as EventRecord).type });
+	}
+}
+
+function refusalWord(reason: string): string {
+	switch (reason) {
+		case 'forged':
+			return m.activity_refused_forged();
+		case 'expired':
+			return m.activity_refused_expired();
+		case 'revoked':
+			return m.activity_refused_revoked();
+		case 'too_many':
+			return m.activity_refused_too_many();
+		default:
+			return m.activity_refused_handshake();
+	}
+}
+
+function fileSentence(action: string, what: { by: string; path: string; device: string }): string {
+	switch (action) {
+		case 'rename':
+			return m.activity_file_renamed(what);
+		case 'trash':
+			return m.activity_file_trashed(what);
+		case 'restore':
+			return m.activity_file_restored(what);
+		case 'mkdir':
+			return m.activity_file_made(what);
+		default:
+			return m.activity_file_written(what);
 	}
 }
 

@@ -39,6 +39,7 @@ export type StopAllAnswer = Schemas['StopAllAnswer'];
 export type Level = Schemas['Level'];
 export type DeviceLink = Schemas['DeviceLink'];
 export type CarriedGrant = Schemas['CarriedGrant'];
+export type DeviceCodeRequest = Schemas['DeviceCodeRequest'];
 export type Terminal = Schemas['Terminal'];
 export type TerminalState = Schemas['TerminalState'];
 export type TerminalEnded = Schemas['TerminalEnded'];

@@ -11,6 +11,13 @@ describe('the connect command', () => {
 		);
 	});
 
+	it('says what the dashboard may do, unless it is the usual', () => {
+		expect(connectWith('c', ['read'], 'view')).toBe('c --allow read --dashboard view');
+		expect(connectWith('c', [], 'none')).toBe('c --dashboard none');
+		expect(connectWith('c', [], 'operate')).toBe('c');
+		expect(installWith('FOREMAN_TOKEN=T sh', [], 'none')).toBe('FOREMAN_DASHBOARD=none FOREMAN_TOKEN=T sh');
+	});
+
 	it('says nothing when nothing is allowed', () => {
 		expect(connectWith('c', [])).toBe('c');
 		expect(installWith('FOREMAN_TOKEN=T sh', [])).toBe('FOREMAN_TOKEN=T sh');

@@ -4,16 +4,32 @@
 export const ALLOWANCES = ['bash', 'read', 'write', 'logs'] as const;
 export type Allowance = (typeof ALLOWANCES)[number];
 
-/** `foreman-agent connect …` with the chosen allowances. None chosen is none said: the default allows nothing. */
-export function connectWith(command: string, allow: readonly Allowance[]): string {
-	return allow.length === 0 ? command : `${command} --allow ${allow.join(',')}`;
+/** What the device lets its server and this dashboard do. */
+export const DASHBOARD = ['operate', 'view', 'none'] as const;
+export type Dashboard = (typeof DASHBOARD)[number];
+
+/** `foreman-agent connect …` with what was chosen. Nothing allowed is nothing said, and so is the usual `operate`. */
+export function connectWith(
+	command: string,
+	allow: readonly Allowance[],
+	dashboard: Dashboard = 'operate'
+): string {
+	const allowed = allow.length === 0 ? '' : ` --allow ${allow.join(',')}`;
+	return `${command}${allowed}${dashboard === 'operate' ? '' : ` --dashboard ${dashboard}`}`;
 }
 
 /** The installer reads no arguments from the pipe it runs in: it hands its environment on to the agent. */
-export function installWith(command: string, allow: readonly Allowance[]): string {
-	return allow.length === 0
-		? command
-		: command.replace('FOREMAN_TOKEN=', `FOREMAN_ALLOW=${allow.join(',')} FOREMAN_TOKEN=`);
+export function installWith(
+	command: string,
+	allow: readonly Allowance[],
+	dashboard: Dashboard = 'operate'
+): string {
+	const said = [
+		...(allow.length === 0 ? [] : [`FOREMAN_ALLOW=${allow.join(',')}`]),
+		...(dashboard === 'operate' ? [] : [`FOREMAN_DASHBOARD=${dashboard}`]),
+		'FOREMAN_TOKEN='
+	];
+	return command.replace('FOREMAN_TOKEN=', said.join(' '));
 }
 
 /** An address that only this computer can reach. */

@@ -72,6 +72,11 @@ export function sheet(apple: boolean): { keys: string[]; then?: boolean; what: s
 		{ keys: ['g', 'w'], then: true, what: m.shortcut_work() },
 		{ keys: ['g', 'a'], then: true, what: m.shortcut_activity() },
 		{ keys: ['g', 's'], then: true, what: m.shortcut_settings() },
-		{ keys: ['?'], what: m.shortcut_sheet() }
+		{ keys: ['?'], what: m.shortcut_sheet() },
+		{ keys: ['Ctrl', 'Shift', 'C'], what: m.shortcut_terminal_copy() },
+		{ keys: ['Ctrl', 'Shift', 'V'], what: m.shortcut_terminal_paste() },
+		{ keys: ['Ctrl', 'Shift', 'F'], what: m.shortcut_terminal_find() },
+		{ keys: ['Ctrl', 'Shift', '← →'], what: m.shortcut_terminal_pane() },
+		{ keys: ['Ctrl', 'Shift', 'X'], what: m.shortcut_terminal_leave() }
 	];
 }

@@ -29,6 +29,30 @@ const task = (id: string, change: Partial<Task>): Task => ({
 });
 const kinds = (items: { id: string }[]) => items.map(({ id }) => id);
 
+const refusal = (cursor: number, at: number, count: number, id = 'd') => ({
+	cursor,
+	at,
+	count,
+	from: '10.0.0.9',
+	device: { id, name: id }
+});
+
+describe('callers that were turned away', () => {
+	const find = (refusals: ReturnType<typeof refusal>[], seen = NOTHING_SEEN) =>
+		attention([], [], seen, NOW, refusals);
+
+	it('are one alert for each device, with how many there were', () => {
+		const items = find([refusal(1, NOW - 2_000, 3), refusal(2, NOW - 1_000, 4), refusal(3, NOW, 1, 'e')]);
+		expect(kinds(items)).toEqual(['refused 3', 'refused 2']);
+		expect(items[1]).toMatchObject({ refusal: { count: 7 } });
+	});
+
+	it('are none after an hour, and when they were seen', () => {
+		expect(find([refusal(1, NOW - 3_600_000, 3)])).toEqual([]);
+		expect(find([refusal(1, NOW - 1_000, 3)], { until: 0, tasks: ['refused 1'] as never[] })).toEqual([]);
+	});
+});
+
 describe('attention', () => {
 	it('names what is not as it should be, newest first', () => {
 		const items = attention(

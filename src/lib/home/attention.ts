@@ -1,17 +1,20 @@
 // What needs a person, found in what is known. Pure: time and what was seen are passed in.
 
 import type { Device, Task } from '$lib/api/types';
+import { byDevice, type Refusal } from './refusals.svelte';
 
 export type Attention =
 	| { kind: 'offline'; id: string; at: number; device: Device }
 	| { kind: 'gpu-memory'; id: string; at: number; device: Device }
 	| { kind: 'pending'; id: string; at: number; device: Device }
+	| { kind: 'refused'; id: string; at: number; refusal: Refusal }
 	| { kind: 'task'; id: string; at: number; task: Task };
 
 /** What somebody has looked at: everything up to an instant, and single tasks after it. */
 export interface Seen {
 	/** ms since epoch. */
 	until: number;
+	/** Their ids, and those of other alerts. */
 	tasks: readonly string[];
 }
 
@@ -23,7 +26,8 @@ export function attention(
 	devices: readonly Device[],
 	tasks: readonly Task[],
 	seen: Seen,
-	now: number
+	now: number,
+	refusals: readonly Refusal[] = []
 ): Attention[] {
 	const found: Attention[] = [];
 	for (const device of devices) {
@@ -33,6 +37,12 @@ export function attention(
 			found.push({ kind: 'gpu-memory', id: `gpu ${id}`, at: device.last_seen_at ?? at, device });
 		} else if (status === 'pending' && now - device.created_at > PENDING_GRACE_MS) {
 			found.push({ kind: 'pending', id: `pending ${id}`, at: device.created_at, device });
+		}
+	}
+	for (const refusal of byDevice(refusals, now)) {
+		const id = `refused ${refusal.cursor}`;
+		if (refusal.at > seen.until && !seen.tasks.includes(id)) {
+			found.push({ kind: 'refused', id, at: refusal.at, refusal });
 		}
 	}
 	for (const task of tasks) {

@@ -1,6 +1,7 @@
 // The door to one device's own API. From a browser the way leads through the server; who uses this does not know
 // the addresses, so that another way can stand behind the same names.
 
+import type { CarriedGrant } from '$lib/api/types';
 import { ProblemError, problemFrom, problemOf } from './problem';
 import { subscribe, type SubscribeOptions, type Subscription } from './subscribe';
 import { TerminalLink, type TerminalLinkOptions } from './terminal-link';
@@ -32,6 +33,8 @@ export interface DeviceDoor {
 	stream(path: string, query: Query, options: SubscribeOptions): Subscription;
 	/** Watches a terminal and types in it. */
 	attach(terminal: string, options: AttachOptions): TerminalLink;
+	/** Who else may reach it, as its owners signed; the server carries them and cannot change them. */
+	grants(): Promise<CarriedGrant[]>;
 	/** An address the browser itself can fetch, for downloads. */
 	href(path: string, query?: Query): string;
 }
@@ -40,12 +43,15 @@ export function device(id: string): DeviceDoor {
 	const base = `/api/v1/devices/${encodeURIComponent(id)}/link`;
 	const href = (path: string, query: Query = {}) => base + path + searchOf(query);
 
-	async function open(method: string, path: string, options: CallOptions = {}): Promise<Response> {
+	const open = (method: string, path: string, options: CallOptions = {}) =>
+		ask(method, href(path, options.query), options);
+
+	async function ask(method: string, address: string, options: CallOptions): Promise<Response> {
 		const { json, body, headers = {}, signal, timeout = TIMEOUT_MS } = options;
 		const limits = [AbortSignal.timeout(timeout), ...(signal ? [signal] : [])];
 		let response: Response;
 		try {
-			response = await fetch(href(path, options.query), {
+			response = await fetch(address, {
 				method,
 				headers: { ...(json !== undefined && { 'Content-Type': 'application/json' }), ...headers },
 				body: json !== undefined ? JSON.stringify(json) : body,
@@ -84,6 +90,10 @@ export function device(id: string): DeviceDoor {
 						(thrown: unknown): ProblemError => problemOf(thrown)
 					)
 			}),
+		async grants() {
+			const response = await ask('GET', `/api/v1/devices/${encodeURIComponent(id)}/grants?limit=200`, {});
+			return ((await response.json()) as { items: CarriedGrant[] }).items;
+		},
 		href
 	};
 }

@@ -6,6 +6,7 @@ import { SvelteMap } from 'svelte/reactivity';
 import type {
 	Device,
 	EventRecord,
+	Sample,
 	ServerInfo,
 	StreamPing,
 	StreamReady,
@@ -100,6 +101,12 @@ export class Live {
 		if ((this.#deleted.get(device.id) ?? -1) >= device.version) return;
 		// Events carry no measurement: keep the newest one known.
 		this.devices.set(device.id, { ...device, latest: device.latest ?? known?.latest });
+	}
+
+	/** A measurement that came straight from the device, between two that its server heard. */
+	putSample(id: string, sample: Sample): void {
+		const device = this.devices.get(id);
+		if (device) this.devices.set(id, { ...device, latest: sample, last_seen_at: clock.now });
 	}
 
 	/** Takes in a task from an answer to a request; older than known is ignored. */
