@@ -73,17 +73,22 @@ async fn agent(uplink: Arc<Uplink>, number: usize, agents: usize, tell: mpsc::Se
     let first = PACE.mul_f64(number as f64 / agents as f64);
     let mut pace = tokio::time::interval_at(tokio::time::Instant::now() + first, PACE);
     let sample: Sample = sample();
-    loop {
-        tokio::select! {
-            delivery = commands.next() => match delivery {
-                Delivery::Opened => { let _ = tell.send(()).await; }
-                Delivery::Commands(_) => {}
+    let hears = async {
+        loop {
+            match commands.next().await {
+                Delivery::Opened => drop(tell.send(()).await),
                 Delivery::Lost { error, .. } => panic!("an agent lost its server: {error}"),
                 Delivery::Gone => panic!("an agent's device is gone"),
-            },
-            _ = pace.tick() => {
-                uplink.heartbeat(&sample).await.expect("a heartbeat is taken");
+                _ => {}
             }
         }
-    }
+    };
+    let beats = async {
+        loop {
+            pace.tick().await;
+            uplink.heartbeat(&sample).await.expect("a heartbeat is taken");
+        }
+    };
+    // Side by side, as in the agent: both wait for the same bearer, and neither may stand still while it has it.
+    tokio::join!(hears, beats);
 }

@@ -17,6 +17,7 @@ mod racing;
 mod replicas;
 mod resume;
 mod secrets;
+mod tunnels;
 mod warnings;
 
 /// Makes one test for each database out of a function that takes one.

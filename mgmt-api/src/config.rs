@@ -2,9 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use crate::{auth, db::Location, link};
+use crate::{auth, db::Location, link, tunnels};
 
 /// Where the data is; shared by all subcommands.
 #[derive(Debug, Clone, Args)]
@@ -84,12 +85,63 @@ pub struct ServeOptions {
     /// Folder with agent binaries to offer: foreman-agent-x86_64-linux and so on.
     #[arg(long, env = "FOREMAN_AGENT_BINARIES")]
     pub agent_binaries: Option<PathBuf>,
+    #[command(flatten)]
+    pub cloudflare: CloudflareOptions,
     /// How the log is written to standard error.
     #[arg(long, env = "FOREMAN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
     /// What is logged: error, warn, info, debug, or a filter such as mgmt_api=debug.
     #[arg(long, env = "FOREMAN_LOG", default_value = "info")]
     pub log: String,
+}
+
+/// A Cloudflare account for tunnels to devices: all four, or none.
+#[derive(Debug, Clone, Args)]
+#[group(id = "cloudflare", multiple = true)]
+pub struct CloudflareOptions {
+    /// Cloudflare account id: every device then gets a tunnel.
+    #[arg(long, env = "FOREMAN_CLOUDFLARE_ACCOUNT", value_name = "ID", requires_all = ["cloudflare_zone_id", "cloudflare_zone", "cloudflare_token_file"])]
+    pub cloudflare_account: Option<String>,
+    /// Id of the zone that gets the names of devices.
+    #[arg(long, env = "FOREMAN_CLOUDFLARE_ZONE_ID", value_name = "ID", requires = "cloudflare_account")]
+    pub cloudflare_zone_id: Option<String>,
+    /// Name of that zone: devices are called <name>-<id>.<zone>.
+    #[arg(long, env = "FOREMAN_CLOUDFLARE_ZONE", value_name = "NAME", requires = "cloudflare_account")]
+    pub cloudflare_zone: Option<String>,
+    /// File with an API token that may edit Cloudflare Tunnel, Access and the zone's DNS.
+    #[arg(long, env = "FOREMAN_CLOUDFLARE_TOKEN_FILE", value_name = "FILE", requires = "cloudflare_account")]
+    pub cloudflare_token_file: Option<PathBuf>,
+    /// Where Cloudflare's API is.
+    #[arg(long, env = "FOREMAN_CLOUDFLARE_API", default_value = "https://api.cloudflare.com/client/v4")]
+    pub cloudflare_api: String,
+}
+
+impl CloudflareOptions {
+    /// The account; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the token cannot be read: one sentence.
+    pub fn account(&self) -> anyhow::Result<Option<tunnels::Cloudflare>> {
+        let (Some(account), Some(zone_id), Some(zone), Some(file)) = (
+            &self.cloudflare_account,
+            &self.cloudflare_zone_id,
+            &self.cloudflare_zone,
+            &self.cloudflare_token_file,
+        ) else {
+            return Ok(None);
+        };
+        let token = std::fs::read_to_string(file)
+            .with_context(|| format!("The Cloudflare token cannot be read from {}", file.display()))?;
+        let token = token.trim().to_owned();
+        let zone = zone.trim_matches('.').to_ascii_lowercase();
+        Ok(Some(tunnels::Cloudflare::new(
+            &self.cloudflare_api,
+            account.clone(),
+            zone_id.clone(),
+            zone,
+            token,
+        )?))
+    }
 }
 
 impl ServeOptions {

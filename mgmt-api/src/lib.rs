@@ -19,9 +19,11 @@ mod link;
 mod meters;
 mod problem;
 mod query;
+mod sealing;
 mod secrets;
 pub mod server;
 mod tasks;
+mod tunnels;
 mod upkeep;
 mod web;
 
@@ -47,6 +49,10 @@ pub struct Server {
     pub(crate) attempts: auth::attempts::Attempts,
     pub(crate) link: link::Links,
     pub(crate) heartbeats: devices::presence::Heartbeats,
+    /// For secrets that the database must hold and not show.
+    pub(crate) seal: sealing::Seal,
+    /// Makes tunnels, when the operator named an account.
+    pub(crate) tunnels: Option<Arc<tunnels::Tunnels>>,
     pub(crate) metrics: metrics_exporter_prometheus::PrometheusHandle,
     /// Cancelled when the server begins to shut down: endless streams end then.
     pub(crate) closing: CancellationToken,

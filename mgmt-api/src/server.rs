@@ -38,7 +38,7 @@ use crate::{
     extract::Json,
     host, link, meters,
     problem::{ApiError, ApiResult},
-    tasks, upkeep, web,
+    sealing, tasks, tunnels, upkeep, web,
 };
 
 /// How long open requests and streams get to end after a stop was asked for.
@@ -73,6 +73,7 @@ fn api() -> (Router<App>, Description) {
         .merge(devices::router())
         .merge(tasks::router())
         .merge(link::router())
+        .merge(tunnels::router())
         .routes(routes!(stream::events))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
@@ -86,8 +87,7 @@ pub fn description() -> Description {
     description.info.version = crate::VERSION.to_owned();
     // What axum calls the rest of an address.
     let paths = std::mem::take(&mut description.paths.paths);
-    description.paths.paths =
-        paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    description.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     for (path, item) in &mut description.paths.paths {
         for (method, operation) in [
             ("get", &mut item.get),
@@ -126,7 +126,9 @@ fn router(app: App) -> Router {
             ApiError::new(ProblemCode::MethodNotAllowed, "This address does not take this method.")
         })
         .layer(middleware::from_fn_with_state(meters, meters::count))
-        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(link::through::not_passed_on)))
+        .layer(
+            CompressionLayer::new().compress_when(DefaultPredicate::new().and(link::through::not_passed_on)),
+        )
         .layer(middleware::from_fn_with_state(app.clone(), auth::gate::known_host))
         .layer(middleware::map_response(web::security_headers))
         .layer(DefaultBodyLimit::max(bounds::BODY_BYTES))
@@ -193,7 +195,10 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
         db.clone(),
         Duration::from_secs(u64::from(settings.offline_after_s)),
     ));
+    let tunnels = options.cloudflare.account()?.map(|account| Arc::new(tunnels::Tunnels::new(account)));
     let app = Arc::new(Server {
+        seal: sealing::Seal::open(&options.data.data.join(sealing::KEY_FILE))?,
+        tunnels: tunnels.clone(),
         heartbeats: devices::presence::Heartbeats::start(db.clone()),
         db,
         hub,
@@ -206,6 +211,9 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
         closing,
     });
     tokio::spawn(upkeep::run(app.clone()));
+    if let Some(tunnels) = tunnels {
+        tokio::spawn(tunnels::keep(app.clone(), tunnels));
+    }
     Ok(app)
 }
 

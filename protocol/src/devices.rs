@@ -246,3 +246,21 @@ pub struct TimedSample {
     pub at: Millis,
     pub sample: Sample,
 }
+
+/// `GET /api/v1/devices/{id}/tunnel`, for the device itself: what cloudflared runs with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TunnelToken {
+    pub token: String,
+    pub hostname: String,
+}
+
+/// `GET /api/v1/devices/{id}/tunnel/access`: headers `CF-Access-Client-Id` and `CF-Access-Client-Secret` for the
+/// way through Cloudflare.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TunnelAccess {
+    pub hostname: String,
+    pub client_id: String,
+    pub client_secret: String,
+}

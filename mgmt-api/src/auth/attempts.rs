@@ -10,8 +10,9 @@ use crate::problem::{ApiError, ApiResult};
 
 /// Passwords, setup codes and links can be guessed: 10 tries a minute for each address.
 const SIGN_INS_A_MINUTE: NonZeroU32 = NonZeroU32::new(10).unwrap();
-/// Connection tokens and signatures cannot; the limit only keeps one address from filling the database.
-const DEVICE_PROOFS_A_MINUTE: NonZeroU32 = NonZeroU32::new(12_000).unwrap();
+/// Connection tokens and signatures cannot; the limit only keeps one address from filling the database. Five thousand
+/// devices behind one address that all come back at once stay below it.
+const DEVICE_PROOFS_A_MINUTE: NonZeroU32 = NonZeroU32::new(30_000).unwrap();
 
 pub struct Attempts {
     sign_ins: DefaultKeyedRateLimiter<IpAddr>,

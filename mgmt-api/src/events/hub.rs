@@ -16,6 +16,7 @@ use foreman_protocol::{DeviceId, Dial, Event, EventRecord, Millis, TaskId, Tenan
 use sqlx::Row;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::{Effect, StoredEvent};
 use crate::{
@@ -57,6 +58,17 @@ pub struct Hub {
     commands: Wakers<DeviceId>,
     departures: Wakers<DeviceId>,
     dials: Arc<Mutex<HashMap<DeviceId, broadcast::Sender<Dial>>>>,
+    /// Tells what this process announced from what others did.
+    me: Me,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Me(Uuid);
+
+impl Default for Me {
+    fn default() -> Self {
+        Self(Uuid::now_v7())
+    }
 }
 
 /// Wakes whoever waits for news about one thing.
@@ -121,6 +133,18 @@ impl Hub {
     pub fn dial(&self, device: DeviceId, dial: Dial) -> bool {
         let map = self.dials.lock().unwrap_or_else(PoisonError::into_inner);
         map.get(&device).is_some_and(|sender| sender.send(dial).is_ok())
+    }
+
+    /// What has the other processes call a device, where its command stream is open there.
+    pub fn dial_payload(&self, device: DeviceId, dial: &Dial) -> ApiResult<String> {
+        Ok(format!("dial {} {device} {}", self.me.0, serde_json::to_string(dial)?))
+    }
+
+    fn heard_dial(&self, payload: &str) -> Option<(DeviceId, Dial)> {
+        let mut words = payload.strip_prefix("dial ")?.splitn(3, ' ');
+        let from = words.next()?.parse().ok()?;
+        let call = (words.next()?.parse().ok()?, serde_json::from_str(words.next()?).ok()?);
+        (Me(from) != self.me).then_some(call)
     }
 
     fn sender(&self, tenant: TenantId) -> broadcast::Sender<Frame> {
@@ -233,7 +257,7 @@ async fn apply(db: &Db, hub: &Hub, sent: &mut HashMap<TenantId, i64>, effect: Ef
     }
 }
 
-/// What another replica announced: `events`, `output <ids>`, `samples <ids>`, `dial <id> <json>`.
+/// What another replica announced: `events`, `output <ids>`, `samples <ids>`, `dial <from> <id> <json>`.
 async fn hear(db: &Db, hub: &Hub, sent: &mut HashMap<TenantId, i64>, payload: &str) -> ApiResult<()> {
     let mut words = payload.split(' ');
     match words.next() {
@@ -249,23 +273,13 @@ async fn hear(db: &Db, hub: &Hub, sent: &mut HashMap<TenantId, i64>, payload: &s
             Ok(())
         }
         Some("dial") => {
-            if let Some((device, dial)) = heard_dial(payload) {
+            if let Some((device, dial)) = hub.heard_dial(payload) {
                 hub.dial(device, dial);
             }
             Ok(())
         }
         _ => Ok(()),
     }
-}
-
-/// What tells the other replicas to call a device, when its command stream is not open here.
-pub fn dial_payload(device: DeviceId, dial: &Dial) -> ApiResult<String> {
-    Ok(format!("dial {device} {}", serde_json::to_string(dial)?))
-}
-
-fn heard_dial(payload: &str) -> Option<(DeviceId, Dial)> {
-    let (device, dial) = payload.strip_prefix("dial ")?.split_once(' ')?;
-    Some((device.parse().ok()?, serde_json::from_str(dial).ok()?))
 }
 
 async fn forward_sample(db: &Db, hub: &Hub, device: DeviceId) -> ApiResult<()> {
@@ -390,7 +404,9 @@ mod tests {
         let dial = Dial { ticket: "fmr_x".into(), server: Some("http://one:3001".into()) };
         assert!(!hub.dial(device, dial.clone()));
         let mut listening = hub.dials(device);
-        let (to, heard) = heard_dial(&dial_payload(device, &dial).unwrap()).unwrap();
+        let payload = Hub::default().dial_payload(device, &dial).unwrap();
+        let (to, heard) = hub.heard_dial(&payload).unwrap();
+        assert!(hub.heard_dial(&hub.dial_payload(device, &dial).unwrap()).is_none(), "its own");
         assert!(hub.dial(to, heard) && !hub.dial(DeviceId::fresh(), dial.clone()));
         assert_eq!(listening.try_recv().unwrap(), dial);
         drop(listening);

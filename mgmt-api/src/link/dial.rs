@@ -9,7 +9,6 @@ use super::upgrade::Way;
 use crate::{
     Server,
     db::{Engine, now},
-    events::hub,
     problem::{ApiError, ApiResult},
 };
 
@@ -21,7 +20,10 @@ use crate::{
 pub async fn device(app: &Server, tenant: TenantId, device: &Device, patience: Duration) -> ApiResult<Way> {
     let mut waiting = app.link.tickets.issue(tenant, device.id, patience)?;
     let dial = Dial { ticket: waiting.ticket.clone(), server: None };
-    if !app.hub.dial(device.id, dial.clone()) && !elsewhere(app, device, dial).await? {
+    let heard_here = app.hub.dial(device.id, dial.clone());
+    // Also when it listens here: that stream may be dead without our knowing, and the device with another replica.
+    let asked_elsewhere = elsewhere(app, device, dial).await?;
+    if !heard_here && !asked_elsewhere {
         return Err(unreachable(device, "It does not listen to this server now."));
     }
     let arrived = tokio::select! {
@@ -43,7 +45,7 @@ async fn elsewhere(app: &Server, device: &Device, dial: Dial) -> ApiResult<bool>
     if app.db.engine != Engine::PostgreSql || device.status != DeviceStatus::Online {
         return Ok(false);
     }
-    let payload = hub::dial_payload(device.id, &Dial { server: Some(here.clone()), ..dial })?;
+    let payload = app.hub.dial_payload(device.id, &Dial { server: Some(here.clone()), ..dial })?;
     sqlx::query("SELECT pg_notify('foreman', $1)").bind(payload).execute(app.db.read()).await?;
     Ok(true)
 }

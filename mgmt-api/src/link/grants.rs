@@ -204,7 +204,7 @@ fn check_revocation(text: &str, identity: &str) -> ApiResult<Revocation> {
     if matches!(&revocation.revokes, Revoked::Client(client) if !is_key(client)) {
         return Err(invalid("The revocation names a key that is none. Nothing was changed."));
     }
-    verify_revocation(text, &[revocation.issuer.clone()], identity)
+    verify_revocation(text, std::slice::from_ref(&revocation.issuer), identity)
         .map_err(|_| invalid("The revocation's signature is not its issuer's. Nothing was changed."))
 }
 

@@ -218,7 +218,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A device's commands as server-sent events: first all it has not acknowledged, then new ones as they come. */
+        /**
+         * A device's commands as server-sent events: first all it has not acknowledged, then new ones as they come; and
+         *     `dial` when somebody waits for it on the relay.
+         */
         get: operations["get_devices_id_commands"];
         put?: never;
         post?: never;
@@ -262,6 +265,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/devices/{id}/grants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The grants of a device, oldest first, those that were taken back or have expired included. */
+        get: operations["get_devices_id_grants"];
+        put?: never;
+        /** Keeps a grant that an owner signed, so that its client finds it here. */
+        post: operations["post_devices_id_grants"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices/{id}/heartbeat": {
         parameters: {
             query?: never;
@@ -277,6 +298,64 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/link/terminals/{terminal}/attach": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A terminal of the device as a WebSocket: binary messages, each one terminal frame. Viewers only look. */
+        get: operations["get_devices_id_link_terminals_terminal_attach"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/link/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Asks the device itself, over a link that the server opens for it. Viewers only read.
+         * @description Answers are the device's; `server_not_trusted` when it lets this server do nothing, `device_unreachable` when it
+         *     is not there.
+         */
+        get: operations["get_devices_id_link_path"];
+        /**
+         * Asks the device itself, over a link that the server opens for it. Viewers only read.
+         * @description Answers are the device's; `server_not_trusted` when it lets this server do nothing, `device_unreachable` when it
+         *     is not there.
+         */
+        put: operations["put_devices_id_link_path"];
+        /**
+         * Asks the device itself, over a link that the server opens for it. Viewers only read.
+         * @description Answers are the device's; `server_not_trusted` when it lets this server do nothing, `device_unreachable` when it
+         *     is not there.
+         */
+        post: operations["post_devices_id_link_path"];
+        /**
+         * Asks the device itself, over a link that the server opens for it. Viewers only read.
+         * @description Answers are the device's; `server_not_trusted` when it lets this server do nothing, `device_unreachable` when it
+         *     is not there.
+         */
+        delete: operations["delete_devices_id_link_path"];
+        options?: never;
+        head?: never;
+        /**
+         * Asks the device itself, over a link that the server opens for it. Viewers only read.
+         * @description Answers are the device's; `server_not_trusted` when it lets this server do nothing, `device_unreachable` when it
+         *     is not there.
+         */
+        patch: operations["patch_devices_id_link_path"];
         trace?: never;
     };
     "/api/v1/devices/{id}/probe": {
@@ -296,6 +375,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/devices/{id}/relay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A WebSocket to the device: binary messages are carried to it and back as they are.
+         * @description Answered when the device has come, or with `device_unreachable`.
+         */
+        get: operations["get_devices_id_relay"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/relay/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The device's end of a relay: comes with the ticket of a `dial` event in `x-foreman-ticket`. */
+        get: operations["get_devices_id_relay_accept"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices/{id}/reports": {
         parameters: {
             query?: never;
@@ -305,8 +421,25 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Acknowledges commands and reports what became of tasks. Sending it again changes nothing. */
+        /** Acknowledges commands and reports what became of tasks and of the device link. Sending it again changes nothing. */
         post: operations["post_devices_id_reports"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/revocations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Carries a revocation that an owner signed to the device, and marks what it takes back. */
+        post: operations["post_devices_id_revocations"];
         delete?: never;
         options?: never;
         head?: never;
@@ -393,6 +526,41 @@ export interface paths {
         put?: never;
         /** A new connection token for a device that is not connected; the one before stops working. */
         post: operations["post_devices_id_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/tunnel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the device runs cloudflared with. Asked of Cloudflare each time: it is kept nowhere. */
+        get: operations["get_devices_id_tunnel"];
+        put?: never;
+        /** Compares the tunnel with Cloudflare now and mends what differs; makes it when there is none. */
+        post: operations["post_devices_id_tunnel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/tunnel/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a client shows to Cloudflare Access on the way to this device. */
+        get: operations["get_devices_id_tunnel_access"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1535,6 +1703,15 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list. `next` is the cursor for the following page, absent on the last one. */
+        Page_CarriedGrant: {
+            items: {
+                grant: components["schemas"]["Grant"];
+                revoked_at?: components["schemas"]["i64"] | null;
+                signed: string;
+            }[];
+            next?: string | null;
+        };
+        /** @description One page of a list. `next` is the cursor for the following page, absent on the last one. */
         Page_Device: {
             items: {
                 agent_version?: string | null;
@@ -2074,6 +2251,20 @@ export interface components {
             id: string;
             path: string;
         };
+        /**
+         * @description `GET /api/v1/devices/{id}/tunnel/access`: headers `CF-Access-Client-Id` and `CF-Access-Client-Secret` for the
+         *     way through Cloudflare.
+         */
+        TunnelAccess: {
+            client_id: string;
+            client_secret: string;
+            hostname: string;
+        };
+        /** @description `GET /api/v1/devices/{id}/tunnel`, for the device itself: what cloudflared runs with. */
+        TunnelToken: {
+            hostname: string;
+            token: string;
+        };
         UnavailableLogs: {
             kind: components["schemas"]["LogKind"];
             /** @description `not installed`, `the agent's user may not read it`. */
@@ -2535,6 +2726,57 @@ export interface operations {
             };
         };
     };
+    get_devices_id_grants: {
+        parameters: {
+            query?: {
+                /** @description 1 to 200; 50 when absent. */
+                limit?: number | null;
+                /** @description `next` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_CarriedGrant"];
+                };
+            };
+        };
+    };
+    post_devices_id_grants: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddGrant"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CarriedGrant"];
+                };
+            };
+        };
+    };
     post_devices_id_heartbeat: {
         parameters: {
             query?: never;
@@ -2560,6 +2802,142 @@ export interface operations {
             };
         };
     };
+    get_devices_id_link_terminals_terminal_attach: {
+        parameters: {
+            query?: {
+                /** @description Output from this byte on. */
+                from?: number | null;
+                /** @description Names a writer, whose bytes are typed once however often they are sent; absent: only looks. */
+                writer?: string | null;
+            };
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+                terminal: components["schemas"]["TerminalId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A WebSocket of binary messages, each one frame */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    get_devices_id_link_path: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+                /** @description An address of the device's API */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the device answers */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    put_devices_id_link_path: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+                /** @description An address of the device's API */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the device answers */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    post_devices_id_link_path: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+                /** @description An address of the device's API */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the device answers */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    delete_devices_id_link_path: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+                /** @description An address of the device's API */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the device answers */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    patch_devices_id_link_path: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+                /** @description An address of the device's API */
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What the device answers */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     post_devices_id_probe: {
         parameters: {
             query?: never;
@@ -2572,6 +2950,49 @@ export interface operations {
         requestBody?: never;
         responses: {
             202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    get_devices_id_relay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A WebSocket of binary messages of at most 64 KiB */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    get_devices_id_relay_accept: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description Of the `dial` event; good once, for 30 s */
+                "x-foreman-ticket": string;
+            };
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A WebSocket of binary messages of at most 64 KiB */
+            101: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2595,6 +3016,29 @@ export interface operations {
         };
         responses: {
             204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    post_devices_id_revocations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddRevocation"];
+            };
+        };
+        responses: {
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2751,6 +3195,67 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ConnectionToken"];
+                };
+            };
+        };
+    };
+    get_devices_id_tunnel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TunnelToken"];
+                };
+            };
+        };
+    };
+    post_devices_id_tunnel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    get_devices_id_tunnel_access: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TunnelAccess"];
                 };
             };
         };

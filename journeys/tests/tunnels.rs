@@ -1,0 +1,188 @@
+//! Cloudflare Tunnels against the documented API: made whole, taken back when half made, mended when they drift,
+//! removed with their device; and their secrets are nowhere to be read.
+
+use foreman_client::Foreman;
+use foreman_link::http;
+use foreman_protocol::{DeviceId, TunnelAccess, TunnelToken};
+use journeys::{
+    cloudflare::{Cloudflare, SERVICE_SECRET, TOKEN, TUNNEL_TOKEN},
+    database::Database,
+    device::BareDevice,
+    eventually,
+    stack::{Folder, Server, Setting, new_device},
+};
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+
+struct Scene {
+    folder: Folder,
+    cloudflare: Cloudflare,
+    server: Server,
+    foreman: Foreman,
+    owner: String,
+    client: Client,
+}
+
+async fn scene(database: Database) -> Scene {
+    let folder = Folder::new();
+    let cloudflare = Cloudflare::start().await;
+    let token = folder.join("cloudflare-token");
+    std::fs::write(&token, format!("{TOKEN}\n")).expect("written");
+    let setting = Setting::on(database)
+        .env("FOREMAN_CLOUDFLARE_API", &cloudflare.url)
+        .env("FOREMAN_CLOUDFLARE_ACCOUNT", "acc")
+        .env("FOREMAN_CLOUDFLARE_ZONE_ID", "zone")
+        .env("FOREMAN_CLOUDFLARE_ZONE", "foreman.example")
+        .env("FOREMAN_CLOUDFLARE_TOKEN_FILE", token.display());
+    let server = Server::start(folder.join("server"), setting).await;
+    let (foreman, owner) = server.client("owner").await;
+    let client = http::client().expect("a client");
+    Scene { folder, cloudflare, server, foreman, owner, client }
+}
+
+impl Scene {
+    async fn device(&self) -> BareDevice {
+        let token = new_device(&self.foreman, "Spark").await.token;
+        BareDevice::join(&self.client, &self.server.url, &token).await
+    }
+
+    async fn hostname(&self, id: DeviceId) -> String {
+        eventually("the device has a hostname", || async {
+            self.foreman.device(id).await.expect("it is there").tunnel_hostname
+        })
+        .await
+    }
+
+    async fn mend(&self, id: DeviceId) {
+        let address = format!("{}/api/v1/devices/{id}/tunnel", self.server.url);
+        http::send(self.client.post(address).bearer_auth(&self.owner)).await.expect("taken");
+    }
+}
+
+async fn a_device_gets_a_guarded_tunnel_and_it_goes_with_the_device(database: Database) {
+    let scene = scene(database).await;
+    let device = scene.device().await;
+    let hostname = scene.hostname(device.id).await;
+    assert!(hostname.starts_with("spark-") && hostname.ends_with(".foreman.example"), "{hostname}");
+
+    let records = scene.cloudflare.all("dns_records/");
+    assert_eq!(
+        (records.len(), &records[0]["name"], &records[0]["proxied"]),
+        (1, &json!(hostname), &json!(true))
+    );
+    let ingress = &scene.cloudflare.all("configurations")[0]["config"]["ingress"];
+    assert_eq!(ingress[0]["hostname"], hostname);
+    assert_eq!(ingress[1]["service"], "http_status:404");
+    let policy = &scene.cloudflare.all("/policies/")[0];
+    let token = &scene.cloudflare.all("service_tokens/")[0];
+    assert_eq!(policy["decision"], "non_identity");
+    assert_eq!(policy["include"], json!([{ "service_token": { "token_id": token["id"] } }]));
+    // The name leads to the device only once Access stands before it.
+    let calls = scene.cloudflare.calls();
+    let place =
+        |call: &str| calls.iter().position(|made| made.contains(call)).unwrap_or_else(|| panic!("{calls:?}"));
+    let policies = calls.iter().position(|made| made.starts_with("POST") && made.ends_with("/policies"));
+    assert!(policies < Some(place("POST /zones/zone/dns_records")), "{calls:?}");
+
+    let for_device: TunnelToken = http::json(device.request(Method::GET, "tunnel")).await.expect("a token");
+    assert_eq!((for_device.token.as_str(), &for_device.hostname), (TUNNEL_TOKEN, &hostname));
+    let address = device.address("tunnel/access");
+    let access: TunnelAccess =
+        http::json(scene.client.get(&address).bearer_auth(&scene.owner)).await.expect("for an operator");
+    assert_eq!(access.client_secret, SERVICE_SECRET);
+    let (_, viewer) = scene.server.client("viewer").await;
+    let refused =
+        http::send(scene.client.get(&address).bearer_auth(viewer)).await.expect_err("not for a viewer");
+    assert_eq!(refused.status(), Some(403));
+    scene.nothing_is_readable();
+
+    scene.foreman.delete_device(device.id).await.expect("deleted");
+    eventually("nothing is left at Cloudflare", || async { (scene.cloudflare.count() == 0).then_some(()) })
+        .await;
+}
+
+impl Scene {
+    /// Neither secret is in a file of the server, its log included.
+    fn nothing_is_readable(&self) {
+        for secret in [TOKEN, SERVICE_SECRET, TUNNEL_TOKEN] {
+            for entry in std::fs::read_dir(self.folder.join("server")).expect("a folder") {
+                let bytes = std::fs::read(entry.expect("an entry").path()).unwrap_or_default();
+                let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+                assert!(!found, "{secret} can be read");
+            }
+            assert!(!self.server.said.text().contains(secret), "{secret} is in the log");
+        }
+    }
+}
+
+async fn what_is_half_made_is_taken_back_and_then_made(database: Database) {
+    let scene = scene(database).await;
+    let steps = [
+        (Method::POST, "cfd_tunnel"),
+        (Method::PUT, "configurations"),
+        (Method::POST, "service_tokens"),
+        (Method::POST, "access/apps"),
+        (Method::POST, "policies"),
+        (Method::POST, "dns_records"),
+    ];
+    for (method, part) in steps {
+        let calls = scene.cloudflare.calls().len();
+        scene.cloudflare.fail(method.clone(), part, 1);
+        let device = scene.device().await;
+        eventually("it failed and was taken back", || async {
+            let failed = scene.cloudflare.calls()[calls..]
+                .iter()
+                .any(|call| call.starts_with(method.as_str()) && call.contains(part));
+            (failed && scene.cloudflare.count() == 0).then_some(())
+        })
+        .await;
+        assert_eq!(scene.foreman.device(device.id).await.expect("there").tunnel_hostname, None, "{part}");
+        // The claim is given back when the failure is written down.
+        eventually("the next attempt makes it", || async {
+            scene.mend(device.id).await;
+            scene.foreman.device(device.id).await.expect("there").tunnel_hostname
+        })
+        .await;
+        scene.foreman.delete_device(device.id).await.expect("deleted");
+        eventually("nothing is left", || async { (scene.cloudflare.count() == 0).then_some(()) }).await;
+    }
+}
+
+async fn drift_is_mended(database: Database) {
+    let scene = scene(database).await;
+    let device = scene.device().await;
+    let hostname = scene.hostname(device.id).await;
+    let whole = scene.cloudflare.count();
+
+    scene.cloudflare.remove("dns_records/");
+    scene.mend(device.id).await;
+    eventually("the record is back", || async { (scene.cloudflare.count() == whole).then_some(()) }).await;
+    assert_eq!(scene.cloudflare.all("dns_records/")[0]["name"], hostname);
+
+    // Somebody opened it to everyone.
+    scene.cloudflare.change("/policies/", "include", &json!([{ "everyone": {} }]));
+    scene.mend(device.id).await;
+    eventually("the policy lets in only the token", || async {
+        let policies = scene.cloudflare.all("/policies/");
+        let closed = |policy: &Value| policy["include"][0].get("service_token").is_some();
+        (policies.len() == 1 && policies.iter().all(closed)).then_some(())
+    })
+    .await;
+
+    // The whole tunnel is gone: the record follows the new one.
+    scene.cloudflare.remove("cfd_tunnel/");
+    scene.mend(device.id).await;
+    eventually("a new tunnel has the name", || async {
+        let tunnels = scene.cloudflare.all("cfd_tunnel/");
+        let id = tunnels.iter().find_map(|tunnel| tunnel["id"].as_str())?;
+        let content = format!("{id}.cfargotunnel.com");
+        scene.cloudflare.all("dns_records/").iter().any(|record| record["content"] == content).then_some(())
+    })
+    .await;
+}
+
+crate::on_both_databases!(
+    a_device_gets_a_guarded_tunnel_and_it_goes_with_the_device,
+    what_is_half_made_is_taken_back_and_then_made,
+    drift_is_mended,
+);
