@@ -12,38 +12,80 @@
 //! Functions here block; who calls them from asynchronous code gives them a thread. This must not know who asks or
 //! over which network.
 
+mod change;
 mod entry;
 mod error;
+mod find;
+mod git;
 mod list;
 mod natural;
 mod read;
+mod records;
 mod roots;
 mod rules;
+mod search;
+mod trash;
+mod uploads;
 mod walk;
 
-use std::path::PathBuf;
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-use foreman_protocol::Policy;
+use foreman_protocol::{Millis, Policy};
 
+pub use change::Change;
 pub use error::FilesError;
+pub use find::{Find, MAX_FOUND};
 pub use list::{ListOptions, MAX_LIST};
 pub use read::Opened;
 pub use rules::Rules;
+pub use search::{Case, MAX_HITS, Search};
+pub use uploads::{MAX_UPLOAD, Piece};
+
+use records::Records;
+use uploads::Uploads;
 
 /// What the agent keeps for files, and what it never shows.
-#[derive(Debug)]
 pub struct Files {
     /// The agent's state directory: no path leads into it, whatever the policy says.
     state: PathBuf,
+    uploads: Uploads,
+    trash: Records<trash::Record>,
+    listener: Option<Listener>,
+    count: AtomicU64,
 }
+
+type Listener = Box<dyn Fn(Change) + Send + Sync>;
 
 pub type Result<T> = std::result::Result<T, FilesError>;
 
 impl Files {
-    /// `state` is the agent's state directory.
+    /// `state` is the agent's state directory. Uploads that an agent before this one began go on.
     #[must_use]
-    pub const fn new(state: PathBuf) -> Self {
-        Self { state }
+    pub fn new(state: PathBuf) -> Self {
+        let uploads = Uploads::at(state.join("uploads"));
+        let trash = Records::at(state.join("trash"));
+        let files = Self { state, uploads, trash, listener: None, count: AtomicU64::new(0) };
+        files.clean_up();
+        files
+    }
+
+    /// Tells somebody about each change. They must not block.
+    #[must_use]
+    pub fn on_change(mut self, listener: impl Fn(Change) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Box::new(listener));
+        self
+    }
+
+    /// Lets go uploads and deleted things that are too old. To be called each hour or so.
+    pub fn clean_up(&self) {
+        let now = now_ms();
+        self.clean_uploads(now);
+        self.empty_trash(now);
     }
 
     /// The rules for somebody who wants to look.
@@ -71,4 +113,19 @@ impl Files {
     fn rules(&self, policy: &Policy) -> Rules {
         Rules::new(&policy.allowed_paths, &policy.blocked_paths, &self.state)
     }
+
+    fn next(&self) -> u64 {
+        self.count.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Files").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+fn now_ms() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
 }

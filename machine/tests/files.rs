@@ -5,7 +5,15 @@
 
 #[path = "files/attack.rs"]
 mod attack;
+#[path = "files/changing.rs"]
+mod changing;
 #[path = "files/looking.rs"]
 mod looking;
 #[path = "files/place.rs"]
 mod place;
+#[path = "files/repository.rs"]
+mod repository;
+#[path = "files/searching.rs"]
+mod searching;
+#[path = "files/uploading.rs"]
+mod uploading;

@@ -6,12 +6,20 @@
 mod content;
 mod failure;
 mod params;
+mod search;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
-use axum::{Extension, Json, Router, extract::State, routing::get};
-use foreman_machine::files::{Files, FilesError, ListOptions, Rules};
-use foreman_protocol::{FileEntry, FileRoots, Level, Page};
+use axum::{
+    Extension, Json, Router,
+    extract::State,
+    http::StatusCode,
+    routing::{get, post},
+};
+use foreman_machine::files::{Files, FilesError, Find, ListOptions, Rules};
+use foreman_protocol::{
+    FileEntry, FileRoots, GitStatus, Level, MakeDirectory, MoveFile, Page, Policy, RestoreFile, Trashed,
+};
 use serde::Deserialize;
 
 use super::{ApiError, ApiResult, Caller, Device};
@@ -19,24 +27,40 @@ pub(super) use params::{Params, Payload};
 
 /// Entries of a page when nobody says how many.
 const USUAL_LIST: usize = 500;
+const USUAL_FOUND: usize = 50;
 
 /// What the handlers share.
 #[derive(Clone)]
 pub(super) struct Here {
     pub(super) device: Arc<Device>,
     pub(super) files: Arc<Files>,
+    /// Who searches: walks over large trees take turns.
+    searches: Arc<tokio::sync::Semaphore>,
 }
+
+/// Searches at the same time.
+const SEARCHES: usize = 4;
 
 pub fn router(device: Arc<Device>, files: Arc<Files>) -> Router {
     Router::new()
-        .route("/files", get(list))
+        .route("/files", get(list).delete(trash))
         .route("/files/roots", get(roots))
         .route("/files/stat", get(stat))
         .route("/files/content", get(content::content))
-        .with_state(Here { device, files })
+        .route("/files/move", post(rename))
+        .route("/files/directories", post(make_directory))
+        .route("/files/restore", post(restore))
+        .route("/files/search", get(search::search))
+        .route("/files/find", get(find))
+        .route("/files/git", get(git))
+        .with_state(Here::new(device, files))
 }
 
 impl Here {
+    pub(super) fn new(device: Arc<Device>, files: Arc<Files>) -> Self {
+        Self { device, files, searches: Arc::new(tokio::sync::Semaphore::new(SEARCHES)) }
+    }
+
     /// Asks something that blocks, under the rules for looking.
     pub(super) async fn look<T: Send + 'static>(
         self,
@@ -45,6 +69,17 @@ impl Here {
     ) -> ApiResult<T> {
         caller.need(Level::View)?;
         blocking(move || ask(&self.files.reading(&self.device.policy())?)).await
+    }
+
+    /// Changes something, in the name of the caller.
+    pub(super) async fn change<T: Send + 'static>(
+        self,
+        caller: &Caller,
+        change: impl FnOnce(&Files, &Policy, &str) -> Result<T, FilesError> + Send + 'static,
+    ) -> ApiResult<T> {
+        caller.need(Level::Operate)?;
+        let who = caller.who();
+        blocking(move || change(&self.files, &self.device.policy(), &who)).await
     }
 }
 
@@ -74,6 +109,16 @@ struct ListParams {
     hidden: bool,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FindParams {
+    path: String,
+    q: String,
+    limit: Option<usize>,
+    #[serde(default)]
+    hidden: bool,
+}
+
 async fn roots(State(here): State<Here>, Extension(caller): Extension<Caller>) -> ApiResult<Json<FileRoots>> {
     caller.need(Level::View)?;
     Ok(Json(blocking(move || here.files.roots(&here.device.policy())).await?))
@@ -95,4 +140,67 @@ async fn stat(
     Params(ByPath { path }): Params<ByPath>,
 ) -> ApiResult<Json<FileEntry>> {
     Ok(Json(here.look(&caller, move |rules| rules.stat(&path)).await?))
+}
+
+async fn rename(
+    State(here): State<Here>,
+    Extension(caller): Extension<Caller>,
+    Payload(wanted): Payload<MoveFile>,
+) -> ApiResult<Json<FileEntry>> {
+    Ok(Json(here.change(&caller, move |files, policy, who| files.rename(policy, &wanted, who)).await?))
+}
+
+async fn make_directory(
+    State(here): State<Here>,
+    Extension(caller): Extension<Caller>,
+    Payload(MakeDirectory { path }): Payload<MakeDirectory>,
+) -> ApiResult<(StatusCode, Json<FileEntry>)> {
+    let made =
+        here.change(&caller, move |files, policy, who| files.make_directory(policy, &path, who)).await?;
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+async fn trash(
+    State(here): State<Here>,
+    Extension(caller): Extension<Caller>,
+    Params(ByPath { path }): Params<ByPath>,
+) -> ApiResult<Json<Trashed>> {
+    Ok(Json(here.change(&caller, move |files, policy, who| files.trash(policy, &path, who)).await?))
+}
+
+async fn restore(
+    State(here): State<Here>,
+    Extension(caller): Extension<Caller>,
+    Payload(RestoreFile { id }): Payload<RestoreFile>,
+) -> ApiResult<Json<FileEntry>> {
+    Ok(Json(here.change(&caller, move |files, policy, who| files.restore(policy, &id, who)).await?))
+}
+
+async fn find(
+    State(here): State<Here>,
+    Extension(caller): Extension<Caller>,
+    Params(asked): Params<FindParams>,
+) -> ApiResult<Json<Page<FileEntry>>> {
+    caller.need(Level::View)?;
+    let turn = here.turn().await?;
+    let FindParams { path, q, limit, hidden } = asked;
+    let find = Find { path, query: q, limit: limit.unwrap_or(USUAL_FOUND), hidden };
+    // Dropped with this future, that is when the client goes away.
+    let stop = search::StopOnDrop(Arc::new(AtomicBool::new(false)));
+    let stopped = Arc::clone(&stop.0);
+    let items = here
+        .look(&caller, move |rules| {
+            let _turn = turn;
+            rules.find(&find, &stopped)
+        })
+        .await?;
+    Ok(Json(Page { items, next: None }))
+}
+
+async fn git(
+    State(here): State<Here>,
+    Extension(caller): Extension<Caller>,
+    Params(ByPath { path }): Params<ByPath>,
+) -> ApiResult<Json<GitStatus>> {
+    Ok(Json(here.look(&caller, move |rules| rules.git_status(&path)).await?))
 }

@@ -75,7 +75,7 @@ pub(super) fn open_regular(rules: &Rules, spot: &Spot) -> Result<(OwnedFd, Stat)
     let stat = fstat(&file)?;
     refuse_special(&stat)?;
     rules.admit_handle(&file)?;
-    if of_the_kernel(&file) {
+    if made_up(&file) {
         return Err(FilesError::conflict(
             "This is a window into the system and no file; it is not read from afar.",
         ));
@@ -83,7 +83,7 @@ pub(super) fn open_regular(rules: &Rules, spot: &Spot) -> Result<(OwnedFd, Stat)
     Ok((file, stat))
 }
 
-fn refuse_special(stat: &Stat) -> Result<()> {
+pub(super) fn refuse_special(stat: &Stat) -> Result<()> {
     match kind(stat) {
         FileType::RegularFile => Ok(()),
         FileType::Directory => Err(Errno::ISDIR.into()),
@@ -126,7 +126,7 @@ fn reopen(spot: &Spot) -> Result<OwnedFd> {
 /// Files that the kernel makes up: memory of processes (the agent's keys among it), traces without an end,
 /// switches. They say that they are regular.
 #[cfg(target_os = "linux")]
-pub(super) fn of_the_kernel(file: &OwnedFd) -> bool {
+pub(super) fn made_up(file: &impl std::os::fd::AsFd) -> bool {
     const MADE_UP: [u64; 15] = [
         0x9fa0,      // proc
         0x6265_6572, // sysfs
@@ -154,6 +154,6 @@ pub(super) fn of_the_kernel(file: &OwnedFd) -> bool {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn of_the_kernel(_: &OwnedFd) -> bool {
+pub(super) fn made_up(_: &impl std::os::fd::AsFd) -> bool {
     false
 }

@@ -52,6 +52,15 @@ impl Spot {
     pub(super) fn stat(&self) -> Result<&Stat> {
         self.found.as_ref().ok_or(FilesError::NotFound)
     }
+
+    /// Whether the directory is where the walk found it, asked right before something is changed in it: it may have
+    /// been moved to where nothing may be changed.
+    pub(super) fn still(&self) -> Result<()> {
+        match place(&self.parent) {
+            Some(at) if Some(at.as_path()) != self.path.parent() => Err(FilesError::Changed),
+            _ => Ok(()),
+        }
+    }
 }
 
 pub(super) fn kind(stat: &Stat) -> FileType {

@@ -1,0 +1,149 @@
+//! A search as a stream: each hit as it is found, then how it ended. It ends on the device when the client goes away.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Extension,
+    extract::State,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use foreman_machine::files::{Case, FilesError, Rules, Search};
+use foreman_protocol::{Level, Problem, SearchEnd, SearchHit};
+use futures_util::{Stream, stream};
+use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::{Here, Params};
+use crate::device_api::{ApiError, ApiResult, Caller};
+
+/// Hits that wait to be sent.
+const QUEUE: usize = 256;
+/// How long to wait for a turn while others search.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SearchParams {
+    path: String,
+    q: String,
+    /// Whether capitals matter; when not said, only if there are any in `q`.
+    case: Option<bool>,
+    #[serde(default)]
+    regex: bool,
+    glob: Option<String>,
+    #[serde(default)]
+    hidden: bool,
+}
+
+impl From<SearchParams> for Search {
+    fn from(asked: SearchParams) -> Self {
+        let SearchParams { path, q, case, regex, glob, hidden } = asked;
+        let case = match case {
+            None => Case::Smart,
+            Some(true) => Case::Matters,
+            Some(false) => Case::Ignored,
+        };
+        Self { path, query: q, case, regex, glob, hidden }
+    }
+}
+
+/// Stops a walk when whoever wanted it is gone.
+pub(super) struct StopOnDrop(pub(super) Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+enum Told {
+    Hit(SearchHit),
+    End(Result<SearchEnd, FilesError>),
+}
+
+impl Here {
+    /// A turn to walk over a tree.
+    pub(super) async fn turn(&self) -> ApiResult<OwnedSemaphorePermit> {
+        let busy =
+            || FilesError::Limit("Other searches are running on this device; try again shortly.".into());
+        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.searches).acquire_owned()).await;
+        Ok(turn.map_err(|_| busy())?.map_err(|_| busy())?)
+    }
+}
+
+pub(super) async fn search(
+    State(here): State<Here>,
+    Extension(caller): Extension<Caller>,
+    Params(asked): Params<SearchParams>,
+) -> ApiResult<Response> {
+    caller.need(Level::View)?;
+    let turn = here.turn().await?;
+    let search = Search::from(asked);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (tell, mut told) = mpsc::channel(QUEUE);
+    let looking = {
+        let (files, device, stop) = (Arc::clone(&here.files), Arc::clone(&here.device), Arc::clone(&stop));
+        move || {
+            let _turn = turn;
+            let end = files.reading(&device.policy()).and_then(|rules| run(&rules, &search, &tell, &stop));
+            // Nobody hears it when the client is gone.
+            let _ = tell.blocking_send(Told::End(end));
+        }
+    };
+    let stop = StopOnDrop(stop);
+    tokio::task::spawn_blocking(looking);
+    // What cannot be searched at all is a problem and no stream.
+    let first = match told.recv().await {
+        Some(Told::End(Err(error))) => return Err(error.into()),
+        first => first,
+    };
+    let keep_alive = KeepAlive::new().interval(Duration::from_secs(15));
+    let mut response = Sse::new(events(first, told, stop)).keep_alive(keep_alive).into_response();
+    response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+fn run(
+    rules: &Rules,
+    search: &Search,
+    tell: &mpsc::Sender<Told>,
+    stop: &AtomicBool,
+) -> Result<SearchEnd, FilesError> {
+    rules.search(search, &|hit| tell.blocking_send(Told::Hit(hit)).is_ok(), stop)
+}
+
+fn events(
+    first: Option<Told>,
+    rest: mpsc::Receiver<Told>,
+    stop: StopOnDrop,
+) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
+    stream::unfold((first, rest, stop), |(first, mut rest, stop)| async move {
+        let told = match first {
+            Some(told) => told,
+            None => rest.recv().await?,
+        };
+        Some((Ok(event(told)), (None, rest, stop)))
+    })
+}
+
+fn event(told: Told) -> Event {
+    let (name, event) = match told {
+        Told::Hit(hit) => ("hit", Event::default().json_data(hit)),
+        Told::End(Ok(end)) => ("end", Event::default().json_data(end)),
+        Told::End(Err(error)) => {
+            let error = ApiError::from(error);
+            ("problem", Event::default().json_data(Problem::new(error.code, error.message, error.details)))
+        }
+    };
+    event.unwrap_or_default().event(name)
+}
