@@ -40,10 +40,11 @@ struct Shelf {
 /// `/logs` and what is beneath.
 pub fn router(device: Arc<Device>, logs: Arc<Logs>) -> Router {
     let streams = Arc::new(Semaphore::new(STREAMS));
-    Router::new()
-        .route("/logs", get(sources))
-        .route("/logs/stream", get(read))
-        .with_state(Shelf { device, logs, streams })
+    Router::new().route("/logs", get(sources)).route("/logs/stream", get(read)).with_state(Shelf {
+        device,
+        logs,
+        streams,
+    })
 }
 
 #[derive(Debug, Deserialize)]

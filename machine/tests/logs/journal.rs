@@ -274,3 +274,40 @@ async fn a_program_that_hangs_or_may_not_is_not_waited_for() {
     let Item::End(Some(reason)) = next(&mut stream).await else { panic!("it went on") };
     assert!(reason.contains("systemd-journal"), "{reason}");
 }
+
+#[tokio::test]
+async fn a_slow_reader_makes_the_program_wait() {
+    let (machine, folder) = machine_with(&[]);
+    // By the folder's name in the entry its process is found.
+    let here = folder.display();
+    let entry = format!(r#"{{"__CURSOR":"s=1","_COMM":"{here}","MESSAGE":"{}"}}"#, "x".repeat(1000));
+    script(&folder.join("journalctl"), &format!("#!/bin/sh\nexec yes '{entry}'\n"));
+    let mut stream = machine.open(Request { lines: 1, ..asked("journal") }).await.unwrap();
+    assert!(matches!(next(&mut stream).await, Item::Line { .. }));
+    assert!(matches!(next(&mut stream).await, Item::Line { .. }));
+    // Nobody takes any more: the program stops writing, long before it has written much.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let (mut before, mut still) = (0, 0);
+    while still < 10 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let written = written_by(folder.to_str().unwrap());
+        still = if written == before && written > 0 { still + 1 } else { 0 };
+        before = written;
+        assert!(Instant::now() < deadline, "{before} bytes and more");
+    }
+    assert!(before < 1 << 20, "{before}");
+    drop(stream);
+    all_gone(folder.to_str().unwrap()).await;
+}
+
+/// Bytes that the processes naming this text have written.
+fn written_by(text: &str) -> u64 {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let written = |entry: fs::DirEntry| {
+        let command = fs::read(entry.path().join("cmdline")).ok()?;
+        let named = String::from_utf8_lossy(&command).contains(text);
+        let io = named.then(|| fs::read_to_string(entry.path().join("io")).ok())??;
+        io.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse::<u64>().ok())
+    };
+    entries.filter_map(written).sum()
+}
