@@ -26,4 +26,4 @@ mod shell;
 
 pub use attach::{AttachError, Typing, Watching};
 pub use hold::hold;
-pub use registry::{Opener, OpenError, Setup, Terminals, UpdateError};
+pub use registry::{OpenError, Opener, Setup, Terminals, UpdateError};

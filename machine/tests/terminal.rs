@@ -61,7 +61,11 @@ async fn the_policy_decides_and_says_by_which_setting() {
     let cases = [
         (Policy::default(), None, Some("ALLOW_BASH")),
         (Policy { allowed_paths: vec![folder.clone()], ..place.policy() }, Some("/"), Some("ALLOWED_PATHS")),
-        (Policy { blocked_paths: vec![folder.clone()], ..place.policy() }, Some(folder.as_str()), Some("BLOCKED_PATHS")),
+        (
+            Policy { blocked_paths: vec![folder.clone()], ..place.policy() },
+            Some(folder.as_str()),
+            Some("BLOCKED_PATHS"),
+        ),
         (place.policy(), Some("/no/such/place"), None),
     ];
     for (policy, cwd, expected) in cases {

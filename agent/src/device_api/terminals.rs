@@ -69,7 +69,10 @@ pub fn router(device: Arc<Device>, terminals: Arc<Terminals>) -> Router {
         .with_state(Desk { device, terminals })
 }
 
-async fn list(State(desk): State<Desk>, Extension(caller): Extension<Caller>) -> ApiResult<Json<Page<Terminal>>> {
+async fn list(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Caller>,
+) -> ApiResult<Json<Page<Terminal>>> {
     caller.need(Level::View)?;
     // Few enough for one page.
     Ok(Json(Page { items: desk.terminals.list(), next: None }))
@@ -119,7 +122,11 @@ async fn update(
 }
 
 /// Also when commands are not allowed any more: what is left from before must not be stuck.
-async fn end(State(desk): State<Desk>, Extension(caller): Extension<Caller>, id: IdOf) -> ApiResult<StatusCode> {
+async fn end(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Caller>,
+    id: IdOf,
+) -> ApiResult<StatusCode> {
     let id = id_of(id)?;
     need_for(&desk, &caller, id)?;
     if desk.terminals.end(id, &caller.who()) { Ok(StatusCode::NO_CONTENT) } else { Err(gone()) }

@@ -197,7 +197,9 @@ fn start(orders: &Orders) -> Result<Pid, String> {
         .stderr(stdio()?)
         .spawn()
         .map_err(|error| why_not(orders, &error))?;
-    i32::try_from(child.id()).map(Pid::from_raw).map_err(|_| "The system gave it an odd process id.".to_owned())
+    i32::try_from(child.id())
+        .map(Pid::from_raw)
+        .map_err(|_| "The system gave it an odd process id.".to_owned())
 }
 
 fn why_not(orders: &Orders, error: &io::Error) -> String {

@@ -57,7 +57,10 @@ pub(super) fn start(
 
 impl Started {
     /// Must be called inside the runtime that will read.
-    #[expect(deprecated, reason = "its successor is unsafe; a file owns its descriptor, which is what that asks for")]
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe; a file owns its descriptor, which is what that asks for"
+    )]
     pub(super) fn into_pty(self) -> io::Result<(Pty, Child)> {
         let pty = Pty { file: AsyncFd::new(self.file)?, master: Mutex::new(self.master) };
         Ok((pty, self.child))

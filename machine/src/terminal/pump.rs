@@ -107,7 +107,8 @@ async fn room(session: &Session) {
 pub(super) fn ending(at: Millis, status: Option<ExitStatus>) -> TerminalEnded {
     let Some(status) = status else { return TerminalEnded { at, exit_code: None, signal: None } };
     let name = |number| {
-        SignalName::try_from(number).map_or_else(|_| format!("SIG{number}"), |signal| signal.as_str().to_owned())
+        SignalName::try_from(number)
+            .map_or_else(|_| format!("SIG{number}"), |signal| signal.as_str().to_owned())
     };
     TerminalEnded { at, exit_code: status.code(), signal: status.signal().map(name) }
 }

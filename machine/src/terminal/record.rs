@@ -177,7 +177,8 @@ impl Cast {
         }
         let most = until.min(end).saturating_sub(recorder.position);
         if most > 0 {
-            let data = inner.output.copy(recorder.position, usize::try_from(most).unwrap_or(PIECE).min(PIECE));
+            let data =
+                inner.output.copy(recorder.position, usize::try_from(most).unwrap_or(PIECE).min(PIECE));
             recorder.position += data.len() as u64;
             self.session.room.notify_one();
             return Piece::Output(data);

@@ -141,10 +141,13 @@ impl Terminals {
         let cwd = check_run(policy, &task).map_err(refused)?;
         let program = Program::new(&request.command);
         let name = match request.name.as_deref() {
-            Some(name) => check_name(name).map_err(|message| OpenError::Invalid { field: "name", message })?,
+            Some(name) => {
+                check_name(name).map_err(|message| OpenError::Invalid { field: "name", message })?
+            }
             None => program.name(),
         };
-        check_command(&request.command).map_err(|message| OpenError::Invalid { field: "command", message })?;
+        check_command(&request.command)
+            .map_err(|message| OpenError::Invalid { field: "command", message })?;
         if !self.shared.has_room() {
             return Err(OpenError::TooMany);
         }
@@ -177,7 +180,12 @@ impl Terminals {
         Ok(session.describe())
     }
 
-    async fn start(&self, terminal: Terminal, program: Program, owner: String) -> anyhow::Result<Arc<Session>> {
+    async fn start(
+        &self,
+        terminal: Terminal,
+        program: Program,
+        owner: String,
+    ) -> anyhow::Result<Arc<Session>> {
         let setup = &self.shared.setup;
         let orders = Orders {
             grace: setup.grace,

@@ -44,7 +44,8 @@ impl Scrollback {
 
     /// At most `most` bytes from `from` on, which is at or behind the start.
     pub(super) fn copy(&self, from: u64, most: usize) -> Vec<u8> {
-        let skip = usize::try_from(from.saturating_sub(self.start)).unwrap_or(usize::MAX).min(self.bytes.len());
+        let skip =
+            usize::try_from(from.saturating_sub(self.start)).unwrap_or(usize::MAX).min(self.bytes.len());
         let count = most.min(self.bytes.len() - skip);
         let (front, back) = self.bytes.as_slices();
         let mut data = Vec::with_capacity(count);

@@ -190,7 +190,8 @@ impl Inner {
             return;
         }
         if self.writers.len() >= MOST_WRITERS {
-            let here = |name: &str| self.viewers.values().any(|viewer| viewer.writer.as_deref() == Some(name));
+            let here =
+                |name: &str| self.viewers.values().any(|viewer| viewer.writer.as_deref() == Some(name));
             if let Some(gone) = self.writers.iter().position(|(name, _)| !here(name)) {
                 self.writers.remove(gone);
             }
@@ -215,7 +216,8 @@ impl Inner {
         let behind = |position: u64| end.saturating_sub(position) > LAG;
         let mut waited_for = self.viewers.values().filter(|viewer| !viewer.stalled).peekable();
         let viewers = waited_for.peek().is_some() && waited_for.all(|viewer| behind(viewer.position));
-        viewers || self.recorder.as_ref().is_some_and(|recorder| !recorder.stalled && behind(recorder.position))
+        viewers
+            || self.recorder.as_ref().is_some_and(|recorder| !recorder.stalled && behind(recorder.position))
     }
 
     /// Nobody who is behind is waited for any more.

@@ -75,18 +75,16 @@ fn login_shell() -> PathBuf {
 
 /// What the agent inherited, without what is the agent's own, and what a terminal needs.
 pub(super) fn environment(hidden: &str) -> Vec<(OsString, OsString)> {
-    let own = |name: &OsStr| {
-        name.to_str().is_some_and(|name| name.starts_with(hidden) || SERVICE.contains(&name))
-    };
+    let own =
+        |name: &OsStr| name.to_str().is_some_and(|name| name.starts_with(hidden) || SERVICE.contains(&name));
     let mut env: Vec<(OsString, OsString)> =
         std::env::vars_os().filter(|(name, _)| !own(name) && name != "TERMCAP").collect();
-    let mut set = |name: &str, value: OsString, always: bool| {
-        match env.iter_mut().find(|(have, _)| have == name) {
+    let mut set =
+        |name: &str, value: OsString, always: bool| match env.iter_mut().find(|(have, _)| have == name) {
             Some(entry) if always => entry.1 = value,
             Some(_) => {}
             None => env.push((name.into(), value)),
-        }
-    };
+        };
     if let Some(user) = user() {
         set("HOME", user.dir.into(), false);
         set("USER", OsString::from(&user.name), false);

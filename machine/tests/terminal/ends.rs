@@ -64,7 +64,8 @@ async fn ending_reaches_what_left_the_session_and_what_will_not_hear() {
 #[tokio::test]
 async fn a_shell_is_hung_up_before_it_is_killed() {
     let mut place = Place::new();
-    let mut client = place.open("trap 'echo goodbye; exit 4' HUP; echo ready; while :; do sleep 0.01; done").await;
+    let mut client =
+        place.open("trap 'echo goodbye; exit 4' HUP; echo ready; while :; do sleep 0.01; done").await;
     client.until("ready").await;
     let id = client.id();
     let opened = place.used.recv().await;

@@ -95,7 +95,16 @@ impl Place {
 
     pub fn attach(&self, id: TerminalId, from: u64, writer: Option<&str>) -> Client {
         let (typing, watching) = self.terminals.attach(id, from, writer).unwrap();
-        Client { typing, watching, shown: Vec::new(), start: from, gaps: 0, state: None, accepted: 0, sent: 0 }
+        Client {
+            typing,
+            watching,
+            shown: Vec::new(),
+            start: from,
+            gaps: 0,
+            state: None,
+            accepted: 0,
+            sent: 0,
+        }
     }
 
     /// Until it is told that this terminal has ended; who ended it.
@@ -125,7 +134,10 @@ impl Client {
     /// Takes the next frame in; the ending when it is the last one.
     pub async fn take(&mut self) -> Option<TerminalEnded> {
         let next = timeout(PATIENCE, self.watching.next()).await;
-        match next.unwrap_or_else(|_| panic!("nothing behind {:?}", self.text())).expect("nothing behind the end") {
+        match next
+            .unwrap_or_else(|_| panic!("nothing behind {:?}", self.text()))
+            .expect("nothing behind the end")
+        {
             TerminalFrame::Output { offset, data } => {
                 assert!(!data.is_empty());
                 assert_eq!(offset, self.start + self.shown.len() as u64, "a hole or an echo in the output");

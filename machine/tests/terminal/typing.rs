@@ -95,7 +95,8 @@ fn any_pieces_sent_any_number_of_times_are_typed_once() {
         runtime.block_on(async {
             let place = Place::new();
             let file = place.path().join("typed");
-            let line = format!("stty raw -echo; echo ready; head -c {} > {}; echo done", all.len(), file.display());
+            let line =
+                format!("stty raw -echo; echo ready; head -c {} > {}; echo done", all.len(), file.display());
             let mut client = place.open(&line).await;
             client.until("ready").await;
             let id = client.id();
