@@ -102,8 +102,11 @@ async fn add(context: &Context, name: String, kind: Kind) -> Result<()> {
     if context.json {
         return json(&serde_json::json!({ "made": made, "owner": owner }));
     }
+    // The installer takes everything from its environment: its last word is the shell that reads it.
+    let with_owner = format!("FOREMAN_OWNER={owner} FOREMAN_TOKEN=");
+    let install = made.install_command.replace("FOREMAN_TOKEN=", &with_owner);
     say(format!("{} is made. Run on it, as the user whose work it does:", made.device.name));
-    say(format!("\n    {} --owner {owner}\n", made.install_command));
+    say(format!("\n    {install}\n"));
     say("or, where the agent is installed already:");
     say(format!("\n    {} --owner {owner}\n", made.connect_command));
     say(format!(

@@ -63,7 +63,7 @@ impl DeviceConnection {
         loop {
             match self.fetch(path, &mut here, to, &mut tell).await {
                 Ok(size) => return Ok(Downloaded { size, etag: here.etag }),
-                Err(error) => here.retry.after(error, &mut tell).await?,
+                Err(error) => here.retry.after(error, false, &mut tell).await?,
             }
         }
     }
@@ -124,7 +124,7 @@ impl DeviceConnection {
         }
     }
 
-    /// Begins an upload, or says how far one of the same path and size came that was begun before.
+    /// Begins an upload.
     ///
     /// # Errors
     /// See [`Error`]; `conflict` when something is there and `replace` is not asked for.
@@ -179,11 +179,14 @@ impl DeviceConnection {
                     (upload, known) = (next, true);
                     tell(Transfer::At(upload.received));
                 }
-                // Something of the same upload came before this: what the device says counts.
-                Err(error) if known && error.code() == Some(ProblemCode::UploadOffset) => known = false,
                 Err(error) => {
+                    // Something that was on its way over the path before may come after all: what the device says
+                    // counts.
+                    let elsewhere = error.code() == Some(ProblemCode::UploadOffset);
+                    if !(elsewhere && known) {
+                        retry.after(error, elsewhere, &mut tell).await?;
+                    }
                     known = false;
-                    retry.after(error, &mut tell).await?;
                 }
             }
         }
@@ -265,9 +268,10 @@ impl Retry {
     async fn after(
         &mut self,
         error: Error,
+        passes: bool,
         tell: &mut (impl FnMut(Transfer<'_>) + Send),
     ) -> Result<(), Error> {
-        if !error.is_transient() || self.since.elapsed() > GIVE_UP {
+        if !(passes || error.is_transient()) || self.since.elapsed() > GIVE_UP {
             return Err(error);
         }
         tell(Transfer::Lost(&error));
