@@ -12,7 +12,11 @@ test('every page, both themes, both sizes', async (t) => {
 	const { server, agent } = await stack(t, { device: 'bench' });
 	const tasks = await busy(server, /** @type {string} */ (agent.id));
 	await server.api('/api/v1/devices', { json: { name: 'not yet here', type: 'inference' } });
-	const pages = PAGES({ device: /** @type {string} */ (agent.id), task: tasks.running });
+	const pages = PAGES({
+		device: /** @type {string} */ (agent.id),
+		task: tasks.running,
+		terminal: tasks.terminal
+	});
 
 	for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
 		for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {

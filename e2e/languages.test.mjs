@@ -43,7 +43,11 @@ test('the language follows the browser, can be switched and stays', async (t) =>
 		.waitFor();
 	assert.equal(await page.locator('html').getAttribute('lang'), 'de');
 
-	for (const path of PAGES({ device: /** @type {string} */ (agent.id), task: tasks.running })) {
+	for (const path of PAGES({
+		device: /** @type {string} */ (agent.id),
+		task: tasks.running,
+		terminal: tasks.terminal
+	})) {
 		await page.goto(server.url + path);
 		await page.getByRole('heading').first().waitFor();
 		const text = await page.locator('body').innerText();

@@ -3,7 +3,7 @@
 import { eventually } from './stack.mjs';
 
 /**
- * A task that ended, one that failed and one that runs.
+ * A task that ended, one that failed and one that runs, and an open terminal.
  * @param {import('./stack.mjs').Server} server @param {string} device
  */
 export async function busy(server, device) {
@@ -19,16 +19,27 @@ export async function busy(server, device) {
 		async () => (await state(done.id)) === 'succeeded' && (await state(failed.id)) === 'failed'
 	);
 	await eventually(async () => (await server.api(`/api/v1/tasks/${running.id}`)).output_bytes > 0);
-	return { done: done.id, failed: failed.id, running: running.id };
+	const terminal = await server.api(`/api/v1/devices/${device}/link/terminals`, {
+		json: { cols: 80, rows: 24, command: ['sh', '-c', 'ls --color=always -l /usr; exec sh'], name: 'shell' }
+	});
+	return { done: done.id, failed: failed.id, running: running.id, terminal: terminal.id };
 }
 
-/** Their paths. @param {{ device: string, task: string }} ids */
-export const PAGES = ({ device, task }) => [
+/** Their paths. @param {{ device: string, task: string, terminal: string }} ids */
+export const PAGES = ({ device, task, terminal }) => [
 	'/',
 	'/devices',
 	'/devices?view=servers',
 	'/devices?add',
 	`/devices/${device}`,
+	`/devices/${device}/terminal`,
+	`/devices/${device}/terminal/${terminal}`,
+	`/devices/${device}/files?path=/usr`,
+	`/devices/${device}/files?path=/usr/lib&find=os-release`,
+	`/devices/${device}/files?path=/usr/lib&grep=`,
+	`/devices/${device}/files/view?path=/usr/lib/os-release&line=2`,
+	`/devices/${device}/logs?source=task:${task}`,
+	'/link',
 	'/work',
 	'/work?new',
 	`/tasks/${task}`,

@@ -46,7 +46,7 @@ async function takeAll() {
 			});
 			const page = await context.newPage();
 			await signIn(page, server);
-			await shoot(page, server, { name: `${size}-${colorScheme}`, task: tasks.running });
+			await shoot(page, server, { name: `${size}-${colorScheme}`, device, ...tasks });
 			await context.close();
 		}
 	}
@@ -54,10 +54,19 @@ async function takeAll() {
 
 /**
  * @param {import('playwright-core').Page} page @param {import('./stack.mjs').Server} server
- * @param {{ name: string, task: string }} what
+ * @param {{ name: string, device: string, running: string, terminal: string }} what
  */
-async function shoot(page, server, { name, task }) {
-	const pages = { home: '/', devices: '/devices', task: `/tasks/${task}`, activity: '/activity' };
+async function shoot(page, server, { name, device, running, terminal }) {
+	const pages = {
+		home: '/',
+		devices: '/devices',
+		task: `/tasks/${running}`,
+		activity: '/activity',
+		device: `/devices/${device}`,
+		terminal: `/devices/${device}/terminal/${terminal}`,
+		files: `/devices/${device}/files?path=/usr`,
+		logs: `/devices/${device}/logs?source=task:${running}`
+	};
 	for (const [title, path] of Object.entries(pages)) {
 		await page.goto(server.url + path);
 		await settled(page);

@@ -68,7 +68,11 @@ export class Screen {
 		this.#search.onDidChangeResults(({ resultCount, resultIndex }) => found(resultCount, resultIndex));
 		whileMakingSheets(document, () => terminal.open(element));
 		terminal.textarea?.setAttribute('aria-label', label);
-		this.#stopTouch = scrollByTouch(element, () => this.#cellHeight());
+		this.#stopTouch = scrollByTouch(
+			element,
+			() => this.#cellHeight(),
+			(lines) => this.#scroll(lines)
+		);
 		this.#drawWithGpu();
 	}
 
@@ -168,6 +172,27 @@ export class Screen {
 	close(): void {
 		this.#stopTouch();
 		this.#terminal.dispose();
+	}
+
+	/** Through what was printed; where a program has the whole screen or the mouse, by the wheel that it knows. */
+	#scroll(lines: number): void {
+		const { buffer, modes } = this.#terminal;
+		if (buffer.active.type === 'normal' && modes.mouseTrackingMode === 'none') {
+			this.#terminal.scrollLines(lines);
+			return;
+		}
+		const screen = this.#element.querySelector('.xterm-screen') ?? this.#element;
+		const box = screen.getBoundingClientRect();
+		screen.dispatchEvent(
+			new WheelEvent('wheel', {
+				deltaY: lines,
+				deltaMode: WheelEvent.DOM_DELTA_LINE,
+				clientX: box.left + box.width / 2,
+				clientY: box.top + box.height / 2,
+				bubbles: true,
+				cancelable: true
+			})
+		);
 	}
 
 	#cellHeight(): number {

@@ -1,37 +1,28 @@
-// A finger scrolls the terminal as a wheel would: through its history, or in the program that is open. It never
-// pulls the page along.
+// A finger scrolls the terminal by whole lines, with a glide after a flick. It never pulls the page along.
 
 /** How much of its speed a flick keeps with each frame. */
 const GLIDE = 0.94;
 /** px a frame: slower than this it stands. */
 const STILL = 0.4;
 
-export function scrollByTouch(element: HTMLElement, cellHeight: () => number): () => void {
+export function scrollByTouch(
+	element: HTMLElement,
+	cellHeight: () => number,
+	scroll: (lines: number) => void
+): () => void {
 	let lastY: number | undefined;
 	let speed = 0;
 	let rest = 0;
 	let frame = 0;
 	let lastAt = 0;
 
-	/** Whole lines at a time, because programs move by lines. */
 	function by(pixels: number) {
 		rest += pixels;
 		const cell = Math.max(8, cellHeight());
 		const lines = Math.trunc(rest / cell);
 		if (lines === 0) return;
 		rest -= lines * cell;
-		const screen = element.querySelector('.xterm-screen') ?? element;
-		const box = screen.getBoundingClientRect();
-		screen.dispatchEvent(
-			new WheelEvent('wheel', {
-				deltaY: lines,
-				deltaMode: WheelEvent.DOM_DELTA_LINE,
-				clientX: box.left + box.width / 2,
-				clientY: box.top + box.height / 2,
-				bubbles: true,
-				cancelable: true
-			})
-		);
+		scroll(lines);
 	}
 
 	function start(event: TouchEvent) {
