@@ -37,8 +37,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Answered by [`serve`] itself; what [`Client::ping`] measures with.
 const PING_PATH: &str = "/.link/ping";
 
-/// Serves one connection until its client is done or `stop` comes; then requests that run are finished first.
-/// Each request gets a clone of `caller` among its extensions.
+/// Serves one connection until its client is done or `stop` comes; then requests that run are finished first. Drop
+/// the future to end those that would run for days. Each request gets a clone of `caller` among its extensions.
 ///
 /// # Errors
 /// When the connection broke.

@@ -113,6 +113,9 @@ async fn a_refused_upgrade_keeps_its_reason() {
     assert_eq!(problem.message, "This ticket was used.");
     let nobody = dialer.connect_websocket("http://127.0.0.1:1/link", HeaderMap::new()).await;
     assert!(matches!(nobody.map(drop), Err(RequestError::Unreachable { .. })));
+    let in_clear = dialer.connect_websocket(&format!("wss://127.0.0.1:{port}/link"), ticket()).await;
+    let in_clear = in_clear.map(drop).unwrap_err();
+    assert!(in_clear.to_string().starts_with("no TLS"), "{in_clear}");
     let wrong = dialer.connect_websocket("ftp://127.0.0.1/link", HeaderMap::new()).await;
     assert!(matches!(wrong.map(drop), Err(RequestError::Invalid { .. })));
 }
