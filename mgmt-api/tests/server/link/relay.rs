@@ -87,6 +87,16 @@ async fn messages_go_both_ways_as_they_are() {
 }
 
 #[tokio::test]
+async fn each_ends_ping_is_answered_by_the_server() {
+    let mut scene = Scene::set(&[]).await;
+    let (mut client, mut device) = scene.connect().await;
+    for socket in [&mut client, &mut device] {
+        socket.send(Message::Ping(vec![1, 2].into())).await.unwrap();
+        assert_eq!(socket.next().await.unwrap().unwrap(), Message::Pong(vec![1, 2].into()));
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_link_ends_the_relay() {
     let mut scene = Scene::set(&[]).await;
     let (mut client, mut device) = scene.connect().await;
@@ -281,6 +291,7 @@ async fn idle_relays_are_small_and_end() {
         open.push((client, device));
     }
     let each = memory(&scene.server).saturating_sub(before) / 49;
+    println!("an idle relay takes {each} KiB");
     assert!(each <= 64, "an idle relay takes {each} KiB");
     for (mut client, mut device) in open {
         assert_eq!(closed(&mut client).await, Some(CloseCode::Away));
