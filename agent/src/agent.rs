@@ -29,7 +29,7 @@ use crate::{
 pub struct Settings {
     pub limits: Limits,
     pub most_running: usize,
-    pub link: link::Choices,
+    pub link: link::Wishes,
 }
 
 /// Steps on the way to a working agent, told as they become true.
@@ -82,11 +82,12 @@ pub async fn run(
     };
     let setup = Setup::new(Arc::clone(&uplink), line_heard.clone(), choices);
     let (reports, said) = link::reports();
+    let choices = settings.link.kept(&state.link_choices())?;
     let parts = Parts::new(state, setup.running.subscribe(), &reports)?;
     let files = Arc::clone(&parts.files);
     let device = Device { id: identity.device_id, name: identity.name.clone(), policy: state.policy() };
     let router = device_api::router(Arc::new(device), parts);
-    let (link, handle) = Link::open(state, gate, settings.link, router, Arc::clone(&uplink), reports).await?;
+    let (link, handle) = Link::open(state, gate, choices, router, Arc::clone(&uplink), reports).await?;
     let probe = Arc::new(Notify::new());
     let mut desk = Desk::new(Arc::clone(&setup), Arc::clone(&journal), Arc::clone(&probe));
     desk.resume().await?;
@@ -123,10 +124,14 @@ pub async fn run(
     Ok(ended)
 }
 
+/// Whoever waits for this agent to end does not wait for a tailnet.
+const FAREWELL: Duration = Duration::from_secs(10);
+
 /// Nobody answers any more at what was offered elsewhere.
-async fn withdraw(state: &State) {
-    if let Err(error) = tailscale::withdraw(&state.tailscale()).await {
-        tracing::warn!("the offer in the tailnet still stands: {error:#}");
+pub(crate) async fn withdraw(state: &State) {
+    let withdrawn = tokio::time::timeout(FAREWELL, tailscale::withdraw(&state.tailscale())).await;
+    if let Err(error) = withdrawn.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+        tracing::warn!("what was offered in the tailnet still stands there: {error:#}");
     }
 }
 

@@ -55,7 +55,8 @@ pub async fn connect(state: &State, options: Connect, settings: Settings) -> any
     let trust = wanted_trust(state, &options)?;
     let lock = make_way(state, options.force).await?;
     // Before the token is spent: an address that is taken would end the agent after it.
-    drop(Listener::bind(settings.link.listen).await?);
+    let choices = settings.link.clone().kept(&state.link_choices())?;
+    drop(Listener::bind(choices.listen).await?);
     if address::is_exposed(&server) {
         eprintln!("Warning: {server} is not encrypted. Use https, or only a network that you trust.");
     }

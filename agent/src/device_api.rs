@@ -137,7 +137,6 @@ impl Parts {
 }
 
 /// Every route. Each feature brings its own router; they are merged here and nowhere else.
-#[must_use]
 pub fn router(device: Arc<Device>, parts: Parts) -> Router {
     let Parts { terminals, files, logs, metrics } = parts;
     Router::new()

@@ -62,8 +62,10 @@ pub async fn disconnect(state: &State, force: bool) -> anyhow::Result<()> {
         sleep(LOOK_EVERY).await;
     };
     let stopped = stop_leftovers(&state.tasks()).await;
+    // An agent that was killed could not.
+    agent::withdraw(state).await;
     agent::forget(state)?;
     let tasks = if stopped > 0 { format!(" {stopped} running tasks were stopped.") } else { String::new() };
-    println!("Disconnected “{}” from {}.{tasks} The policy file was kept.", identity.name, identity.server);
+    println!("Disconnected “{}” from {}.{tasks} The policy file and the owners were kept.", identity.name, identity.server);
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! device's own API answers. A way that does not work is said and never ends the agent: tasks need none of this.
 
 mod addresses;
+mod choices;
 pub mod discovery;
 mod door;
 mod gate;
@@ -17,7 +18,7 @@ pub mod trust;
 pub mod tunnel;
 mod ways;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use foreman_protocol::{Dial, LinkFacts};
@@ -30,20 +31,11 @@ use crate::{state::State, uplink::Uplink};
 use door::Door;
 use listener::Listener;
 
+pub use choices::{Choices, Wishes};
 pub use gate::Gate;
 pub use listener::Listen;
 pub use reports::{Reports, Said, channel as reports};
 pub use ways::{Way, Ways};
-
-/// What somebody decides about the ways to this device.
-#[derive(Debug, Clone, Default)]
-pub struct Choices {
-    pub listen: Listen,
-    /// Tell the local network that this device is here.
-    pub mdns: bool,
-    /// Offer the listener in the tailnet by `tailscale serve`.
-    pub tailscale: bool,
-}
 
 /// How often the numbers of those turned away are looked at.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -59,7 +51,7 @@ pub struct Link {
     uplink: Arc<Uplink>,
     reports: Reports,
     dials: mpsc::Receiver<Dial>,
-    tailscale_kept: PathBuf,
+    state: State,
 }
 
 /// What the rest of the agent needs of the link.
@@ -89,13 +81,14 @@ impl Link {
         let (dial, dials) = mpsc::channel(DIALS);
         let handle = Handle { gate: Arc::clone(&gate), ways: ways.subscribe(), dials: dial };
         let door = Arc::new(Door::new(gate, router));
-        let tailscale_kept = state.tailscale();
-        Ok((Self { door, listener, choices, ways, uplink, reports, dials, tailscale_kept }, handle))
+        let state = state.clone();
+        Ok((Self { door, listener, choices, ways, uplink, reports, dials, state }, handle))
     }
 
     /// Serves for as long as it is polled. `line` tells when the server can be heard.
     pub async fn run(self, line: watch::Receiver<crate::line::Line>) {
-        let Self { door, listener, choices, ways, uplink, reports, dials, tailscale_kept } = self;
+        let Self { door, listener, choices, ways, uplink, reports, dials, state } = self;
+        let (tailscale_kept, cloudflared_kept) = (state.tailscale(), state.cloudflared());
         let port = listener.as_ref().map(|listener| listener.address().port());
         let listening = async {
             match listener {
@@ -115,7 +108,7 @@ impl Link {
         };
         let tunnelled = async {
             if port.is_some() {
-                tunnel::supervise(&uplink, line, &ways).await;
+                tunnel::supervise(&uplink, &cloudflared_kept, line, &ways).await;
             }
         };
         tokio::join!(

@@ -167,15 +167,18 @@ pub struct Running {
     /// Open files in each process of a task.
     #[arg(long, env = "FOREMAN_TASK_OPEN_FILES", default_value_t = 65_536, value_name = "COUNT")]
     pub task_open_files: u64,
-    /// Where the device link listens: an address, a port, or `none`. Default: 0.0.0.0:9981, or the next free port.
+    /// Where the device link listens: an address, a port, `none`, or `usual`, which is 0.0.0.0:9981 or the next free
+    /// port. Kept from then on, as the next two are.
     #[arg(long, env = "FOREMAN_LINK_LISTEN", value_name = "ADDR|none")]
     pub link_listen: Option<Listen>,
     /// Do not tell the local network that this device is here.
-    #[arg(long, env = "FOREMAN_NO_MDNS", value_parser = BoolishValueParser::new())]
-    pub no_mdns: bool,
+    #[arg(long, env = "FOREMAN_NO_MDNS", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new())]
+    pub no_mdns: Option<bool>,
     /// Offer the device link in this machine's tailnet by `tailscale serve`.
-    #[arg(long, env = "FOREMAN_TAILSCALE", value_parser = BoolishValueParser::new())]
-    pub tailscale: bool,
+    #[arg(long, env = "FOREMAN_TAILSCALE", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new())]
+    pub tailscale: Option<bool>,
 }
 
 impl Options {
@@ -202,11 +205,7 @@ impl Running {
                 open_files: self.task_open_files,
             },
             most_running: self.max_tasks,
-            link: link::Choices {
-                listen: self.link_listen.unwrap_or_default(),
-                mdns: !self.no_mdns,
-                tailscale: self.tailscale,
-            },
+            link: link::Wishes { listen: self.link_listen, no_mdns: self.no_mdns, tailscale: self.tailscale },
         }
     }
 }

@@ -6,7 +6,9 @@
 //! link-key.json   the key that callers of the device link must know
 //! trust.json      whose grants count here; only people change it
 //! server-grant    what this device signed for its server
-//! tailscale       what it offered in its tailnet
+//! link.json       how the link is reached, as somebody said
+//! tailscale       what was offered in the tailnet
+//! cloudflared     which `cloudflared` was started last
 //! journal.redb    commands seen, tasks and their endings, what was taken back
 //! tasks/<id>/     a running task, shared with its supervisor
 //! status.json     what the running agent says of itself
@@ -103,6 +105,16 @@ impl State {
     #[must_use]
     pub fn server_grant(&self) -> PathBuf {
         self.dir.join("server-grant")
+    }
+
+    #[must_use]
+    pub fn link_choices(&self) -> PathBuf {
+        self.dir.join("link.json")
+    }
+
+    #[must_use]
+    pub fn cloudflared(&self) -> PathBuf {
+        self.dir.join("cloudflared")
     }
 
     #[must_use]

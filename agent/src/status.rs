@@ -33,7 +33,7 @@ pub enum Said {
         line: Line,
         running: Vec<TaskId>,
         #[serde(default)]
-        ways: Ways,
+        ways: Box<Ways>,
     },
     Stopped,
 }
@@ -77,7 +77,7 @@ pub async fn keep(
             version: crate::VERSION.to_owned(),
             line: line.borrow_and_update().clone(),
             running: running.borrow_and_update().clone(),
-            ways: ways.borrow_and_update().clone(),
+            ways: Box::new(ways.borrow_and_update().clone()),
         };
         write(state, &said);
         tokio::select! {
@@ -133,7 +133,7 @@ pub fn report(state: &State) -> anyhow::Result<Report> {
     let exists = state.dir().exists();
     let running = exists && state.lock()?.is_none();
     let (line, tasks, ways) = match read(state).filter(|_| running) {
-        Some(Said::Running { line, running, ways, .. }) => (Some(line), running, Some(ways)),
+        Some(Said::Running { line, running, ways, .. }) => (Some(line), running, Some(*ways)),
         _ => (None, Vec::new(), None),
     };
     let (trust, trust_error) = match Trust::load(&state.trust()) {

@@ -60,7 +60,6 @@ pub fn terminals(
     })))
 }
 
-#[must_use]
 pub fn router(device: Arc<Device>, terminals: Arc<Terminals>) -> Router {
     Router::new()
         .route("/terminals", get(list).post(open))

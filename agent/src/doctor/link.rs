@@ -117,7 +117,7 @@ fn clock(state: &State, now: SystemTime) -> Option<Finding> {
 fn running_ways(state: &State) -> Option<Ways> {
     let free = state.lock().ok()?;
     match status::read(state) {
-        Some(Said::Running { ways, .. }) if free.is_none() => Some(ways),
+        Some(Said::Running { ways, .. }) if free.is_none() => Some(*ways),
         _ => None,
     }
 }

@@ -8,6 +8,7 @@ use std::{io, net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use foreman_link::channel::is_link_preamble;
 use foreman_protocol::LINK_PORT;
+use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncReadExt, join},
     net::{TcpListener, TcpStream},
@@ -24,8 +25,9 @@ const NEXT_PORTS: u16 = 16;
 /// After an accept that failed: too many open files, mostly.
 const RECOVER: Duration = Duration::from_millis(100);
 
-/// Where to listen.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Where to listen. As text: an address, a port, `usual`, or `none`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Listen {
     /// On every address at the usual port, or the next that is free.
     #[default]
@@ -40,8 +42,10 @@ impl FromStr for Listen {
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
         let text = text.trim();
-        if text.eq_ignore_ascii_case("none") {
-            return Ok(Self::Off);
+        match text.to_ascii_lowercase().as_str() {
+            "none" => return Ok(Self::Off),
+            "usual" => return Ok(Self::Usual),
+            _ => {}
         }
         if let Ok(address) = text.parse() {
             return Ok(Self::At(address));
@@ -49,7 +53,27 @@ impl FromStr for Listen {
         if let Ok(port) = text.trim_start_matches(':').parse::<u16>() {
             return Ok(Self::At(SocketAddr::from(([0, 0, 0, 0], port))));
         }
-        bail!("{text:?} is no address to listen at: write one like 0.0.0.0:{LINK_PORT}, a port, or `none`")
+        bail!(
+            "{text:?} is no address to listen at: write one like 0.0.0.0:{LINK_PORT}, a port, `usual`, or `none`"
+        )
+    }
+}
+
+impl TryFrom<String> for Listen {
+    type Error = anyhow::Error;
+
+    fn try_from(text: String) -> anyhow::Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Listen> for String {
+    fn from(listen: Listen) -> Self {
+        match listen {
+            Listen::Usual => "usual".to_owned(),
+            Listen::At(address) => address.to_string(),
+            Listen::Off => "none".to_owned(),
+        }
     }
 }
 
@@ -163,6 +187,7 @@ mod tests {
         let at = |text: &str| Listen::At(text.parse().unwrap());
         for (text, expected) in [
             ("none", Listen::Off),
+            ("usual", Listen::Usual),
             ("0.0.0.0:9981", at("0.0.0.0:9981")),
             (" [::]:7 ", at("[::]:7")),
             ("7000", at("0.0.0.0:7000")),

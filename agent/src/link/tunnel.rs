@@ -3,7 +3,9 @@
 //! Where the tunnel leads is decided at Cloudflare; here is only the program, its token (in its environment, never on a
 //! command line) and its output in the agent's log. It carries sealed bytes to the listener like any other way.
 
-use std::{process::Stdio, sync::Arc, time::Duration};
+mod leftover;
+
+use std::{path::Path, process::Stdio, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use foreman_protocol::TunnelToken;
@@ -32,16 +34,18 @@ const RESTART: ExponentialBuilder = ExponentialBuilder::new()
     .with_jitter()
     .without_max_times();
 
-/// Runs the tunnel while there is one, for as long as it is polled.
+/// Runs the tunnel while there is one, for as long as it is polled. `kept` is the file that remembers the program.
 pub(super) async fn supervise(
     uplink: &Arc<Uplink>,
+    kept: &Path,
     mut line: watch::Receiver<Line>,
     ways: &watch::Sender<Ways>,
 ) {
+    leftover::end(kept);
     let mut tunnel: Option<TunnelToken> = None;
     loop {
         let other = tokio::select! {
-            () = run(tunnel.as_ref(), ways) => return,
+            () = run(tunnel.as_ref(), kept, ways) => return,
             other = until_other(uplink, &mut line, tunnel.as_ref()) => other,
         };
         tunnel = other;
@@ -84,7 +88,7 @@ async fn until_other(
 }
 
 /// Starts the program again whenever it ends; waits forever without a tunnel.
-async fn run(tunnel: Option<&TunnelToken>, ways: &watch::Sender<Ways>) {
+async fn run(tunnel: Option<&TunnelToken>, kept: &Path, ways: &watch::Sender<Ways>) {
     let Some(TunnelToken { token, hostname }) = tunnel else { return std::future::pending().await };
     let say = |way: Way| {
         ways.send_if_modified(|ways| {
@@ -98,7 +102,12 @@ async fn run(tunnel: Option<&TunnelToken>, ways: &watch::Sender<Ways>) {
     loop {
         let started = Instant::now();
         let error = match start(token) {
-            Ok(child) => attend(child, || say(Way::Up { name: hostname.clone() })).await,
+            Ok(child) => {
+                if let Some(pid) = child.id() {
+                    leftover::remember(kept, pid);
+                }
+                attend(child, || say(Way::Up { name: hostname.clone() })).await
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 "the program `cloudflared` is not installed".to_owned()
             }

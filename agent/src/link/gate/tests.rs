@@ -138,7 +138,7 @@ fn an_owner_takes_back_and_nobody_else() {
     house.gate.revoke(revocation);
     assert!(is_ended(&mut admission));
     assert_eq!(house.judge(&grant, &house.owner), Err(RefusedBecause::Revoked));
-    let later = Gate::new(&house.state, house.identity.clone(), &[revocation.clone()]);
+    let later = Gate::new(&house.state, house.identity.clone(), std::slice::from_ref(revocation));
     assert_eq!(
         later.judge(&grant.client, &sign_grant(&grant, &house.owner)).unwrap_err(),
         RefusedBecause::Revoked
