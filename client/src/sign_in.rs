@@ -81,10 +81,10 @@ impl DeviceSignIn {
         let response = request.send().await?;
         let status = response.status();
         let body = response.bytes().await?;
-        if status == StatusCode::BAD_REQUEST {
-            if let Ok(problem) = serde_json::from_slice::<DeviceCodeProblem>(&body) {
-                return Ok(Err(problem.error));
-            }
+        if status == StatusCode::BAD_REQUEST
+            && let Ok(problem) = serde_json::from_slice::<DeviceCodeProblem>(&body)
+        {
+            return Ok(Err(problem.error));
         }
         if !status.is_success() {
             return Err(http::RequestError::from_answer(status.as_u16(), &body));

@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::soon;
 
-/// The folder with `foreman-server` and `foreman-agent`: `FOREMAN_PROGRAMS`, or built now, once.
+/// The folder with `foreman-server`, `foreman-agent` and `foreman`: `FOREMAN_PROGRAMS`, or built now, once.
 ///
 /// # Panics
 /// When they cannot be built.
@@ -33,7 +33,7 @@ pub fn folder() -> &'static Path {
         let folder =
             this.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).expect("it lies in a folder");
         let mut cargo = std::process::Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "-p", "mgmt-api", "-p", "foreman-agent", "--bins"]);
+        cargo.args(["build", "--quiet", "--bins", "-p", "mgmt-api", "-p", "foreman-agent", "-p", "foreman-cli"]);
         if folder.ends_with("release") {
             cargo.arg("--release");
         }

@@ -6,6 +6,7 @@
 mod acknowledged;
 mod backup;
 mod bodies;
+mod cli;
 mod clock;
 mod crossing;
 mod cut;
@@ -13,6 +14,7 @@ mod full_disk;
 mod holes;
 mod kills;
 mod large;
+mod link;
 mod racing;
 mod replicas;
 mod resume;
