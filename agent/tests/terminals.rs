@@ -44,7 +44,7 @@ async fn a_shell_is_opened_typed_in_resized_and_ended() {
     let renamed: Terminal = mia.call("PATCH", &path, Some(renamed)).await.unwrap();
     assert_eq!(renamed.name, "build");
     mia.end(terminal.id).await.unwrap();
-    let ended = viewer.to_the_end().await;
+    let ended = viewer.until_end().await;
     assert!(ended.signal.is_some() || ended.exit_code.is_some());
     let one: Terminal = mia.call("GET", &path, None).await.unwrap();
     assert_eq!(one.ended, Some(ended));
@@ -99,7 +99,7 @@ async fn what_others_opened_and_recordings_are_for_the_owner() {
     theirs.type_line("typed by another").await;
     theirs.until("typed by another\r\ntyped by another\r\n").await;
     owner.end(terminal.id).await.unwrap();
-    theirs.to_the_end().await;
+    theirs.until_end().await;
 }
 
 #[tokio::test]
@@ -178,11 +178,11 @@ async fn one_who_reads_nothing_is_told_and_others_lose_nothing() {
     let terminal = mia.open(&shell("seq 1 1200000")).await;
     let slow = noor.attach(terminal.id, 0, None).await.unwrap();
     let mut fast = mia.attach(terminal.id, 0, None).await.unwrap();
-    fast.to_the_end().await;
+    fast.until_end().await;
     let all: String = (1..=1_200_000).map(|number| format!("{number}\r\n")).collect();
     assert!(fast.text() == all);
     let mut slow = slow;
-    slow.to_the_end().await;
+    slow.until_end().await;
     assert!(slow.gaps > 0 && slow.text().len() <= SCROLLBACK);
     assert!(all.ends_with(&slow.text()));
 }

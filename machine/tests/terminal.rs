@@ -46,7 +46,7 @@ async fn the_login_shell_knows_its_terminal_and_nothing_of_the_agent() {
     assert_eq!((terminal.cols, terminal.rows), (80, 24));
     let mut client = place.attach(terminal.id, 0, Some("me"));
     client.type_line("echo =$TERM=$COLORTERM=$0=; stty size; env | grep -c ^CARGO_; exit 3").await;
-    let (text, ended) = client.to_the_end().await;
+    let (text, ended) = client.until_end().await;
     // Cargo sets these for its tests; here they stand for the agent's own.
     assert!(std::env::vars().any(|(name, _)| name.starts_with("CARGO_")));
     assert!(text.contains("=xterm-256color=truecolor=-"), "{text}");
@@ -98,7 +98,7 @@ async fn it_starts_where_it_was_told_under_its_name() {
 async fn only_so_many_at_once_and_those_that_ended_make_room() {
     let place = Place::new();
     let first = place.request(shell("true")).await.unwrap().id;
-    place.attach(first, 0, None).to_the_end().await;
+    place.attach(first, 0, None).until_end().await;
     let mut others = Vec::new();
     for _ in 0..64 {
         others.push(place.request(shell("cat")).await.unwrap().id);
@@ -122,7 +122,7 @@ async fn one_that_ended_is_listed_for_a_while_with_its_last_words() {
     let id = place.request(shell("echo last words")).await.unwrap().id;
     place.hear_end(id).await;
     assert!(place.terminals.list().iter().any(|terminal| terminal.id == id && terminal.ended.is_some()));
-    let (text, _) = place.attach(id, 0, Some("late")).to_the_end().await;
+    let (text, _) = place.attach(id, 0, Some("late")).until_end().await;
     assert_eq!(text, "last words\r\n");
     assert!(place.terminals.end(id, "mia"));
     assert!(place.terminals.get(id).is_none());

@@ -218,7 +218,7 @@ impl Viewer {
         }
     }
 
-    pub async fn to_the_end(&mut self) -> TerminalEnded {
+    pub async fn until_end(&mut self) -> TerminalEnded {
         loop {
             if let TerminalFrame::Ended(ended) =
                 self.next().await.expect("the stream ended before the terminal")

@@ -19,7 +19,7 @@ async fn codes_and_signals_are_told() {
         ("kill -HUP $$", None, Some("SIGHUP")),
         ("kill -SEGV $$", None, Some("SIGSEGV")),
     ] {
-        let (_, ended) = place.open(line).await.to_the_end().await;
+        let (_, ended) = place.open(line).await.until_end().await;
         assert_eq!((ended.exit_code, ended.signal.as_deref()), (code, signal), "{line}");
     }
 }
@@ -30,7 +30,7 @@ async fn what_cannot_be_started_says_so_in_the_terminal() {
     let request = foreman_protocol::OpenTerminal { command: vec!["no-such-program".to_owned()], ..shell("") };
     let terminal = place.request(request).await.unwrap();
     assert_eq!(terminal.name, "no-such-program");
-    let (text, ended) = place.attach(terminal.id, 0, None).to_the_end().await;
+    let (text, ended) = place.attach(terminal.id, 0, None).until_end().await;
     assert_eq!(text, "`no-such-program` was not found on this device.\r\n");
     assert_eq!(ended.exit_code, Some(127));
 }
@@ -55,7 +55,7 @@ async fn ending_reaches_what_left_the_session_and_what_will_not_hear() {
     assert!(pids.iter().all(|pid| !is_gone(*pid)), "{pids:?}");
     let id = client.id();
     assert!(place.terminals.end(id, "noor"));
-    let (_, ended) = client.to_the_end().await;
+    let (_, ended) = client.until_end().await;
     assert_eq!(ended.signal.as_deref(), Some("SIGKILL"));
     assert!(pids.iter().all(|pid| is_gone(*pid)), "{pids:?}");
     assert_eq!(place.hear_end(id).await, "noor");
@@ -71,7 +71,7 @@ async fn a_shell_is_hung_up_before_it_is_killed() {
     let opened = place.used.recv().await;
     assert_eq!(opened, Some(LinkUse::TerminalOpened { terminal_id: id, by: "mia".to_owned() }));
     place.terminals.end(id, "mia");
-    let (text, ended) = client.to_the_end().await;
+    let (text, ended) = client.until_end().await;
     assert!(text.ends_with("goodbye\r\n"), "{text}");
     assert_eq!(ended.exit_code, Some(4));
 }
@@ -88,7 +88,7 @@ async fn one_asked_to_end_while_it_starts_ends() {
 async fn what_runs_on_in_the_background_does_not_keep_it_from_ending() {
     let place = Place::new();
     let mut client = place.open("trap '' HUP; sleep 1000 & echo $!").await;
-    let (text, ended) = client.to_the_end().await;
+    let (text, ended) = client.until_end().await;
     assert_eq!(ended.exit_code, Some(0));
     let left = pids(&text)[0];
     assert!(!is_gone(left), "a program that ends by itself leaves running what it left running");

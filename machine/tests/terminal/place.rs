@@ -173,7 +173,7 @@ impl Client {
         }
     }
 
-    pub async fn to_the_end(&mut self) -> (String, TerminalEnded) {
+    pub async fn until_end(&mut self) -> (String, TerminalEnded) {
         loop {
             if let Some(ended) = self.take().await {
                 assert_eq!(self.watching.next().await, None);

@@ -25,7 +25,7 @@ async fn everything_printed_is_in_a_private_file() {
     let mut client = place.attach(terminal.id, 0, Some("me"));
     client.typing.send(TerminalFrame::Resize { cols: 100, rows: 40 }).await;
     client.type_line("").await;
-    let (_, _) = client.to_the_end().await;
+    let (_, _) = client.until_end().await;
     let lines = lines(&path);
     assert_eq!((&lines[0]["version"], &lines[0]["width"]), (&2.into(), &80.into()));
     assert!(lines.iter().any(|line| line[1] == "r" && line[2] == "100x40"));
@@ -61,6 +61,6 @@ async fn a_recording_begins_and_ends_when_somebody_says_so() {
     let again = place.terminals.update(id, &record(true)).unwrap().recording.unwrap();
     assert_ne!(path, again);
     place.terminals.end(id, "mia");
-    client.to_the_end().await;
+    client.until_end().await;
     assert!(place.terminals.update(id, &record(true)).is_err());
 }

@@ -14,7 +14,7 @@ async fn what_is_typed_is_shown_and_read() {
     let place = Place::new();
     let mut client = place.open("read line; echo got $line").await;
     client.type_line("hello").await;
-    let (text, ended) = client.to_the_end().await;
+    let (text, ended) = client.until_end().await;
     assert_eq!(text, "hello\r\ngot hello\r\n");
     assert_eq!((ended.exit_code, ended.signal), (Some(0), None));
 }

@@ -35,7 +35,7 @@ async fn all_output_comes_before_the_end_to_one_who_reads() {
     let place = Place::new();
     // More than is kept: the program has to wait for its viewer.
     let mut client = place.open("seq 1 300000").await;
-    let (text, ended) = client.to_the_end().await;
+    let (text, ended) = client.until_end().await;
     assert!(text.len() > 2 * SCROLLBACK);
     assert_eq!(client.gaps, 0);
     assert!(text == numbers(300_000), "{} bytes of {}", text.len(), numbers(300_000).len());
@@ -113,7 +113,7 @@ async fn one_who_reads_nothing_at_all_stops_no_program() {
     let id = place.terminals.list()[0].id;
     place.hear_end(id).await;
     let mut client = client;
-    let (text, _) = client.to_the_end().await;
+    let (text, _) = client.until_end().await;
     assert_eq!(client.gaps, 1);
     assert!(text.len() <= SCROLLBACK && text.ends_with("\r\n399999\r\n400000\r\n"));
 }
