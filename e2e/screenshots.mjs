@@ -6,7 +6,7 @@ import { busy } from './pages.mjs';
 import { eventually, stack } from './stack.mjs';
 import { say } from './words.mjs';
 
-const FOLDER = 'docs/screenshots';
+const FOLDER = process.env.PICTURES ?? 'docs/screenshots';
 const LARGEST = 120 * 1024;
 
 /** @type {(() => any)[]} */

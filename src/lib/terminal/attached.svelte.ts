@@ -76,7 +76,8 @@ export class Attached {
 
 	/** From the keyboard or the bar, with what is held. */
 	type(text: string): void {
-		if (!this.mayWrite || this.ended) return;
+		// Before anything is known it is kept; a reader's is let go.
+		if ((this.terminal && !this.mayWrite) || this.ended) return;
 		const held = withModifiers(text, this.modifiers);
 		this.modifiers = NO_MODIFIERS;
 		// Who types wants to see it in their own window.
