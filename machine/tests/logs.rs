@@ -25,18 +25,18 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A machine with a directory for its files, a policy, and an agent's directory.
-pub struct Machine {
-    pub folder: TempDir,
-    pub logs: Logs,
+struct Machine {
+    folder: TempDir,
+    logs: Logs,
 }
 
 impl Machine {
-    pub fn new() -> Self {
+    fn new() -> Self {
         Self::with_policy("ALLOW_LOGS=true\n")
     }
 
     /// In the policy, `@` is the directory of the files.
-    pub fn with_policy(policy: &str) -> Self {
+    fn with_policy(policy: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let state_dir = folder.path().join("agent");
         std::fs::create_dir_all(state_dir.join("tasks")).unwrap();
@@ -51,27 +51,27 @@ impl Machine {
         Self { folder, logs }
     }
 
-    pub fn path(&self, name: &str) -> std::path::PathBuf {
+    fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 
-    pub async fn open(&self, request: Request) -> Result<LogStream, OpenError> {
+    async fn open(&self, request: Request) -> Result<LogStream, OpenError> {
         self.logs.open(request).await
     }
 }
 
 /// The last lines of a file, and what follows.
-pub fn following(path: &Path) -> Request {
+fn following(path: &Path) -> Request {
     Request { source: format!("file:{}", path.display()), lines: 5000, follow: true, ..Request::default() }
 }
 
-pub async fn next(stream: &mut LogStream) -> Item {
+async fn next(stream: &mut LogStream) -> Item {
     let item = tokio::time::timeout(PATIENCE, stream.next()).await.expect("nothing came");
     item.unwrap_or(Item::End(Some("the stream was closed".to_owned())))
 }
 
 /// The texts up to the end of a log that is not followed.
-pub async fn texts(mut stream: LogStream) -> Vec<String> {
+async fn texts(mut stream: LogStream) -> Vec<String> {
     let mut texts = Vec::new();
     loop {
         match next(&mut stream).await {

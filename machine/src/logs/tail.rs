@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_gigabyte_is_not_read_for_two_hundred_lines() {
-        const GIGABYTE: u64 = 1 << 30;
+        const GIGABYTE: u64 = 1_073_741_800;
         let line = [b"0123456789abcdef".repeat(6), b"abc\n".to_vec()].concat();
         let filter = Filter::default();
         let mut read = 0;

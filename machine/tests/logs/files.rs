@@ -41,7 +41,9 @@ async fn a_large_file_is_read_from_its_end() {
 async fn filters_count_what_they_let_through() {
     let machine = Machine::new();
     let path = machine.path("app.log");
-    let line = |n: usize| if n % 100 == 0 { format!("ERROR bad {n}\n") } else { format!("INFO good {n}\n") };
+    let line = |n: usize| {
+        if n.is_multiple_of(100) { format!("ERROR bad {n}\n") } else { format!("INFO good {n}\n") }
+    };
     fs::write(&path, (0..5000).map(line).collect::<String>()).unwrap();
     let bad = Request { lines: 2, follow: false, level: Some(LogLevel::Warn), ..following(&path) };
     assert_eq!(texts(machine.open(bad).await.unwrap()).await, ["ERROR bad 4800", "ERROR bad 4900"]);
@@ -56,7 +58,7 @@ async fn filters_count_what_they_let_through() {
 }
 
 fn refusal(opened: Result<LogStream, OpenError>) -> OpenError {
-    opened.err().expect("it was opened")
+    opened.expect_err("it was opened")
 }
 
 #[tokio::test]

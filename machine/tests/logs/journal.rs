@@ -41,7 +41,7 @@ impl Journal {
                 let entry = serde_json::json!({
                     "__CURSOR": format!("s=1;i={count}"), "__REALTIME_TIMESTAMP": "1795263631394184",
                     "MESSAGE": text, "PRIORITY": priority.to_string(), "SYSLOG_IDENTIFIER": "tester",
-                    "_SYSTEMD_UNIT": if *count % 2 == 0 { "even.service" } else { "odd.service" },
+                    "_SYSTEMD_UNIT": if count.is_multiple_of(2) { "even.service" } else { "odd.service" },
                 });
                 writeln!(file, "{entry}").unwrap();
             }
@@ -113,7 +113,7 @@ async fn line(stream: &mut LogStream) -> (LogLine, String) {
 }
 
 async fn every_entry_comes_once(machine: &Machine, journal: &mut Journal) {
-    let priority = |number: usize| if number % 2 == 0 { 3 } else { 7 };
+    let priority = |number: usize| if number.is_multiple_of(2) { 3 } else { 7 };
     let mut written = 0;
     let mut write = |count: usize| {
         for number in written..written + count {
@@ -123,7 +123,7 @@ async fn every_entry_comes_once(machine: &Machine, journal: &mut Journal) {
     };
     write(20);
     let mut stream = machine.open(asked("journal")).await.unwrap();
-    let (mut read, mut cursor) = (0, String::new());
+    let (mut read, mut cursor) = (0_usize, String::new());
     for round in 0..6 {
         if round > 0 {
             drop(stream);
@@ -136,7 +136,10 @@ async fn every_entry_comes_once(machine: &Machine, journal: &mut Journal) {
         while read < 15 * (round + 1) {
             let (line, at) = line(&mut stream).await;
             assert_eq!(line.text, format!("test {read}"));
-            assert_eq!(line.level, Some(if read % 2 == 0 { LogLevel::Error } else { LogLevel::Debug }));
+            assert_eq!(
+                line.level,
+                Some(if read.is_multiple_of(2) { LogLevel::Error } else { LogLevel::Debug })
+            );
             assert!(line.at.is_some() && line.from.is_some());
             (read, cursor) = (read + 1, at);
         }

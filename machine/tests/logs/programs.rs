@@ -10,7 +10,7 @@ use std::{
 use super::Machine;
 
 /// A machine whose programs are these, from `tests/programs/`. What they read lies in the folder that is given back.
-pub fn machine_with(names: &[&str]) -> (Machine, PathBuf) {
+pub(super) fn machine_with(names: &[&str]) -> (Machine, PathBuf) {
     let mut machine = Machine::new();
     let folder = machine.path("bin");
     fs::create_dir(&folder).unwrap();
@@ -22,13 +22,13 @@ pub fn machine_with(names: &[&str]) -> (Machine, PathBuf) {
     (machine, folder)
 }
 
-pub fn script(path: &Path, text: &str) {
+pub(super) fn script(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// The processes that name this text in their arguments.
-pub fn processes(text: &str) -> Vec<String> {
+pub(super) fn processes(text: &str) -> Vec<String> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let command = |entry: fs::DirEntry| {
         let command = fs::read(entry.path().join("cmdline")).ok()?;
@@ -39,7 +39,7 @@ pub fn processes(text: &str) -> Vec<String> {
 }
 
 /// Waits until no process names this text any more. Nothing says when a process of another parent is gone.
-pub async fn all_gone(text: &str) {
+pub(super) async fn all_gone(text: &str) {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
         let left = processes(text);
