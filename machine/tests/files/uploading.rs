@@ -265,7 +265,7 @@ fn a_full_disk_keeps_what_arrived_and_the_upload_goes_on_when_there_is_room() {
     let error = content.chunks(64 << 10).find_map(|chunk| piece.write(chunk).err()).unwrap();
     assert!(matches!(error, FilesError::Full(_)), "{error:?}");
     let kept = place.files.finish_piece(&policy, &piece, "Mia").unwrap().received;
-    assert!(kept >= 512 << 10 && kept <= 1 << 20, "{kept}");
+    assert!((512 << 10..=1 << 20).contains(&kept), "{kept}");
     assert!(!disk.path().join("up").exists());
     fs::remove_file(disk.path().join("other")).unwrap();
     let kept_len = usize::try_from(kept).unwrap();
