@@ -32,7 +32,11 @@ pub async fn run(context: &Context, options: Options) -> Result<()> {
     let one = device.stat(&path).await?;
     let folder = FileKind::Directory;
     if one.kind != folder && one.target_kind != Some(folder) {
-        return if context.json { json(&[one]) } else { Ok(print(&one, options.long)) };
+        if context.json {
+            return json(&[one]);
+        }
+        print(&one, options.long);
+        return Ok(());
     }
     let mut entries = device.files(&path, options.all);
     if context.json {
