@@ -20,11 +20,13 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use super::device::TestDevice;
 use crate::running::{Running, json, problem};
 
+type Lines = mpsc::UnboundedReceiver<Result<Bytes, Infallible>>;
+
 /// What the device was sent and what it is to say.
 #[derive(Clone, Default)]
 struct Said {
     uploads: Arc<Mutex<Vec<usize>>>,
-    lines: Arc<Mutex<Option<mpsc::UnboundedReceiver<Result<Bytes, Infallible>>>>>,
+    lines: Arc<Mutex<Option<Lines>>>,
 }
 
 fn api(said: &Said) -> Router {
