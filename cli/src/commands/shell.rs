@@ -80,6 +80,8 @@ pub async fn run(context: &Context, options: Options) -> Result<u8> {
         Left::Ended(ended) => Ok(code(&ended)),
         Left::Detached => {
             let id = terminal.id;
+            // Whatever line the terminal was in.
+            eprintln!();
             note(format!(
                 "it runs on: `foreman shell {} --attach {id}` goes back, --end {id} ends it",
                 options.device

@@ -23,8 +23,8 @@ pub async fn run(context: &Context, options: Options) -> Result<()> {
     let asked = Instant::now();
     let hello = device.hello().await;
     let answered = asked.elapsed();
-    let state = device.path();
     let tries = if device.known().grant.is_some() { device.survey().await } else { Vec::new() };
+    let state = device.path();
     if context.json {
         let ways: Vec<_> = tries
             .iter()
@@ -45,8 +45,8 @@ pub async fn run(context: &Context, options: Options) -> Result<()> {
             say(format!("reached   through the server ({}), which can read what is sent", latency(answered)));
         }
         Some(kind) => {
-            let took = state.latency.map(latency).unwrap_or_default();
-            say(format!("reached   over {kind} ({}) {took}, end to end", state.address));
+            let took = state.latency.map(|time| format!(", {}", latency(time))).unwrap_or_default();
+            say(format!("reached   over {kind} ({}){took}, end to end", state.address));
         }
         None => say("reached   not now"),
     }

@@ -34,7 +34,7 @@ pub async fn run(context: &Context, options: Options) -> Result<()> {
     say(format!("Its identity      {}", known.identity));
     match hello {
         Ok(hello) if direct => {
-            say(format!("{} trusts you already: you may {} there.", known.name, hello.level.as_str()));
+            say(format!("{} trusts you: your level there is {}.", known.name, hello.level.as_str()));
         }
         _ => {
             say(format!("{} does not trust your key yet, or was not reached. Run on it:", known.name));
