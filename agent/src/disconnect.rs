@@ -66,6 +66,9 @@ pub async fn disconnect(state: &State, force: bool) -> anyhow::Result<()> {
     agent::withdraw(state).await;
     agent::forget(state)?;
     let tasks = if stopped > 0 { format!(" {stopped} running tasks were stopped.") } else { String::new() };
-    println!("Disconnected “{}” from {}.{tasks} The policy file and the owners were kept.", identity.name, identity.server);
+    println!(
+        "Disconnected “{}” from {}.{tasks} The policy file and the owners were kept.",
+        identity.name, identity.server
+    );
     Ok(())
 }

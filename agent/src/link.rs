@@ -89,7 +89,8 @@ impl Link {
     pub async fn run(self, line: watch::Receiver<crate::line::Line>) {
         let Self { door, listener, choices, ways, uplink, reports, dials, state } = self;
         let (tailscale_kept, cloudflared_kept) = (state.tailscale(), state.cloudflared());
-        let port = listener.as_ref().map(|listener| listener.address().port());
+        let address = listener.as_ref().map(Listener::address);
+        let port = address.map(|address| address.port());
         let listening = async {
             match listener {
                 Some(listener) => listener.serve(&door).await,
@@ -97,8 +98,8 @@ impl Link {
             }
         };
         let announced = async {
-            if let (Some(port), true) = (port, choices.mdns) {
-                discovery::announce(uplink.device_id(), port, &ways).await;
+            if let (Some(address), true) = (address, choices.mdns) {
+                discovery::announce(uplink.device_id(), address, &ways).await;
             }
         };
         let in_tailnet = async {

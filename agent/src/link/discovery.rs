@@ -1,15 +1,21 @@
 //! Tells the local network that this device is here, by mDNS: under the name that clients look for, with its id and
 //! nothing else about it.
 
+use std::net::SocketAddr;
+
 use foreman_protocol::{DeviceId, LINK_SERVICE};
-use mdns_sd::{ServiceDaemon, ServiceInfo};
+use mdns_sd::{IfKind, ServiceDaemon, ServiceInfo};
 use tokio::sync::watch;
 
 use super::ways::{Way, Ways};
 
 /// Announces for as long as it is polled, and takes it back when dropped.
-pub(super) async fn announce(device: DeviceId, port: u16, ways: &watch::Sender<Ways>) {
-    let announced = match Announced::new(device, port) {
+pub(super) async fn announce(device: DeviceId, listening: SocketAddr, ways: &watch::Sender<Ways>) {
+    // Nobody else would reach it.
+    if listening.ip().is_loopback() {
+        return;
+    }
+    let announced = match Announced::new(device, listening) {
         Ok(announced) => announced,
         Err(error) => {
             let error = error.to_string();
@@ -29,9 +35,13 @@ struct Announced {
 }
 
 impl Announced {
-    fn new(device: DeviceId, port: u16) -> Result<Self, mdns_sd::Error> {
+    fn new(device: DeviceId, listening: SocketAddr) -> Result<Self, mdns_sd::Error> {
         let daemon = ServiceDaemon::new()?;
-        let service = service(device, port)?.enable_addr_auto();
+        if listening.is_ipv4() {
+            // Nothing listens at those addresses.
+            daemon.disable_interface(IfKind::IPv6)?;
+        }
+        let service = service(device, listening)?;
         let name = service.get_fullname().to_owned();
         daemon.register(service)?;
         Ok(Self { daemon, name })
@@ -46,10 +56,18 @@ impl Drop for Announced {
     }
 }
 
-fn service(device: DeviceId, port: u16) -> Result<ServiceInfo, mdns_sd::Error> {
+fn service(device: DeviceId, listening: SocketAddr) -> Result<ServiceInfo, mdns_sd::Error> {
     let id = device.to_string();
     let properties = [("id", id.as_str())];
-    ServiceInfo::new(LINK_SERVICE, &id, &format!("{id}.local."), "", port, &properties[..])
+    let make = |address: &str| {
+        let host = format!("{id}.local.");
+        ServiceInfo::new(LINK_SERVICE, &id, &host, address, listening.port(), &properties[..])
+    };
+    // Everywhere means at whatever addresses this machine has, now and later.
+    if listening.ip().is_unspecified() {
+        return make("").map(ServiceInfo::enable_addr_auto);
+    }
+    make(&listening.ip().to_string())
 }
 
 #[cfg(test)]
@@ -59,7 +77,8 @@ mod tests {
     #[test]
     fn what_is_announced_is_the_id_and_the_port() {
         let device = DeviceId::fresh();
-        let service = service(device, 9981).unwrap();
+        let service = service(device, "192.0.2.7:9981".parse().unwrap()).unwrap();
+        assert_eq!(service.get_addresses().len(), 1);
         assert_eq!(service.get_type(), LINK_SERVICE);
         assert_eq!(service.get_port(), 9981);
         assert_eq!(service.get_property_val_str("id"), Some(device.to_string().as_str()));
