@@ -244,3 +244,37 @@ impl Sink for Told<'_, '_> {
         Ok(self.shared.tell(SearchHit { path, line: found.line_number().unwrap_or(0), text, ranges }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_a_hit_is_not_read_on_when_the_search_is_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large");
+        std::fs::write(&path, "x".repeat(1 << 20)).unwrap();
+        let stop = AtomicBool::new(false);
+        let shared = Shared {
+            hit: &|_| true,
+            stop: &stop,
+            until: Instant::now() + MAX_TIME,
+            hits: AtomicU64::new(0),
+            files: AtomicU64::new(0),
+            truncated: AtomicBool::new(false),
+        };
+        let mut reader = Stoppable { file: std::fs::File::open(path).unwrap(), shared: &shared };
+        let mut buffer = [0; 1_000];
+        assert_eq!(reader.read(&mut buffer).unwrap(), 1_000);
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(reader.read(&mut buffer).unwrap(), 0);
+        assert!(!shared.truncated.load(Ordering::Relaxed));
+        // Time that is up ends it too, and then there may have been more.
+        stop.store(false, Ordering::Relaxed);
+        let late = Shared { until: Instant::now(), ..shared };
+        let mut reader =
+            Stoppable { file: std::fs::File::open(folder.path().join("large")).unwrap(), shared: &late };
+        assert_eq!(reader.read(&mut buffer).unwrap(), 0);
+        assert!(reader.shared.truncated.load(Ordering::Relaxed));
+    }
+}

@@ -8,7 +8,6 @@ use std::{
         Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use foreman_machine::files::{Case, FilesError, Find, MAX_HITS, Search};
@@ -170,31 +169,6 @@ fn the_walkers_stop_when_nobody_listens() {
     // Stopped before it began, it does not begin.
     let end = place.rules().search(&plain(&place, "needle"), &hear, &stop).unwrap();
     assert_eq!(end.files_searched, 0);
-}
-
-#[test]
-fn a_large_file_without_a_hit_is_let_go_when_the_search_is() {
-    let place = Place::new();
-    let file = fs::File::create(place.path("work/large")).unwrap();
-    // Without a zero byte it is no binary file; a few hundred megabytes take longer than this test waits.
-    let piece = "x".repeat((1 << 20) - 1) + "\n";
-    for number in 0..200 {
-        std::os::unix::fs::FileExt::write_all_at(&file, piece.as_bytes(), number << 20).unwrap();
-    }
-    let stop = AtomicBool::new(false);
-    let rules = place.rules();
-    let wanted = Search { regex: true, ..plain(&place, "(a|b|xy)*needle$") };
-    std::thread::scope(|scope| {
-        let searching = scope.spawn(|| {
-            let end = rules.search(&wanted, &|_| true, &stop).unwrap();
-            (end, Instant::now())
-        });
-        let stopped = Instant::now();
-        stop.store(true, Ordering::Relaxed);
-        let (end, ended) = searching.join().unwrap();
-        assert_eq!(end.hits, 0);
-        assert!(ended.saturating_duration_since(stopped) < Duration::from_secs(2));
-    });
 }
 
 #[test]
