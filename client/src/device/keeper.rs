@@ -58,7 +58,7 @@ impl Reach {
     }
 
     fn stand(&self, standing: Standing) {
-        self.state.send_replace(match &standing {
+        let state = match &standing {
             Standing::Searching(why) => PathState { trouble: why.clone(), ..PathState::default() },
             Standing::Link(session) => state_of(session),
             Standing::Server(why) => PathState {
@@ -70,8 +70,10 @@ impl Reach {
             Standing::Refused(error) => {
                 PathState { trouble: Some(error.to_string()), ..PathState::default() }
             }
-        });
+        };
+        // Whoever is told of a path and asks at once goes over that one.
         self.standing.send_replace(standing);
+        self.state.send_replace(state);
     }
 }
 
