@@ -5,7 +5,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeF
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { CUT_OFF, DESKTOP, PHONE, open, shown, signIn, swipe } from './browser.mjs';
-import { eventually, stack } from './stack.mjs';
+import { eventually, Program, PROGRAMS, stack } from './stack.mjs';
 import { say } from './words.mjs';
 
 /** Chromium reports answers that are none to it: nobody signed in, no repository around a folder. */
@@ -170,13 +170,13 @@ test('a phone has the keys it lacks, and scrolls the terminal and not the page',
 	await says(page, /^back in the shell/);
 });
 
-test('a viewer watches and cannot type', async (t) => {
+test('a device that lets the dashboard only view is watched, and not typed in', async (t) => {
 	const { server, agent } = await stack(t, { device: 'bench' });
-	const page = await open(t);
-	await signIn(page, server);
 	const opened = await server.api(`/api/v1/devices/${agent.id}/link/terminals`, {
-		json: { cols: 80, rows: 24, command: ['sh', '-c', 'echo for all to see; sleep 600'] }
+		json: { cols: 80, rows: 24, command: ['sh', '-c', 'echo for all to see; cat'] }
 	});
+	const page = await open(t, { expectErrors: AWAY });
+	await signIn(page, server);
 	await page.goto(`${server.url}/devices/${agent.id}/terminal`);
 	await page
 		.getByRole('list', { name: say('terminal_open_ones') })
@@ -184,6 +184,30 @@ test('a viewer watches and cannot type', async (t) => {
 		.click();
 	await page.waitForURL(new RegExp(opened.id));
 	await says(page, 'for all to see');
+
+	const trust = new Program(join(PROGRAMS, 'foreman-agent'), [
+		'trust',
+		'dashboard',
+		'view',
+		'--state',
+		agent.state
+	]);
+	assert.equal((await trust.ended).code, 0, trust.lines.join('\n'));
+	await page.locator('main').getByText(say('terminal_view_only'), { exact: true }).waitFor();
+	await type(page, 'not to be seen');
+	assert.equal(await screen(page).getByText('not to be seen').count(), 0);
+	assert.equal(await page.getByRole('button', { name: say('terminal_open_shell') }).count(), 0);
+
+	const none = new Program(join(PROGRAMS, 'foreman-agent'), [
+		'trust',
+		'dashboard',
+		'none',
+		'--state',
+		agent.state
+	]);
+	assert.equal((await none.ended).code, 0, none.lines.join('\n'));
+	await page.getByRole('heading', { name: say('reach_not_trusted', { name: 'bench' }) }).waitFor();
+	await shown(page, /foreman-agent trust dashboard operate/).waitFor();
 });
 
 test('files are browsed, read, found, uploaded, renamed, deleted and taken back', async (t) => {

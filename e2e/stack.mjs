@@ -202,15 +202,15 @@ export class Agent {
 	}
 
 	/** Adds a device through the API and joins as it. @param {Server} server @param {string} name @param {string[]} [allow] */
-	async join(server, name, allow) {
+	async join(server, name, allow, more = /** @type {string[]} */ ([])) {
 		const made = await server.api('/api/v1/devices', { json: { name, type: 'gpu_compute' } });
 		this.id = made.device.id;
-		return this.connect(server.publicUrl ?? server.url, made.token, allow);
+		return this.connect(server.publicUrl ?? server.url, made.token, allow, more);
 	}
 
 	/** Spends a one-time token. @param {string} url @param {string} token @param {string[]} [allow] */
-	async connect(url, token, allow = ['bash', 'read', 'logs']) {
-		const args = ['connect', '--server', url, '--token', '-', '--state', this.state];
+	async connect(url, token, allow = ['bash', 'read', 'logs'], more = /** @type {string[]} */ ([])) {
+		const args = ['connect', '--server', url, '--token', '-', '--state', this.state, ...more];
 		if (allow.length > 0) args.push('--allow', allow.join(','));
 		this.program = new Program(join(PROGRAMS, 'foreman-agent'), args, { input: token });
 		await this.program.line(/Listening for tasks/);
