@@ -57,6 +57,10 @@ missing_for_tests() {
   [ -n "$(chromium_path)" ] || echo chromium
   # Moves the clock of a program, for the journeys about clocks.
   have faketime || echo faketime
+  # Networks of the tests' own, and what people use on such machines.
+  have ip || echo iproute2
+  have curl || printf '%s\n' curl ca-certificates
+  have git || echo git
 }
 
 # Whether this account can install packages: as root, or by sudo (which asks for the password at a terminal).

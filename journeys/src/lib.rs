@@ -8,6 +8,7 @@
 pub mod cloudflare;
 pub mod database;
 pub mod device;
+pub mod network;
 pub mod numbered;
 pub mod processes;
 pub mod program;

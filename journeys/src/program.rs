@@ -33,7 +33,17 @@ pub fn folder() -> &'static Path {
         let folder =
             this.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).expect("it lies in a folder");
         let mut cargo = std::process::Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "--bins", "-p", "mgmt-api", "-p", "foreman-agent", "-p", "foreman-cli"]);
+        cargo.args([
+            "build",
+            "--quiet",
+            "--bins",
+            "-p",
+            "mgmt-api",
+            "-p",
+            "foreman-agent",
+            "-p",
+            "foreman-cli",
+        ]);
         if folder.ends_with("release") {
             cargo.arg("--release");
         }

@@ -220,6 +220,8 @@ impl Agent {
 
 fn agent_command(state: &Path, env: &[(String, String)], what: &str) -> Command {
     let mut command = program::command("foreman-agent");
+    // Many agents run at once on one machine, and nobody on its network is to hear of them.
+    command.env("FOREMAN_LINK_LISTEN", "127.0.0.1:0").env("FOREMAN_NO_MDNS", "true");
     command.envs(env.iter().cloned()).arg(what).arg("--state").arg(state);
     command
 }

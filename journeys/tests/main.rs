@@ -15,6 +15,7 @@ mod holes;
 mod kills;
 mod large;
 mod link;
+mod namespaces;
 mod racing;
 mod replicas;
 mod resume;

@@ -170,7 +170,8 @@ async fn watch(mut session: AttachedTerminal, view: bool) -> Left {
                 }
             }
             Some(TerminalUpdate::State(state)) => {
-                if !view && !state.may_write {
+                // One that has ended takes nothing from anybody.
+                if !view && !state.may_write && state.terminal.ended.is_none() {
                     notice("you may only watch here");
                 }
             }

@@ -1,0 +1,124 @@
+//! Networks of a test's own: namespaces whose members reach only what the test lets them, and links that go down.
+//!
+//! ```text
+//!   client ──┐ (each alone with the server)
+//!   one    ──┤── server 10.66.0.1
+//!   two    ──┘
+//!   client ───── one   10.66.1.x, a local network that can be taken down
+//! ```
+
+use std::process::{Command as StdCommand, Output};
+
+use tokio::process::Command;
+
+pub const SERVER: &str = "10.66.0.1";
+
+/// Who is in the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    Server,
+    Client,
+    One,
+    Two,
+}
+
+const HOSTS: [Host; 4] = [Host::Server, Host::Client, Host::One, Host::Two];
+
+/// Four namespaces and the links between them; gone when this is dropped.
+pub struct Network {
+    prefix: String,
+}
+
+impl Network {
+    /// `None`, said loudly, where namespaces cannot be made (no root, no `ip`).
+    ///
+    /// # Panics
+    /// When a namespace can be made and a link cannot.
+    #[must_use]
+    pub fn new() -> Option<Self> {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let network = Self { prefix: format!("fm{}-{number}-", std::process::id()) };
+        for host in HOSTS {
+            let made = ip(&["netns", "add", &network.name(host)]);
+            if !made.as_ref().is_ok_and(|output| output.status.success()) {
+                eprintln!("SKIPPED: network namespaces cannot be made here: {made:?}");
+                return None;
+            }
+            network.run(host, &["link", "set", "lo", "up"]);
+        }
+        network.connect();
+        Some(network)
+    }
+
+    fn connect(&self) {
+        self.run(Host::Server, &["link", "add", "wan", "type", "bridge"]);
+        self.run(Host::Server, &["addr", "add", "10.66.0.1/24", "dev", "wan"]);
+        self.run(Host::Server, &["link", "set", "wan", "up"]);
+        for (host, port, address) in [
+            (Host::Client, "p-client", "10.66.0.10/24"),
+            (Host::One, "p-one", "10.66.0.11/24"),
+            (Host::Two, "p-two", "10.66.0.12/24"),
+        ] {
+            let name = self.name(host);
+            self.run(
+                Host::Server,
+                &["link", "add", port, "type", "veth", "peer", "name", "wan", "netns", &name],
+            );
+            self.run(Host::Server, &["link", "set", port, "master", "wan", "up"]);
+            // Isolated ports reach the bridge itself, the server, and not each other.
+            self.run(Host::Server, &["link", "set", port, "type", "bridge_slave", "isolated", "on"]);
+            self.run(host, &["addr", "add", address, "dev", "wan"]);
+            self.run(host, &["link", "set", "wan", "up"]);
+        }
+        let one = self.name(Host::One);
+        self.run(Host::Client, &["link", "add", "lan", "type", "veth", "peer", "name", "lan", "netns", &one]);
+        self.run(Host::Client, &["addr", "add", "10.66.1.10/24", "dev", "lan"]);
+        self.run(Host::One, &["addr", "add", "10.66.1.11/24", "dev", "lan"]);
+        self.run(Host::One, &["link", "set", "lan", "up"]);
+        self.lan(true);
+    }
+
+    /// Takes the local network between client and the first device down, or up again.
+    pub fn lan(&self, up: bool) {
+        self.run(Host::Client, &["link", "set", "lan", if up { "up" } else { "down" }]);
+    }
+
+    fn name(&self, host: Host) -> String {
+        format!("{}{host:?}", self.prefix).to_lowercase()
+    }
+
+    fn run(&self, host: Host, arguments: &[&str]) {
+        let name = self.name(host);
+        let output = ip(&[&["-n", name.as_str()], arguments].concat()).expect("ip runs");
+        assert!(output.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The command, run by this host. What its environment says is kept.
+    #[must_use]
+    pub fn inside(&self, host: Host, command: &Command) -> Command {
+        let command = command.as_std();
+        let mut wrapped = Command::new("ip");
+        wrapped.args(["netns", "exec", &self.name(host)]).arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => wrapped.env(name, value),
+                None => wrapped.env_remove(name),
+            };
+        }
+        wrapped
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for host in HOSTS {
+            let _ = ip(&["netns", "del", &self.name(host)]);
+        }
+    }
+}
+
+fn ip(arguments: &[&str]) -> std::io::Result<Output> {
+    StdCommand::new("ip").args(arguments).output()
+}
