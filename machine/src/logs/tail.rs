@@ -133,7 +133,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_what_tail_gives(lines in prop::collection::vec("[a-z]{0,3000}", 0..120), wanted in 1_usize..50) {
+        fn it_is_what_tail_gives(lengths in prop::collection::vec(0_usize..3000, 0..80), wanted in 1_usize..50) {
+            let lines: Vec<String> = lengths.iter().map(|length| "x".repeat(*length)).collect();
             let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
             let last: String = lines.iter().rev().take(wanted).rev().map(|line| format!("{line}\n")).collect();
             prop_assert_eq!(of(text.as_bytes(), wanted, None).0, last);

@@ -81,11 +81,11 @@ async fn each_line_once(kind: Kind) {
     let path = machine.path("app.log");
     File::create(&path).unwrap();
     let (progress, seen) = watch::channel(0);
+    let mut stream = machine.open(following(&path)).await.unwrap();
     let writer = {
         let path = path.clone();
         std::thread::spawn(move || write_all(&path, kind, seen))
     };
-    let mut stream = machine.open(following(&path)).await.unwrap();
     let mut expected = 0;
     while expected < LINES {
         match next(&mut stream).await {

@@ -10,6 +10,8 @@ use super::place::FileId;
 
 /// So many names of a directory are looked at.
 const NAMES: usize = 10_000;
+/// A directory whose names keep changing is taken as it is after so many looks.
+const LOOKS: usize = 5;
 const PACKED: [&str; 6] = [".gz", ".xz", ".zst", ".bz2", ".lz4", ".Z"];
 
 /// A former file of a log.
@@ -24,8 +26,28 @@ pub(super) struct Member {
     number: Option<u32>,
 }
 
+impl Member {
+    fn name(&self) -> (&Path, FileId) {
+        (&self.path, self.id)
+    }
+}
+
 /// The former files of the log at this path, the oldest first. The log itself is not among them.
 pub(super) fn of(path: &Path) -> io::Result<Vec<Member>> {
+    let mut members = look(path)?;
+    // A directory that is read while names in it change can leave some out: it counts when it is the same twice.
+    for _ in 0..LOOKS {
+        let again = look(path)?;
+        let same = members.iter().map(Member::name).eq(again.iter().map(Member::name));
+        members = again;
+        if same {
+            break;
+        }
+    }
+    Ok(members)
+}
+
+fn look(path: &Path) -> io::Result<Vec<Member>> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
         return Ok(Vec::new());
     };

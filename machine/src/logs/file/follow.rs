@@ -25,6 +25,8 @@ use super::{
 
 /// Bytes read in one step.
 const PIECE: usize = 32 << 10;
+/// So often is looked again when files are renamed while they are looked at.
+const LOOKS: usize = 5;
 
 /// See the module.
 pub(in crate::logs) struct Follower {
@@ -173,11 +175,7 @@ impl Follower {
     fn emptied(&mut self) -> io::Result<State> {
         let Some(reading) = &self.reading else { return Ok(State::Idle) };
         let place = reading.beginning.place(reading.id, reading.at);
-        let copy = family::of(&self.path)?
-            .into_iter()
-            .rev()
-            .filter(|member| member.id != place.file)
-            .find_map(|member| self.in_copy(&place, &member));
+        let copy = self.former(&place)?;
         if let (Some(reading), Some((file, id))) = (&mut self.reading, copy) {
             (reading.file, reading.id) = (file, id);
             return Ok(State::More);
@@ -188,14 +186,6 @@ impl Follower {
         self.wait_for_file()
     }
 
-    fn in_copy(&self, place: &Place, member: &Member) -> Option<(File, FileId)> {
-        if member.packed || member.length < place.offset || place.length == 0 {
-            return None;
-        }
-        let file = self.rules.open(&member.path).ok()?;
-        place.lies_in(&file).ok()?.then_some((file, member.id))
-    }
-
     fn locate(&self, place: &Place, now: Option<&File>) -> io::Result<Option<Reading>> {
         if let Some(file) = now
             && FileId::of(&file.metadata()?) == place.file
@@ -203,16 +193,34 @@ impl Follower {
         {
             return Reading::new(file.try_clone()?, place.offset).map(Some);
         }
-        let family = family::of(&self.path)?;
-        for member in family.iter().filter(|member| member.id == place.file && !member.packed) {
-            if let Ok(file) = self.rules.open(&member.path)
-                && place.lies_in(&file)?
-            {
-                return Reading::new(file, place.offset).map(Some);
+        let former = self.former(place)?;
+        former.map(|(file, _)| Reading::new(file, place.offset)).transpose()
+    }
+
+    /// The former file that holds a place: the very file under another name, or else a copy of it.
+    fn former(&self, place: &Place) -> io::Result<Option<(File, FileId)>> {
+        for _ in 0..LOOKS {
+            let family = family::of(&self.path)?;
+            let (same, others): (Vec<_>, Vec<_>) =
+                family.iter().rev().partition(|member| member.id == place.file);
+            let mut moved = false;
+            for member in same.into_iter().chain(others) {
+                let copy = member.id != place.file;
+                if member.packed || member.length < place.offset || (copy && place.length == 0) {
+                    continue;
+                }
+                match self.rules.open(&member.path) {
+                    Ok(file) if FileId::of(&file.metadata()?) != member.id => moved = true,
+                    Ok(file) if place.lies_in(&file)? => return Ok(Some((file, member.id))),
+                    Err(OpenError::NotFound(_)) => moved = true,
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            if !moved {
+                break;
             }
         }
-        let copy = family.iter().rev().find_map(|member| self.in_copy(place, member));
-        copy.map(|(file, _)| Reading::new(file, place.offset)).transpose()
+        Ok(None)
     }
 }
 
