@@ -43,7 +43,7 @@ fn write_all(path: &Path, kind: Kind, mut seen: watch::Receiver<usize>) {
     let mut file = append(path);
     let every = LINES / (ROTATIONS + 1);
     let mut reopen_at = usize::MAX;
-    for number in 0..LINES {
+    for number in 1..LINES {
         if number == reopen_at {
             file = append(path);
         }
@@ -79,7 +79,7 @@ fn write_all(path: &Path, kind: Kind, mut seen: watch::Receiver<usize>) {
 async fn each_line_once(kind: Kind) {
     let machine = Machine::new();
     let path = machine.path("app.log");
-    File::create(&path).unwrap();
+    fs::write(&path, "line 0 \n").unwrap();
     let (progress, seen) = watch::channel(0);
     let mut stream = machine.open(following(&path)).await.unwrap();
     let writer = {

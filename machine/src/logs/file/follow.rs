@@ -174,7 +174,7 @@ impl Follower {
     /// The rest of what was there is in a copy, or nowhere.
     fn emptied(&mut self) -> io::Result<State> {
         let Some(reading) = &self.reading else { return Ok(State::Idle) };
-        let place = reading.beginning.place(reading.id, reading.at);
+        let place = reading.beginning.known(reading.id, reading.at);
         let copy = self.former(&place)?;
         if let (Some(reading), Some((file, id))) = (&mut self.reading, copy) {
             (reading.file, reading.id) = (file, id);

@@ -60,8 +60,17 @@ impl Beginning {
         Ok(read(file, self.bytes.len())? == self.bytes)
     }
 
+    /// A place for later, which says nothing of bytes behind it.
     pub(super) fn place(&self, file: FileId, offset: u64) -> Place {
-        let length = self.bytes.len().min(usize::try_from(offset).unwrap_or(BEGINNING));
+        self.compared(file, offset, self.bytes.len().min(usize::try_from(offset).unwrap_or(BEGINNING)))
+    }
+
+    /// A place with all that is known of the file, read or not.
+    pub(super) fn known(&self, file: FileId, offset: u64) -> Place {
+        self.compared(file, offset, self.bytes.len())
+    }
+
+    fn compared(&self, file: FileId, offset: u64, length: usize) -> Place {
         let hash = self.hash.filter(|_| length == BEGINNING).unwrap_or_else(|| hash(&self.bytes[..length]));
         Place { file, offset, length, hash }
     }
