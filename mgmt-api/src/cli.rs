@@ -119,6 +119,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Backup { data, file } => {
             backup::backup(&data, &file).await?;
             say(format!("The database was copied to {}.", file.display()));
+            say(format!(
+                "The keys are not in it: keep link.key and seal.key of {} somewhere else.",
+                data.data.display()
+            ));
         }
         Command::Restore { data, file } => match backup::restore(&data, &file).await? {
             Some(kept) => say(format!("Restored. What was there before is kept at {}.", kept.display())),

@@ -1,6 +1,9 @@
 //! Every option of `foreman-server serve`, each also an environment variable.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
+    path::PathBuf,
+};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -95,6 +98,21 @@ pub struct ServeOptions {
     pub log: String,
 }
 
+/// Where others reach a server that listens on every address: the one this machine uses towards others. What stands
+/// in the command for a device must lead somewhere.
+fn reachable(bound: SocketAddr) -> SocketAddr {
+    if !bound.ip().is_unspecified() {
+        return bound;
+    }
+    // Connecting a datagram socket sends nothing; it only asks the routing table. The address is one for examples.
+    let asked = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        socket.connect("192.0.2.1:9")?;
+        socket.local_addr()
+    });
+    let ip = asked.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |own| own.ip());
+    SocketAddr::new(ip, bound.port())
+}
+
 /// A Cloudflare account for tunnels to devices: all four, or none.
 #[derive(Debug, Clone, Args)]
 #[group(id = "cloudflare", multiple = true)]
@@ -167,7 +185,7 @@ pub struct Settings {
 impl Settings {
     /// `bound` is the address really listened on.
     pub fn new(options: &ServeOptions, bound: SocketAddr) -> Self {
-        let public_url = options.public_url.clone().unwrap_or_else(|| format!("http://{bound}"));
+        let public_url = options.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(bound)));
         Self {
             public_url: public_url.trim_end_matches('/').to_owned(),
             allowed_hosts: options.allowed_host.clone(),
@@ -200,5 +218,20 @@ impl Settings {
     /// Browsers then only send the session cookie over TLS.
     pub fn secure(&self) -> bool {
         self.public_url.starts_with("https://")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_every_address_names_one_that_leads_to_it() {
+        let one: SocketAddr = "10.1.2.3:3001".parse().unwrap();
+        assert_eq!(reachable(one), one);
+        for every in ["0.0.0.0:3001", "[::]:3001"] {
+            let named = reachable(every.parse().unwrap());
+            assert!(!named.ip().is_unspecified() && named.port() == 3001, "{named}");
+        }
     }
 }
