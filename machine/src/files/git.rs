@@ -1,15 +1,16 @@
 //! The state of the repository around a path, as the `git` program tells it.
 //!
 //! A repository's own configuration can name programs that git runs. So it runs as the repository's owner when the
-//! agent is root, and for nobody else's repository otherwise; hooks and watchers are off, and nothing in the
-//! repository is written.
+//! agent is root, and for nobody else's repository otherwise; hooks, watchers, filters and fetching are off, a
+//! repository that lies inside another one as its files is none, and nothing in the repository is written.
 
 mod porcelain;
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     io::{self, Read},
-    os::unix::process::CommandExt,
+    os::unix::{ffi::OsStringExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
@@ -44,12 +45,33 @@ impl Rules {
         // What git found by itself must be something that could have been looked at.
         let (_, root) = self.directory(Path::new(root))?;
         self.directory(Path::new(directory))?;
+        let settings = place.ask(&["config", "--list", "--name-only", "-z"], until)?;
+        if settings.cut {
+            return Err(FilesError::NotFound);
+        }
         let status = ["status", "--porcelain=v2", "--branch", "-z", "--ignore-submodules=dirty"];
-        let told = place.ask(&status, until)?;
+        let told = place.ask_with(&status, &without_filters(&settings.bytes), until)?;
         let mut status = porcelain::read(&root, &told.bytes, |path| self.admit(path).is_ok());
         status.truncated |= told.cut;
         Ok(status)
     }
+}
+
+/// Settings that keep every filter named by `settings` from running: git runs those to see whether a file changed.
+/// What is to be filtered may then look changed.
+fn without_filters(settings: &[u8]) -> Vec<(OsString, &'static str)> {
+    let filters: BTreeSet<&[u8]> = settings
+        .split(|byte| *byte == 0)
+        .filter_map(|name| name.strip_prefix(b"filter."))
+        .filter_map(|name| Some(&name[..name.iter().rposition(|byte| *byte == b'.')?]))
+        .collect();
+    let off = |filter: &[u8], what: &[u8]| OsString::from_vec([b"filter.", filter, b".", what].concat());
+    filters
+        .into_iter()
+        .flat_map(|filter| {
+            [(off(filter, b"clean"), ""), (off(filter, b"process"), ""), (off(filter, b"required"), "false")]
+        })
+        .collect()
 }
 
 /// Where git is asked, and as whom.
@@ -97,6 +119,9 @@ impl Place {
             .env("GIT_OPTIONAL_LOCKS", "0")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_CEILING_DIRECTORIES", &self.ceilings)
+            // Looking fetches nothing: the way to another repository is a program too.
+            .env("GIT_NO_LAZY_FETCH", "1")
+            .env("GIT_ALLOW_PROTOCOL", "none")
             .env("LC_ALL", "C")
             .args([
                 "-c",
@@ -105,6 +130,8 @@ impl Place {
                 "core.hooksPath=/dev/null",
                 "-c",
                 "core.quotePath=false",
+                "-c",
+                "safe.bareRepository=explicit",
             ])
             .args(arguments)
             .current_dir(&self.directory)
@@ -117,7 +144,23 @@ impl Place {
 
     /// What git says; [`FilesError::NotFound`] when it says that there is nothing.
     fn ask(&self, arguments: &[&str], until: Instant) -> Result<Told> {
-        let child = self.command(arguments).spawn().map_err(|error| match error.kind() {
+        self.ask_with(arguments, &[], until)
+    }
+
+    /// The same with settings that count more than the repository's.
+    fn ask_with(
+        &self,
+        arguments: &[&str],
+        settings: &[(OsString, &str)],
+        until: Instant,
+    ) -> Result<Told> {
+        let mut command = self.command(arguments);
+        command.env("GIT_CONFIG_COUNT", settings.len().to_string());
+        for (index, (name, value)) in settings.iter().enumerate() {
+            command.env(format!("GIT_CONFIG_KEY_{index}"), name);
+            command.env(format!("GIT_CONFIG_VALUE_{index}"), value);
+        }
+        let child = command.spawn().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => FilesError::NotFound,
             _ => error.into(),
         })?;

@@ -102,6 +102,61 @@ fn a_repository_runs_no_programs() {
 }
 
 #[test]
+fn a_repository_runs_no_filters() {
+    let place = Place::new();
+    let repo = repository(&place);
+    let ran = place.path("work/ran");
+    let program = format!("touch {}; cat", ran.display());
+    // Names may hold what separates a setting from its value.
+    for (name, what) in [("evil", "clean"), ("E=v.il", "clean"), ("long", "process")] {
+        git(&repo, &["config", &format!("filter.{name}.{what}"), &program]);
+        git(&repo, &["config", &format!("filter.{name}.required"), "true"]);
+    }
+    place.write("work/repo/.gitattributes", "a filter=evil\nsub/b filter=long\nc filter=E=v.il\n");
+    place.write("work/repo/a", "x\n");
+    place.write("work/repo/sub/b", "x\n");
+    let status = place.rules().git_status(&place.text("work/repo")).unwrap();
+    assert!(status.entries.iter().any(|entry| entry.path == place.text("work/repo/a")));
+    assert!(!ran.exists(), "looking ran a program of the repository");
+}
+
+#[test]
+fn a_repository_fetches_nothing() {
+    let place = Place::new();
+    let repo = repository(&place);
+    let ran = place.path("work/ran");
+    git(&repo, &["clone", "-q", ".", "../clone"]);
+    let clone = place.path("work/clone");
+    for (name, value) in [
+        ("core.repositoryFormatVersion", "1"),
+        ("extensions.partialClone", "origin"),
+        ("remote.origin.promisor", "true"),
+        ("remote.origin.uploadpack", &format!("touch {}; false", ran.display())),
+    ] {
+        git(&clone, &["config", name, value]);
+    }
+    // What is missing would be fetched.
+    fs::remove_dir_all(clone.join(".git/objects")).unwrap();
+    fs::create_dir(clone.join(".git/objects")).unwrap();
+    let _ = place.rules().git_status(&place.text("work/clone"));
+    assert!(!ran.exists(), "looking ran a program of the repository");
+}
+
+#[test]
+fn a_repository_among_the_files_of_another_is_none() {
+    let place = Place::new();
+    repository(&place);
+    // What a clone brings along as plain files, with settings that nobody here made.
+    let inside = place.path("work/repo/inside");
+    fs::create_dir(&inside).unwrap();
+    git(&inside, &["init", "-q", "--bare", "."]);
+    git(&inside, &["config", "core.bare", "false"]);
+    git(&inside, &["config", "core.worktree", place.path("work/repo").to_str().unwrap()]);
+    let status = place.rules().git_status(&place.text("work/repo/inside"));
+    assert!(matches!(status, Err(FilesError::NotFound)), "{status:?}");
+}
+
+#[test]
 fn somebody_elses_repository_is_read_as_them() {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("SKIPPED: only root can become somebody else");
