@@ -95,7 +95,10 @@ pub async fn json<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Resu
 #[cfg(test)]
 mod tests {
     use axum::{Router, response::Redirect, routing::get};
-    use tokio::net::TcpListener;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
 
     use super::*;
 
@@ -117,6 +120,27 @@ mod tests {
         assert_eq!(json::<u32>(client.get(format!("{url}/number"))).await.unwrap(), 7);
         let error = send(client.get("http://192.0.2.1/")).await.unwrap_err();
         assert!(error.to_string().contains("refused"), "the proxy refuses, nothing else could: {error}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_may_come_whole_later() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            for reset in [false, true] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.read(&mut [0; 4096]).await.unwrap();
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await.unwrap();
+                if reset {
+                    stream.set_zero_linger().unwrap();
+                }
+            }
+        });
+        let client = client().unwrap();
+        for _ in 0..2 {
+            let broken = json::<u32>(client.get(&url)).await.unwrap_err();
+            assert!(broken.is_transient(), "{broken:?}");
+        }
     }
 
     #[tokio::test]

@@ -83,12 +83,19 @@ impl From<reqwest::Error> for RequestError {
         let message = describe(&error);
         if error.is_builder() {
             Self::Invalid { message }
-        } else if error.is_decode() && !error.is_body() && !error.is_timeout() {
+        } else if error.is_decode() && !error.is_timeout() && !broke_off(&error) {
             Self::Malformed { message }
         } else {
             Self::Unreachable { message }
         }
     }
+}
+
+/// A body that ends too early is told as one that cannot be decoded; only what lies beneath says that it is the
+/// connection.
+fn broke_off(error: &reqwest::Error) -> bool {
+    let mut reasons = std::iter::successors(error.source(), |&reason| reason.source());
+    reasons.any(|reason| reason.is::<hyper::Error>() || reason.is::<std::io::Error>())
 }
 
 /// The outermost and the innermost reason: the ones between only say that something failed.
