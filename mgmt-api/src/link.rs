@@ -27,8 +27,6 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::App;
 
-/// Relays an account may have open.
-const RELAYS: usize = 64;
 /// Terminals an account may have open through the server.
 const TERMINALS: usize = 64;
 
@@ -53,14 +51,16 @@ pub struct Links {
 }
 
 impl Links {
-    pub fn new(key: LinkSecret, closing: CancellationToken) -> Self {
+    /// `relays` is how many an account may have open.
+    pub fn new(key: LinkSecret, relays: u32, closing: CancellationToken) -> Self {
         let pool = pool::Pool::default();
         tokio::spawn(pool::end_unused(pool.clone(), closing));
+        let of_an_account = usize::try_from(relays).unwrap_or(usize::MAX);
         Self {
             key,
             pool,
             tickets: tickets::Tickets::default(),
-            relays: places::Places::new("relays", RELAYS, metrics::gauge!("foreman_relays_open")),
+            relays: places::Places::new("relays", of_an_account, metrics::gauge!("foreman_relays_open")),
             terminals: places::Places::new("terminals", TERMINALS, metrics::gauge!("foreman_terminals_open")),
             open: TaskTracker::new(),
         }

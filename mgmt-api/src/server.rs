@@ -190,7 +190,7 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
     tokio::spawn(hub::follow(db.clone(), hub.clone(), effects, heard));
     tokio::spawn(hub::ping(hub.clone(), closing.clone()));
     let settings = Settings::new(options, bound);
-    let link = link::Links::new(link::key::load(&options.link_key_path())?, closing.clone());
+    let link = link::Links::new(link::key::load(&options.link_key_path())?, options.relays, closing.clone());
     tokio::spawn(devices::presence::watch_silence(
         db.clone(),
         Duration::from_secs(u64::from(settings.offline_after_s)),

@@ -207,7 +207,7 @@ async fn a_cookie_opens_a_web_socket_only_from_our_own_page() {
 
 #[tokio::test]
 async fn too_many_who_wait_and_too_many_relays_are_turned_away() {
-    let mut scene = Scene::set(&[]).await;
+    let mut scene = Scene::set(&["--relays", "12"]).await;
     let waiting: Vec<_> = (0..8).map(|_| scene.call()).collect();
     let mut dials = Vec::new();
     for _ in 0..8 {
@@ -224,12 +224,12 @@ async fn too_many_who_wait_and_too_many_relays_are_turned_away() {
     for client in waiting {
         open.push(client.await.unwrap().unwrap());
     }
-    for _ in 8..64 {
+    for _ in 8..12 {
         let (client, device) = scene.connect().await;
         open.extend([client, device]);
     }
     let (_, said) = refusal(scene.call().await.unwrap());
-    assert_eq!((said["code"].as_str(), &said["details"]["limit"]), (Some("limit_reached"), &json!(64)));
+    assert_eq!((said["code"].as_str(), &said["details"]["limit"]), (Some("limit_reached"), &json!(12)));
     drop(open);
     journeys::eventually("places are free again", || async {
         let text =
