@@ -1,5 +1,6 @@
 //! The floors: bare programs that do only the essential work. Each runs as a process of its own, as the server does.
 
+mod h2;
 mod heartbeats;
 mod stream;
 
@@ -14,23 +15,30 @@ use tokio::net::TcpListener;
 pub enum Floor {
     /// Heartbeats into SQLite, durable, committed in groups.
     Heartbeats { database: PathBuf },
+    /// HTTP/2 over bare TCP: something small, and as many bytes as one likes.
+    H2,
     /// Server-sent events from one broadcast channel.
     Stream,
 }
 
 impl Floor {
     pub async fn run(self) {
-        let router = match self {
-            Floor::Heartbeats { database } => heartbeats::router(&database).await,
-            Floor::Stream => stream::router(),
-        };
-        serve(router).await;
+        match self {
+            Floor::H2 => h2::serve().await,
+            Floor::Heartbeats { database } => serve(heartbeats::router(&database).await).await,
+            Floor::Stream => serve(stream::router()).await,
+        }
     }
 }
 
-async fn serve(router: Router) {
+async fn listen() -> TcpListener {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     println!("listening on http://{}", listener.local_addr().expect("it is bound"));
+    listener
+}
+
+async fn serve(router: Router) {
+    let listener = listen().await;
     axum::serve(listener, router).await.expect("it serves");
 }
 

@@ -2,18 +2,23 @@
 //! machine, because only such ratios mean anything.
 //!
 //! A floor is a bare program that does only the essential work; a peer is what people use for it today. Whatever is
-//! missing here (redis, celery, node_exporter) is skipped and said loudly.
+//! missing here (redis, celery, node_exporter, ssh, ripgrep) is skipped and said loudly.
 
 mod agents;
+mod device;
 mod dispatch;
 mod fanout;
+mod files;
 mod floor;
 mod heartbeats;
 mod idle;
+mod link;
 mod load;
 mod measure;
 mod peers;
+mod relay;
 mod table;
+mod terminal;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -36,6 +41,9 @@ struct Options {
     /// How many readers the event stream has, one measurement each.
     #[arg(long, value_delimiter = ',', default_values_t = [1000, 5000])]
     readers: Vec<usize>,
+    /// How many relayed links stand idle at once.
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(100..))]
+    links: u32,
 }
 
 #[derive(Subcommand)]
@@ -55,6 +63,10 @@ enum Area {
     Fanout,
     Dispatch,
     Idle,
+    Terminal,
+    Link,
+    Files,
+    Relay,
 }
 
 #[tokio::main]
@@ -82,6 +94,18 @@ async fn main() {
     }
     if wanted(Area::Idle) {
         idle::measure(&mut table, options.seconds).await;
+    }
+    if wanted(Area::Terminal) {
+        terminal::measure(&mut table).await;
+    }
+    if wanted(Area::Link) {
+        link::measure(&mut table).await;
+    }
+    if wanted(Area::Files) {
+        files::measure(&mut table).await;
+    }
+    if wanted(Area::Relay) {
+        relay::measure(&mut table, options.links as usize).await;
     }
     print!("{table}");
 }

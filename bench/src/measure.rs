@@ -28,6 +28,10 @@ pub fn cpu_time(pid: u32) -> Duration {
 
 pub use journeys::processes::held_memory;
 
+pub fn megabytes_a_second(bytes: u64, took: Duration) -> f64 {
+    bytes as f64 / 1e6 / took.as_secs_f64()
+}
+
 /// The middle one. Sorts.
 pub fn median(numbers: &mut [Duration]) -> Duration {
     percentile(numbers, 50)

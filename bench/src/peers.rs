@@ -2,6 +2,7 @@
 
 pub mod celery;
 pub mod node_exporter;
+pub mod ssh;
 
 use std::{net::TcpListener, path::PathBuf, time::Duration};
 
@@ -9,7 +10,7 @@ use journeys::program::{Program, Said};
 use tokio::{net::TcpStream, process::Command};
 
 /// The first of these programs in PATH.
-fn find(names: &[&str]) -> Result<PathBuf, String> {
+pub fn find(names: &[&str]) -> Result<PathBuf, String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     names
         .iter()
