@@ -91,6 +91,13 @@ pub struct ServeOptions {
     /// Folder with agent binaries to offer: foreman-agent-x86_64-linux and so on.
     #[arg(long, env = "FOREMAN_AGENT_BINARIES")]
     pub agent_binaries: Option<PathBuf>,
+    /// The vault locks when no key in it was used for this many seconds; 0: it stays open until it is locked.
+    #[arg(long, env = "FOREMAN_VAULT_LOCK_AFTER_S", default_value_t = 28_800, value_parser = clap::value_parser!(u32).range(..=31_536_000))]
+    pub vault_lock_after_s: u32,
+    /// The vault opens by itself at start with this file, which is made when absent, and does not lock by time. It
+    /// takes effect with the next unlock. Keep it apart from copies of the database: together they give every key.
+    #[arg(long, env = "FOREMAN_VAULT_KEY_FILE", value_name = "FILE")]
+    pub vault_key_file: Option<PathBuf>,
     #[command(flatten)]
     pub cloudflare: CloudflareOptions,
     /// How the log is written to standard error.

@@ -25,6 +25,7 @@ pub mod server;
 mod tasks;
 mod tunnels;
 mod upkeep;
+mod vault;
 mod web;
 
 use std::sync::Arc;
@@ -53,6 +54,8 @@ pub struct Server {
     pub(crate) seal: sealing::Seal,
     /// Makes tunnels, when the operator named an account.
     pub(crate) tunnels: Option<Arc<tunnels::Tunnels>>,
+    /// API keys of model providers.
+    pub(crate) vault: vault::Vault,
     pub(crate) metrics: metrics_exporter_prometheus::PrometheusHandle,
     /// Cancelled when the server begins to shut down: endless streams end then.
     pub(crate) closing: CancellationToken,

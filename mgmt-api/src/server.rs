@@ -38,7 +38,7 @@ use crate::{
     extract::Json,
     host, link, meters,
     problem::{ApiError, ApiResult},
-    sealing, tasks, tunnels, upkeep, web,
+    sealing, tasks, tunnels, upkeep, vault, web,
 };
 
 /// How long open requests and streams get to end after a stop was asked for.
@@ -74,6 +74,7 @@ fn api() -> (Router<App>, Description) {
         .merge(tasks::router())
         .merge(link::router())
         .merge(tunnels::router())
+        .merge(vault::router())
         .routes(routes!(stream::events))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
@@ -196,7 +197,11 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
         Duration::from_secs(u64::from(settings.offline_after_s)),
     ));
     let tunnels = options.cloudflare.account()?.map(|account| Arc::new(tunnels::Tunnels::new(account)));
+    let vault_key = options.vault_key_file.as_deref().map(vault::load_key_file).transpose()?;
+    let vault = vault::Vault::new(db.clone(), options.vault_lock_after_s, vault_key);
+    vault.start(tenant).await?;
     let app = Arc::new(Server {
+        vault,
         seal: sealing::Seal::open(&options.data.data.join(sealing::KEY_FILE))?,
         tunnels: tunnels.clone(),
         heartbeats: devices::presence::Heartbeats::start(db.clone()),
@@ -211,6 +216,7 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
         closing,
     });
     tokio::spawn(upkeep::run(app.clone()));
+    tokio::spawn(vault::watch_idle(app.clone()));
     if let Some(tunnels) = tunnels {
         tokio::spawn(tunnels::keep(app.clone(), tunnels));
     }

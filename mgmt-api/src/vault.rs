@@ -20,11 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use foreman_protocol::{
-    Event, LockedBecause, ProblemCode, TenantId, UnlockedBy, VaultKeyId, VaultProvider, VaultStatus,
-};
+use foreman_protocol::{Event, LockedBecause, ProblemCode, TenantId, VaultKeyId, VaultProvider, VaultStatus};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 pub use key_file::load as load_key_file;
@@ -32,6 +29,7 @@ pub use routes::router;
 use sealed::Key;
 
 use crate::{
+    App,
     db::{Db, now},
     events::Cause,
     problem::{ApiError, ApiResult},
@@ -59,7 +57,7 @@ struct Open {
     /// The row's `lock_epoch` when it was opened: another one means that somebody locked it since.
     epoch: i64,
     used: Instant,
-    /// By the key file, which would open it again anyway: it does not lock by time.
+    /// There is a key file, which would open it again anyway: it does not lock by time.
     unattended: bool,
 }
 
@@ -75,6 +73,7 @@ impl Vault {
     ///
     /// # Errors
     /// `vault_missing`, `vault_locked`, `not_found`.
+    #[allow(dead_code, reason = "what sends requests to providers asks for it")]
     pub async fn key(
         &self,
         tenant: TenantId,
@@ -84,7 +83,9 @@ impl Vault {
         let (epoch, found) = store::sealed_key(&self.db, tenant, provider, name).await?;
         // Before it is looked for, so that a locked vault says nothing about its keys.
         let opened = self.with_data_key(tenant, epoch, |data| {
-            found.as_ref().map(|found| data.open(&about_key(tenant, found.id, provider, name).each(), &found.sealed))
+            found
+                .as_ref()
+                .map(|found| data.open(&about_key(tenant, found.id, provider, name).each(), &found.sealed))
         })?;
         let (Some(found), Some(opened)) = (&found, opened) else {
             return Err(ApiError::not_found("key in the vault"));
@@ -119,7 +120,9 @@ impl Vault {
             initialised: row.is_some(),
             unlocked: live.is_some(),
             unattended: self.key_file.is_some() && row.as_ref().is_some_and(|row| row.file_wrapped.is_some()),
-            locks_after_s: self.locks_after.map_or(0, |after| u32::try_from(after.as_secs()).unwrap_or(u32::MAX)),
+            locks_after_s: self
+                .locks_after
+                .map_or(0, |after| u32::try_from(after.as_secs()).unwrap_or(u32::MAX)),
             locks_at: left.map(|left| now() + i64::try_from(left.as_millis()).unwrap_or(i64::MAX)),
             blocked_until: blocked,
             created_at: row.as_ref().map(|row| row.created_at),
@@ -151,8 +154,8 @@ impl Vault {
         !open.unattended && self.locks_after.is_some_and(|after| open.used.elapsed() >= after)
     }
 
-    fn keep_open(&self, tenant: TenantId, data: Key, epoch: i64, by: UnlockedBy) {
-        let unattended = by == UnlockedBy::KeyFile;
+    fn keep_open(&self, tenant: TenantId, data: Key, epoch: i64) {
+        let unattended = self.key_file.is_some();
         self.open().insert(tenant, Open { data, epoch, used: Instant::now(), unattended });
     }
 
@@ -160,24 +163,30 @@ impl Vault {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wipes and tells what has not been used for long, until the server stops.
-    pub async fn watch_idle(&self, closing: CancellationToken) {
-        let Some(after) = self.locks_after else { return };
-        let mut every = tokio::time::interval((after / 4).min(Duration::from_secs(10)));
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = closing.cancelled() => return,
-                _ = every.tick() => {}
-            }
-            let idle: Vec<TenantId> = self.open().extract_if(|_, open| self.idle(open)).map(|(id, _)| id).collect();
-            for tenant in idle {
-                let event = Event::VaultLocked { because: LockedBecause::Idle };
-                if let Err(error) = store::tell(&self.db, Cause::system(tenant), event).await {
-                    tracing::warn!(%error, "the vault locked for want of use, and the log was not told");
-                }
+    /// Wipes the keys of what has not been used for long, and tells.
+    async fn lock_idle(&self) {
+        let idle: Vec<TenantId> =
+            self.open().extract_if(|_, open| self.idle(open)).map(|(tenant, _)| tenant).collect();
+        for tenant in idle {
+            let event = Event::VaultLocked { because: LockedBecause::Idle };
+            if let Err(error) = store::tell(&self.db, Cause::system(tenant), event).await {
+                tracing::warn!(%error, "the vault locked for want of use, and the log was not told");
             }
         }
+    }
+}
+
+/// Locks vaults that nobody uses, until the server stops.
+pub async fn watch_idle(app: App) {
+    let Some(after) = app.vault.locks_after else { return };
+    let mut every = tokio::time::interval((after / 4).min(Duration::from_secs(10)));
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.closing.cancelled() => return,
+            _ = every.tick() => {}
+        }
+        app.vault.lock_idle().await;
     }
 }
 
@@ -208,7 +217,10 @@ fn locked() -> ApiError {
 }
 
 fn missing() -> ApiError {
-    ApiError::new(ProblemCode::VaultMissing, "There is no vault yet. An admin makes one with a master password.")
+    ApiError::new(
+        ProblemCode::VaultMissing,
+        "There is no vault yet. An admin makes one with a master password.",
+    )
 }
 
 fn changed(id: VaultKeyId) -> ApiError {

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApiTokenId, Device, DeviceId, Grant, Millis, RefusedBecause, Revoked, Role, Task, TerminalId, UserId,
+    ApiTokenId, Device, DeviceId, Grant, LockedBecause, Millis, RefusedBecause, Revoked, Role, Task,
+    TerminalId, UnlockedBy, UserId, VaultAttempt, VaultKeyId, VaultKeyName, VaultProvider,
 };
 
 /// Who caused something.
@@ -129,6 +130,29 @@ pub enum Event {
     ApiTokenCreated { token_id: ApiTokenId, name: String, role: Role },
     #[serde(rename = "api_token.revoked")]
     ApiTokenRevoked { token_id: ApiTokenId, name: String },
+    /// The vault got its master password.
+    #[serde(rename = "vault.initialised")]
+    VaultInitialised { unattended: bool },
+    #[serde(rename = "vault.unlocked")]
+    VaultUnlocked { by: UnlockedBy },
+    /// A wrong master password; `tries` in a row.
+    #[serde(rename = "vault.unlock_failed")]
+    VaultUnlockFailed { attempt: VaultAttempt, tries: u32 },
+    #[serde(rename = "vault.locked")]
+    VaultLocked { because: LockedBecause },
+    #[serde(rename = "vault.key_added")]
+    VaultKeyAdded { key_id: VaultKeyId, provider: VaultProvider, name: String },
+    #[serde(rename = "vault.key_removed")]
+    VaultKeyRemoved { key_id: VaultKeyId, provider: VaultProvider, name: String },
+    /// A new master password; this many keys stay behind it.
+    #[serde(rename = "vault.password_rotated")]
+    VaultPasswordRotated { keys: u32 },
+    /// All keys went out as an encrypted file.
+    #[serde(rename = "vault.exported")]
+    VaultExported { keys: Vec<VaultKeyName> },
+    /// These keys came in from an encrypted file.
+    #[serde(rename = "vault.imported")]
+    VaultImported { keys: Vec<VaultKeyName> },
 }
 
 /// The pattern of every event that carries a device.
@@ -206,6 +230,15 @@ impl Event {
             Event::SignInFailed { .. } => "sign_in.failed",
             Event::ApiTokenCreated { .. } => "api_token.created",
             Event::ApiTokenRevoked { .. } => "api_token.revoked",
+            Event::VaultInitialised { .. } => "vault.initialised",
+            Event::VaultUnlocked { .. } => "vault.unlocked",
+            Event::VaultUnlockFailed { .. } => "vault.unlock_failed",
+            Event::VaultLocked { .. } => "vault.locked",
+            Event::VaultKeyAdded { .. } => "vault.key_added",
+            Event::VaultKeyRemoved { .. } => "vault.key_removed",
+            Event::VaultPasswordRotated { .. } => "vault.password_rotated",
+            Event::VaultExported { .. } => "vault.exported",
+            Event::VaultImported { .. } => "vault.imported",
         }
     }
 
@@ -273,6 +306,13 @@ mod tests {
             Event::SignInFailed { name: String::new() },
             Event::ApiTokenRevoked { token_id: ApiTokenId::fresh(), name: String::new() },
             Event::SessionCreated { user_id: UserId::fresh(), name: String::new() },
+            Event::VaultInitialised { unattended: false },
+            Event::VaultUnlocked { by: UnlockedBy::Password },
+            Event::VaultUnlockFailed { attempt: VaultAttempt::Unlock, tries: 1 },
+            Event::VaultLocked { because: LockedBecause::Idle },
+            Event::VaultPasswordRotated { keys: 0 },
+            Event::VaultExported { keys: Vec::new() },
+            Event::VaultImported { keys: Vec::new() },
         ] {
             let written = serde_json::to_value(&event).unwrap();
             assert_eq!(written["type"], event.name());

@@ -56,4 +56,6 @@ ids! {
     TerminalId,
     /// A file on its way to a device.
     UploadId,
+    /// An API key in the vault.
+    VaultKeyId,
 }

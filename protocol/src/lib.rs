@@ -15,6 +15,7 @@ mod problem;
 mod stream;
 mod tasks;
 mod terminal;
+mod vault;
 
 pub use accounts::*;
 pub use devices::*;
@@ -28,6 +29,7 @@ pub use problem::*;
 pub use stream::*;
 pub use tasks::*;
 pub use terminal::*;
+pub use vault::*;
 
 use serde::{Deserialize, Serialize};
 

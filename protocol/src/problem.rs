@@ -49,6 +49,12 @@ pub enum ProblemCode {
     UploadOffset,
     /// What was there changed since it was read.
     Changed,
+    /// What was asked needs a key from the vault, and the vault is locked.
+    VaultLocked,
+    /// What was asked needs the vault, and there is none yet.
+    VaultMissing,
+    /// Not the vault's master password.
+    VaultPasswordWrong,
     /// The plan's limit is reached.
     LimitReached,
     /// The server cannot write (disk full, database away). Nothing was changed; try again.
@@ -68,19 +74,22 @@ impl ProblemCode {
             | Self::SetupCodeWrong
             | Self::PolicyForbids
             | Self::GrantNotEnough
-            | Self::ServerNotTrusted => 403,
+            | Self::ServerNotTrusted
+            | Self::VaultPasswordWrong => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::SetupDone
             | Self::OutputOffset
             | Self::UploadOffset
             | Self::Conflict
-            | Self::LimitReached => 409,
+            | Self::LimitReached
+            | Self::VaultMissing => 409,
             Self::DeviceGone => 410,
             Self::Changed => 412,
             Self::TooLarge => 413,
             Self::HostNotAllowed => 421,
             Self::InvalidRequest => 422,
+            Self::VaultLocked => 423,
             Self::ProtocolTooOld => 426,
             Self::RateLimited => 429,
             Self::Internal => 500,

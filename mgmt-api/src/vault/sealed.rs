@@ -99,19 +99,31 @@ pub fn kdf_text(kdf: &VaultKdf) -> String {
     format!("argon2id m={} t={} p={} {}", kdf.memory_kib, kdf.passes, kdf.lanes, kdf.salt)
 }
 
-/// Slow on purpose: belongs on a thread of its own. The memory it worked in is wiped.
+/// The parameters and the salt, when they are such as this server is ready to work with.
 ///
 /// # Errors
-/// When the parameters are out of bounds: one sentence.
-pub fn derive(password: &str, kdf: &VaultKdf) -> anyhow::Result<Key> {
+/// When they are not: one sentence.
+pub fn check(kdf: &VaultKdf) -> anyhow::Result<(Params, Vec<u8>)> {
     let fits = kdf.memory_kib <= MOST_MEMORY_KIB
         && (1..=MOST_PASSES).contains(&kdf.passes)
         && (1..=MOST_LANES).contains(&kdf.lanes);
     anyhow::ensure!(fits, "the password's parameters are out of bounds");
     let salt = STANDARD_NO_PAD.decode(&kdf.salt)?;
     anyhow::ensure!(salt.len() == SALT, "the password's salt is not of {SALT} bytes");
-    let wrong = |error: argon2::Error| anyhow::anyhow!("the password's parameters do not work: {error}");
     let params = Params::new(kdf.memory_kib, kdf.passes, kdf.lanes, Some(KEY)).map_err(wrong)?;
+    Ok((params, salt))
+}
+
+fn wrong(error: argon2::Error) -> anyhow::Error {
+    anyhow::anyhow!("the password's parameters do not work: {error}")
+}
+
+/// Slow on purpose: belongs on a thread of its own. The memory it worked in is wiped.
+///
+/// # Errors
+/// As [`check`].
+pub fn derive(password: &str, kdf: &VaultKdf) -> anyhow::Result<Key> {
+    let (params, salt) = check(kdf)?;
     let mut memory = Zeroizing::new(vec![Block::default(); params.block_count()]);
     let mut key = Zeroizing::new([0; KEY]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)

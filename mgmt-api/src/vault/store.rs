@@ -42,7 +42,10 @@ pub struct SealedKey {
 
 const KEY_COLUMNS: &str = "id, provider, name, sealed, last_four, created_at, last_used_at";
 
-pub async fn find<'c>(from: impl Executor<'c, Database = Any>, tenant: TenantId) -> ApiResult<Option<VaultRow>> {
+pub async fn find<'c>(
+    from: impl Executor<'c, Database = Any>,
+    tenant: TenantId,
+) -> ApiResult<Option<VaultRow>> {
     let row = sqlx::query(
         "SELECT kdf_memory_kib, kdf_passes, kdf_lanes, kdf_salt, wrapped, file_wrapped, lock_epoch, tries, \
          blocked_until, created_at, rotated_at FROM vaults WHERE tenant_id = $1",
@@ -107,10 +110,9 @@ fn read_key(row: &AnyRow) -> ApiResult<SealedKey> {
     let provider: String = row.try_get("provider")?;
     Ok(SealedKey {
         id: parse(&row.try_get::<String, _>("id")?)?,
-        provider: VaultProvider::ALL
-            .into_iter()
-            .find(|known| known.as_str() == provider)
-            .ok_or_else(|| ApiError::internal(anyhow::anyhow!("unknown provider {provider:?} in the vault")))?,
+        provider: VaultProvider::ALL.into_iter().find(|known| known.as_str() == provider).ok_or_else(
+            || ApiError::internal(anyhow::anyhow!("unknown provider {provider:?} in the vault")),
+        )?,
         name: row.try_get("name")?,
         sealed: row.try_get("sealed")?,
         created_at: row.try_get("created_at")?,
@@ -146,8 +148,7 @@ pub fn shown(key: SealedKey) -> VaultKey {
 /// All of them, in the order they were added.
 pub async fn all(tx: &mut Tx, tenant: TenantId) -> ApiResult<Vec<SealedKey>> {
     let sql = format!("SELECT {KEY_COLUMNS} FROM vault_keys WHERE tenant_id = $1 ORDER BY id");
-    let rows =
-        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.to_string()).fetch_all(tx.conn()).await?;
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.to_string()).fetch_all(tx.conn()).await?;
     rows.iter().map(read_key).collect()
 }
 
