@@ -44,6 +44,8 @@ pub struct Uplink {
     device_id: DeviceId,
     key: SigningKey,
     bearer: Mutex<Option<Bearer>>,
+    /// As the server said it with the last bearer.
+    server_link_key: std::sync::OnceLock<String>,
 }
 
 #[derive(Debug)]
@@ -83,7 +85,14 @@ impl Uplink {
     #[must_use]
     pub fn new(client: Client, server: &str, device_id: DeviceId, key: SigningKey) -> Arc<Self> {
         let base = format!("{server}/api/v1/devices/{device_id}");
-        Arc::new(Self { client, base, device_id, key, bearer: Mutex::new(None) })
+        Arc::new(Self {
+            client,
+            base,
+            device_id,
+            key,
+            bearer: Mutex::new(None),
+            server_link_key: std::sync::OnceLock::new(),
+        })
     }
 
     /// Proves who this is, ahead of the first request that needs it.
@@ -92,6 +101,12 @@ impl Uplink {
     /// See [`RequestError`].
     pub async fn authenticate(&self) -> Result<(), RequestError> {
         self.bearer(None).await.map(drop)
+    }
+
+    /// The server's own link key, once it has said so.
+    #[must_use]
+    pub fn server_link_key(&self) -> Option<&str> {
+        self.server_link_key.get().map(String::as_str)
     }
 
     /// # Errors
@@ -157,6 +172,11 @@ impl Uplink {
                     message: format!(
                         "{server} is not encrypted and this device's server is, so it was not dialled"
                     ),
+                });
+            }
+            Some(server) if !is_origin(server) => {
+                return Err(RequestError::Invalid {
+                    message: format!("{server:?} is not the address of a server, so it was not dialled"),
                 });
             }
             Some(server) => format!("{}/api/v1/devices/{}", server.trim_end_matches('/'), self.device_id),
@@ -240,12 +260,51 @@ impl Uplink {
         header.set_sensitive(true);
         // Ahead of its end, so that a request under way does not outlive it.
         let renew_at = asked + Duration::from_secs(granted.expires_in_s.into()).mul_f32(0.8);
+        if let Some(key) = granted.server_link_key {
+            // The first one stays: a server that changes its key is no longer the one this device joined.
+            let _ = self.server_link_key.set(key);
+        }
         *held = Some(Bearer { header: header.clone(), renew_at });
         Ok(header)
     }
 }
 
+/// Scheme, host and port, and nothing with which an address would ask another program for something.
+fn is_origin(address: &str) -> bool {
+    reqwest::Url::parse(address).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    })
+}
+
 async fn read_json<T: serde::de::DeserializeOwned>(response: Response) -> Result<T, RequestError> {
     let body = response.bytes().await?;
     serde_json::from_slice(&body).map_err(|error| RequestError::Malformed { message: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_replica_is_named_by_its_origin_alone() {
+        for origin in ["http://10.0.0.2:3001", "https://one.foreman.example/", "http://[::1]:1"] {
+            assert!(is_origin(origin), "{origin}");
+        }
+        for other in [
+            "http://192.168.1.1/reboot?now=",
+            "http://192.168.1.1/?x=",
+            "http://192.168.1.1/#",
+            "http://name:secret@10.0.0.2",
+            "http://10.0.0.2/a",
+            "file:///etc",
+            "10.0.0.2:3001",
+        ] {
+            assert!(!is_origin(other), "{other}");
+        }
+    }
 }

@@ -104,6 +104,9 @@ impl Vitals {
                         Ok(answer) => {
                             pace = Duration::from_secs(answer.heartbeat_s.clamp(1, 3600).into());
                             self.progress(|| Progress::Beat);
+                            if let Some(key) = self.uplink.server_link_key() {
+                                self.link.gate().meet_server(key);
+                            }
                         }
                         Err(error) if is_gone(&error) => return,
                         Err(error) => tracing::debug!(%error, "a heartbeat was not delivered"),

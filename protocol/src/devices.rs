@@ -162,6 +162,9 @@ pub struct DeviceBearer {
     pub bearer: String,
     /// Seconds from now; no clock has to agree.
     pub expires_in_s: u32,
+    /// As in [`Connected`], for devices that joined a server which had no link key yet.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub server_link_key: Option<String>,
 }
 
 /// `PUT /api/v1/devices/{id}/facts`: what the device is and allows. Sent at start and when it changes.

@@ -221,7 +221,7 @@ async fn bearer(State(server): State<Server>, Json(answer): Json<ChallengeAnswer
         inner.bearers_granted += 1;
         let bearer = format!("b{}", inner.bearers_granted);
         inner.bearers.insert(format!("Bearer {bearer}"));
-        Json(DeviceBearer { bearer, expires_in_s: 600 }).into_response()
+        Json(DeviceBearer { bearer, expires_in_s: 600, server_link_key: None }).into_response()
     })
 }
 

@@ -231,7 +231,11 @@ async fn bearer(
             })
         })
         .await?;
-    Ok(Json(DeviceBearer { bearer: secret, expires_in_s: BEARER_LIFE_S }))
+    Ok(Json(DeviceBearer {
+        bearer: secret,
+        expires_in_s: BEARER_LIFE_S,
+        server_link_key: Some(app.link.key.public()),
+    }))
 }
 
 fn verifies(key: &VerifyingKey, id: DeviceId, answer: &ChallengeAnswer) -> bool {

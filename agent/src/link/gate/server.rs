@@ -4,7 +4,10 @@ use foreman_link::grant::{self, sign_grant};
 use foreman_protocol::{Grant, GrantId, Level, Millis, RefusedBecause};
 
 use super::{Gate, Held, now};
-use crate::{link::trust::Dashboard, state::replace_file};
+use crate::{
+    link::trust::{Dashboard, Trust},
+    state::replace_file,
+};
 
 /// How long a grant for the server counts. A new one is made at half of it.
 const LIFETIME_MS: Millis = 180 * 24 * 3_600_000;
@@ -32,6 +35,29 @@ impl Gate {
             );
         }
         Ok(())
+    }
+
+    /// A device that joined before its server had a link key learns it here, once; later ones are not believed. What
+    /// that server may do is for `trust` to say, as ever.
+    pub fn meet_server(&self, key: &str) {
+        let held = self.current();
+        if held.trust.server_link_key.is_some() || grant::decode_key(key).is_err() {
+            return;
+        }
+        let trust = Trust { server_link_key: Some(key.to_owned()), ..held.trust.clone() };
+        // A file that cannot be read trusts nobody, and is for a person to mend.
+        if Trust::load(&self.trust).is_ok_and(|stored| stored == held.trust)
+            && let Err(error) = trust.save(&self.trust)
+        {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "the server's link key cannot be kept; this is tried again"
+            );
+            return;
+        }
+        drop(held);
+        // Taken up from the file like any other change of it.
+        drop(self.current());
     }
 
     /// For a grant that this device signed: the most it gives now. `None` for those of owners.

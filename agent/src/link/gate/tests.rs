@@ -170,3 +170,21 @@ fn a_rotated_key_closes_everything() {
     assert!(is_ended(&mut admission) && changes.has_changed().unwrap());
     assert!(house.gate.open(grant, &lock).is_none(), "who came by the old key is too late");
 }
+
+#[test]
+fn a_server_that_had_no_link_key_is_met_once() {
+    let house = House::new();
+    house.trust(|trust| trust.server_link_key = None);
+    let (first, second) = (LinkSecret::generate().public(), LinkSecret::generate().public());
+    house.gate.meet_server("not a key");
+    assert_eq!(Trust::load(&house.state.trust()).unwrap().server_link_key, None);
+    house.gate.meet_server(&first);
+    house.gate.meet_server(&second);
+    let kept = Trust::load(&house.state.trust()).unwrap();
+    assert_eq!((kept.server_link_key.as_ref(), kept.owners.len()), (Some(&first), 1));
+    assert_eq!(house.gate.current().trust, kept);
+
+    std::fs::write(house.state.trust(), "broken").unwrap();
+    house.gate.meet_server(&second);
+    assert_eq!(std::fs::read_to_string(house.state.trust()).unwrap(), "broken");
+}
