@@ -379,3 +379,14 @@ async fn a_search_ends_when_its_client_goes_away() {
         assert!(first.unwrap().is_ok());
     }
 }
+
+#[tokio::test]
+async fn git_is_not_asked_where_files_may_be_written_and_no_commands_run() {
+    let served = Served::to(Level::View).await;
+    served.policy("ALLOW_BASH=false\nALLOW_FILE_READ=true\nALLOW_FILE_WRITE=true\n");
+    let asked = || served.ask(Method::GET, &format!("/files/git?path={}", served.path("files")));
+    let (status, _, details) = problem(asked().send().await.unwrap()).await;
+    assert_eq!((status, &details["setting"]), (403, &json!("ALLOW_BASH")));
+    served.policy("ALLOW_BASH=false\nALLOW_FILE_READ=true\n");
+    assert_eq!(asked().send().await.unwrap().status(), StatusCode::NOT_FOUND);
+}

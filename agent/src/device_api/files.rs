@@ -202,5 +202,9 @@ async fn git(
     Extension(caller): Extension<Caller>,
     Params(ByPath { path }): Params<ByPath>,
 ) -> ApiResult<Json<GitStatus>> {
+    caller.need(Level::View)?;
+    // Who may write a repository's configuration but run no commands must not have git run them: what git is told
+    // to leave out could be changed right after it was looked at.
+    here.device.allow("ALLOW_BASH", |policy| policy.allow_bash || !policy.allow_file_write)?;
     Ok(Json(here.look(&caller, move |rules| rules.git_status(&path)).await?))
 }

@@ -148,12 +148,7 @@ impl Place {
     }
 
     /// The same with settings that count more than the repository's.
-    fn ask_with(
-        &self,
-        arguments: &[&str],
-        settings: &[(OsString, &str)],
-        until: Instant,
-    ) -> Result<Told> {
+    fn ask_with(&self, arguments: &[&str], settings: &[(OsString, &str)], until: Instant) -> Result<Told> {
         let mut command = self.command(arguments);
         command.env("GIT_CONFIG_COUNT", settings.len().to_string());
         for (index, (name, value)) in settings.iter().enumerate() {
