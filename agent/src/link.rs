@@ -89,6 +89,7 @@ impl Link {
     pub async fn run(self, line: watch::Receiver<crate::line::Line>) {
         let Self { door, listener, choices, ways, uplink, reports, dials, state } = self;
         let (tailscale_kept, cloudflared_kept) = (state.tailscale(), state.cloudflared());
+        let consent = tunnel::Consent { gate: Arc::clone(&door.gate), policy: state.policy() };
         let address = listener.as_ref().map(Listener::address);
         let port = address.map(|address| address.port());
         let listening = async {
@@ -109,7 +110,7 @@ impl Link {
         };
         let tunnelled = async {
             if port.is_some() {
-                tunnel::supervise(&uplink, &cloudflared_kept, line, &ways).await;
+                tunnel::supervise(&uplink, &consent, &cloudflared_kept, line, &ways).await;
             }
         };
         tokio::join!(

@@ -1,13 +1,20 @@
 //! Keeps `cloudflared` running where the server made a Cloudflare Tunnel for this device.
 //!
-//! Where the tunnel leads is decided at Cloudflare; here is only the program, its token (in its environment, never on a
-//! command line) and its output in the agent's log. It carries sealed bytes to the listener like any other way.
+//! Where the tunnel leads is decided at Cloudflare, by whoever made it: to the listener, as an honest server has it, or
+//! to any other port or socket of this machine. So it runs only where that server may run commands anyway. Here is
+//! only the program, its token (in its environment, never on a command line) and its output in the agent's log.
 
 mod leftover;
 
-use std::{path::Path, process::Stdio, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+    time::Duration,
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use foreman_machine::policy;
 use foreman_protocol::TunnelToken;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
@@ -16,7 +23,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::ways::{Way, Ways};
+use super::{
+    gate::Gate,
+    ways::{Way, Ways},
+};
 use crate::{line::Line, uplink::Uplink};
 
 const PROGRAM: &str = "cloudflared";
@@ -34,9 +44,34 @@ const RESTART: ExponentialBuilder = ExponentialBuilder::new()
     .with_jitter()
     .without_max_times();
 
+/// How often it is looked whether the device still consents.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const NOT_ALLOWED: &str = "it is not run, because where it leads is the server's to say. It needs ALLOW_BASH in the \
+    policy and `foreman-agent trust dashboard operate`";
+
+/// Whether the server may run commands here, and so gains nothing by a tunnel that leads elsewhere.
+pub(super) struct Consent {
+    pub gate: Arc<Gate>,
+    /// The policy's file.
+    pub policy: PathBuf,
+}
+
+impl Consent {
+    fn is_given(&self) -> bool {
+        policy::load(&self.policy).is_ok_and(|policy| policy.allow_bash) && self.gate.tasks_allowed().is_ok()
+    }
+
+    async fn other_than(&self, was: bool) {
+        while self.is_given() == was {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
 /// Runs the tunnel while there is one, for as long as it is polled. `kept` is the file that remembers the program.
 pub(super) async fn supervise(
     uplink: &Arc<Uplink>,
+    consent: &Consent,
     kept: &Path,
     mut line: watch::Receiver<Line>,
     ways: &watch::Sender<Ways>,
@@ -44,8 +79,14 @@ pub(super) async fn supervise(
     leftover::end(kept);
     let mut tunnel: Option<TunnelToken> = None;
     loop {
+        let given = consent.is_given();
+        if tunnel.is_some() && !given {
+            tracing::warn!("the Cloudflare Tunnel: {NOT_ALLOWED}");
+            ways.send_modify(|ways| ways.cloudflare = Some(Way::Down { error: NOT_ALLOWED.to_owned() }));
+        }
         let other = tokio::select! {
-            () = run(tunnel.as_ref(), kept, ways) => return,
+            () = run(tunnel.as_ref().filter(|_| given), kept, ways) => return,
+            () = consent.other_than(given) => continue,
             other = until_other(uplink, &mut line, tunnel.as_ref()) => other,
         };
         tunnel = other;

@@ -156,7 +156,7 @@ async fn cloudflared_runs_with_the_token_out_of_sight_and_ends_with_the_tunnel()
     let server = Server::start().await;
     let tunnel = TunnelToken { token: "s3cret".to_owned(), hostname: "spark.example.org".to_owned() };
     server.with(|inner| inner.tunnel = Some(tunnel));
-    let mut house = House::beside(server, &[], &environment).await;
+    let mut house = House::beside(server, &["--allow", "bash"], &environment).await;
     let said = until_said(&house, "Cloudflare: up as spark.example.org").await;
     assert!(!said.contains("s3cret"), "{said}");
     let calls = std::fs::read_to_string(tunnels.path().join("calls")).unwrap();
@@ -184,7 +184,7 @@ async fn a_tunnel_that_is_not_let_in_is_said_with_its_own_words() {
     let server = Server::start().await;
     let tunnel = TunnelToken { token: "old".to_owned(), hostname: "spark.example.org".to_owned() };
     server.with(|inner| inner.tunnel = Some(tunnel));
-    let house = House::beside(server, &[], &environment).await;
+    let house = House::beside(server, &["--allow", "bash"], &environment).await;
     let said = until_said(&house, "Cloudflare: does not work").await;
     assert!(said.contains("Provided Tunnel token is not valid"), "{said}");
     // Started again by itself.
@@ -195,6 +195,23 @@ async fn a_tunnel_that_is_not_let_in_is_said_with_its_own_words() {
         }
     };
     tokio::time::timeout(PATIENCE, again).await.expect("it is tried again");
+}
+
+#[tokio::test]
+async fn a_tunnel_leads_nowhere_on_a_device_that_lets_the_server_run_nothing() {
+    let tunnels = tempfile::tempdir().unwrap();
+    let path = programs();
+    let environment = [("TUNNELS", tunnels.path()), ("PATH", Path::new(&path))];
+    let server = Server::start().await;
+    let tunnel = TunnelToken { token: "thief".to_owned(), hostname: "spark.example.org".to_owned() };
+    server.with(|inner| inner.tunnel = Some(tunnel));
+    let house = House::beside(server, &["--allow", "bash", "--dashboard", "none"], &environment).await;
+    until_said(&house, "Cloudflare: does not work: it is not run").await;
+    assert!(!tunnels.path().join("calls").exists());
+    house.say(&["trust", "dashboard", "operate"]).await;
+    until_said(&house, "Cloudflare: up").await;
+    std::fs::write(house.state().join("policy.env"), "ALLOW_BASH=false\n").unwrap();
+    until_said(&house, "Cloudflare: does not work: it is not run").await;
 }
 
 /// Asks `status` until it says so.
