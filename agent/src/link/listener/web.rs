@@ -99,11 +99,14 @@ async fn enter(
 }
 
 /// Where a caller really comes from, as the proxies on this machine say. From elsewhere nobody says so but itself.
+///
+/// Every proxy writes its word at the end of `x-forwarded-for`; Cloudflare's own header passes through others as the
+/// caller wrote it, so it counts only without that.
 fn source(from: IpAddr, headers: &HeaderMap) -> Source {
     let told = || {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let forwarded = text("x-forwarded-for").and_then(|all| all.rsplit(',').next());
-        text("cf-connecting-ip").or(forwarded)?.trim().parse::<IpAddr>().ok()
+        let last = |name| headers.get_all(name).iter().next_back().and_then(|value| value.to_str().ok());
+        let forwarded = last("x-forwarded-for").and_then(|all| all.rsplit(',').next());
+        forwarded.or_else(|| last("cf-connecting-ip"))?.trim().parse::<IpAddr>().ok()
     };
     if from.to_canonical().is_loopback() { told().unwrap_or(from).into() } else { from.into() }
 }
@@ -142,6 +145,9 @@ mod tests {
             assert_eq!(source(local, &headers), other.into());
             assert_eq!(source(remote, &headers), remote.into());
         }
+        let mut both = told("x-forwarded-for", "203.0.113.9");
+        both.insert("cf-connecting-ip", "192.0.2.1".parse().unwrap());
+        assert_eq!(source(local, &both), other.into(), "a tailnet's proxy passes the other header on");
         assert_eq!(source(local, &told("x-forwarded-for", "nobody")), local.into());
         assert_eq!(source(local, &HeaderMap::new()), local.into());
     }
