@@ -245,6 +245,33 @@ async fn a_port_is_forwarded_both_ways_while_both_speak() {
     assert!(!whole(again).await.is_empty());
 }
 
+#[tokio::test]
+async fn what_is_forwarded_ends_with_the_policy_that_allowed_it() {
+    let house = House::new(&["--allow", "bash"]).await;
+    let client = house.caller(Level::Operate).await;
+    let (sender, body) = Body::channel();
+    let answer = send(&client, "POST", &format!("/forward?port={}", echo().await), body).await;
+    let mut answer = answer.into_body();
+    std::fs::write(house.state().join("policy.env"), "ALLOW_BASH=false\n").unwrap();
+    let carried = async {
+        loop {
+            // The policy that was read last holds for a moment.
+            sender.send("more".into()).await;
+            match tokio::time::timeout(
+                Duration::from_millis(100),
+                http_body_util::BodyExt::frame(&mut answer),
+            )
+            .await
+            {
+                Ok(Some(Ok(frame))) if frame.data_ref().is_some_and(|data| data != "bye") => {}
+                Ok(_) => return,
+                Err(_) => {}
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, carried).await.unwrap();
+}
+
 /// A port that says everything back, and `bye` in the end.
 async fn echo() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -25,7 +25,7 @@ use tokio::{
     },
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{ApiError, ApiResult, Caller, Device};
@@ -33,6 +33,8 @@ use super::{ApiError, ApiResult, Caller, Device};
 /// Connections carried at once.
 const MOST: usize = 256;
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the policy that was read last holds for what is carried.
+const POLICY_READ_EVERY: Duration = Duration::from_secs(1);
 /// Read from the port at once, in bytes.
 const PIECE: usize = 32 * 1024;
 
@@ -61,7 +63,7 @@ async fn forward(
     body: Body,
 ) -> ApiResult<Response> {
     caller.need(Level::Operate)?;
-    forwards.device.allow("ALLOW_BASH", |policy| policy.allow_bash)?;
+    let consent = Consent::of(Arc::clone(&forwards.device))?;
     let Ok(Query(Target { host, port })) = target else {
         return Err(ApiError::invalid("port", "Name a port from 1 to 65535, as in `?port=8080`."));
     };
@@ -81,8 +83,8 @@ async fn forward(
     let connection = connect(&host, port).await?;
     tracing::info!(client = %caller.who(), %host, port, "a port is forwarded");
     let (read, write) = connection.into_split();
-    let sending = Sending(tokio::spawn(send(body, write)));
-    let answer = Body::from_stream(received(read, sending, place));
+    let sending = Sending(tokio::spawn(send(body, write, consent.clone())));
+    let answer = Body::from_stream(received(read, consent, sending, place));
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], answer).into_response())
 }
 
@@ -126,6 +128,29 @@ async fn connect(host: &str, port: u16) -> ApiResult<TcpStream> {
     }
 }
 
+/// What the policy says of connections that are open already.
+#[derive(Clone)]
+struct Consent {
+    device: Arc<Device>,
+    read_at: Instant,
+}
+
+impl Consent {
+    fn of(device: Arc<Device>) -> ApiResult<Self> {
+        device.allow("ALLOW_BASH", |policy| policy.allow_bash)?;
+        Ok(Self { device, read_at: Instant::now() })
+    }
+
+    /// Asked for each piece.
+    fn holds(&mut self) -> bool {
+        if self.read_at.elapsed() < POLICY_READ_EVERY {
+            return true;
+        }
+        self.read_at = Instant::now();
+        self.device.policy().allow_bash
+    }
+}
+
 /// The caller's bytes on their way out. Ends with the answer, unless that came to its own end.
 struct Sending(JoinHandle<()>);
 
@@ -135,12 +160,12 @@ impl Drop for Sending {
     }
 }
 
-async fn send(body: Body, mut to: OwnedWriteHalf) {
+async fn send(body: Body, mut to: OwnedWriteHalf, mut consent: Consent) {
     let mut pieces = body.into_data_stream();
     loop {
         match pieces.try_next().await {
             Ok(Some(piece)) => {
-                if to.write_all(&piece).await.is_err() {
+                if !consent.holds() || to.write_all(&piece).await.is_err() {
                     return;
                 }
             }
@@ -157,15 +182,19 @@ async fn send(body: Body, mut to: OwnedWriteHalf) {
 /// What the port says, until it closes or breaks; the place is taken for as long as somebody reads.
 fn received(
     from: OwnedReadHalf,
+    consent: Consent,
     sending: Sending,
     place: OwnedSemaphorePermit,
 ) -> impl Stream<Item = std::io::Result<Bytes>> {
-    stream::unfold(Some((from, sending, place)), |open| async move {
-        let (mut from, sending, place) = open?;
+    stream::unfold(Some((from, consent, sending, place)), |open| async move {
+        let (mut from, mut consent, sending, place) = open?;
         let mut piece = Vec::with_capacity(PIECE);
         match from.read_buf(&mut piece).await {
             Ok(0) => None,
-            Ok(_) => Some((Ok(Bytes::from(piece)), Some((from, sending, place)))),
+            Ok(_) if !consent.holds() => {
+                Some((Err(std::io::Error::other("this device forwards no more: ALLOW_BASH is off")), None))
+            }
+            Ok(_) => Some((Ok(Bytes::from(piece)), Some((from, consent, sending, place)))),
             Err(error) => Some((Err(error), None)),
         }
     })
