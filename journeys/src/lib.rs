@@ -5,6 +5,7 @@
 //! where a product would return an error. Waiting is always for something that was said or has happened, with a
 //! limit ([`PATIENCE`]) after which the test fails with what was said so far.
 
+pub mod clock;
 pub mod cloudflare;
 pub mod database;
 pub mod device;
@@ -12,6 +13,7 @@ pub mod network;
 pub mod numbered;
 pub mod processes;
 pub mod program;
+pub mod proxy;
 pub mod stack;
 pub mod wire;
 

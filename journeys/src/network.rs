@@ -5,13 +5,21 @@
 //!   one    ──┤── server 10.66.0.1
 //!   two    ──┘
 //!   client ───── one   10.66.1.x, a local network that can be taken down
+//!   client, one ── server 10.66.2.1, an address to which `two` has no route
 //! ```
 
-use std::process::{Command as StdCommand, Output};
+use std::{
+    fs::File,
+    process::{Command as StdCommand, Output},
+};
+
+use nix::sched::{CloneFlags, setns};
 
 use tokio::process::Command;
 
 pub const SERVER: &str = "10.66.0.1";
+/// The server, out of reach for the second device.
+pub const SERVER_BEYOND: &str = "10.66.2.1";
 
 /// Who is in the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +80,10 @@ impl Network {
             self.run(host, &["addr", "add", address, "dev", "wan"]);
             self.run(host, &["link", "set", "wan", "up"]);
         }
+        self.run(Host::Server, &["addr", "add", "10.66.2.1/32", "dev", "lo"]);
+        for host in [Host::Client, Host::One] {
+            self.run(host, &["route", "add", "10.66.2.0/24", "via", SERVER]);
+        }
         let one = self.name(Host::One);
         self.run(Host::Client, &["link", "add", "lan", "type", "veth", "peer", "name", "lan", "netns", &one]);
         self.run(Host::Client, &["addr", "add", "10.66.1.10/24", "dev", "lan"]);
@@ -93,6 +105,20 @@ impl Network {
         let name = self.name(host);
         let output = ip(&[&["-n", name.as_str()], arguments].concat()).expect("ip runs");
         assert!(output.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Runs something of the test's own inside this host, on a thread of its own, until the test's process ends.
+    ///
+    /// # Panics
+    /// When there can be no thread; in that thread, when it cannot enter.
+    pub fn spawn(&self, host: Host, work: impl Future<Output = ()> + Send + 'static) {
+        let namespace = File::open(format!("/run/netns/{}", self.name(host))).expect("it was made");
+        let run = move || {
+            setns(namespace, CloneFlags::CLONE_NEWNET).expect("who made it may enter");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(work);
+        };
+        std::thread::Builder::new().name(format!("inside {host:?}")).spawn(run).expect("a thread");
     }
 
     /// The command, run by this host. What its environment says is kept.

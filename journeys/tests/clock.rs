@@ -1,75 +1,27 @@
 //! Clocks that are wrong, and clocks that jump.
 
-use std::{
-    path::PathBuf,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use foreman_client::{AuditFilter, LiveUpdate};
 use foreman_protocol::{DeviceStatus, TaskState};
 use futures_util::TryStreamExt;
 use journeys::{
+    clock::Clock,
     database::Database,
     numbered, soon,
     stack::{Agent, Folder, Server, Setting},
 };
-
-/// A clock for child processes that this test sets: libfaketime, Debian's package `faketime`.
-struct Clock {
-    offset: PathBuf,
-}
-
-impl Clock {
-    fn new(folder: &Folder, name: &str) -> Self {
-        let clock = Self { offset: folder.join(name) };
-        clock.set("+0d");
-        clock
-    }
-
-    /// As `+1d` or `-3h`. Written beside and moved, so that it is never half there.
-    fn set(&self, offset: &str) {
-        let draft = self.offset.with_extension("draft");
-        std::fs::write(&draft, format!("{offset}\n")).expect("our folder");
-        std::fs::rename(draft, &self.offset).expect("our folder");
-    }
-
-    /// Only the wall clock: the one that people and time servers set.
-    fn environment(&self) -> Option<Vec<(&'static str, String)>> {
-        let libraries = ["x86_64-linux-gnu", "aarch64-linux-gnu"];
-        let library = libraries.iter().map(|arch| format!("/usr/lib/{arch}/faketime/libfaketimeMT.so.1"));
-        let library = library.into_iter().find(|path| std::path::Path::new(path).exists())?;
-        Some(vec![
-            ("LD_PRELOAD", library),
-            ("FAKETIME_TIMESTAMP_FILE", self.offset.display().to_string()),
-            ("FAKETIME_NO_CACHE", "1".to_owned()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-            ("DONT_FAKE_MONOTONIC", "1".to_owned()),
-        ])
-    }
-}
 
 fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("later than 1970");
     i64::try_from(now.as_millis()).expect("not that late")
 }
 
-macro_rules! or_skip {
-    ($environment:expr) => {
-        match $environment {
-            Some(environment) => environment,
-            None => {
-                eprintln!("SKIPPED: clocks cannot be faked here; apt-get install faketime");
-                return;
-            }
-        }
-    };
-}
-
 /// A board without a battery starts in 1970 and learns the time much later.
 async fn a_device_with_a_wrong_clock_works(database: Database) {
     let folder = Folder::new();
     let clock = Clock::new(&folder, "agents-clock");
-    let environment = or_skip!(clock.environment());
+    let Some(environment) = clock.environment() else { return };
     clock.set("-20000d");
     let server =
         Server::start(folder.join("server"), Setting::on(database).env("FOREMAN_HEARTBEAT_S", 1)).await;
@@ -98,7 +50,8 @@ async fn the_servers_clock_may_jump(database: Database) {
     let folder = Folder::new();
     let clock = Clock::new(&folder, "servers-clock");
     let mut setting = Setting::on(database).env("FOREMAN_HEARTBEAT_S", 1).env("FOREMAN_OFFLINE_AFTER_S", 60);
-    for (name, value) in or_skip!(clock.environment()) {
+    let Some(environment) = clock.environment() else { return };
+    for (name, value) in environment {
         setting = setting.env(name, value);
     }
     let mut server = Server::start(folder.join("server"), setting).await;

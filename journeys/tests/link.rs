@@ -1,5 +1,7 @@
 //! The device link through the real server and the real agent: every path, paths that die, a server that is down.
 
+mod fallback;
+
 use std::time::Duration;
 
 use foreman_client::{

@@ -20,6 +20,7 @@ mod racing;
 mod replicas;
 mod resume;
 mod secrets;
+mod sign_in;
 mod tunnels;
 mod warnings;
 
