@@ -1,6 +1,8 @@
 //! Two devices in networks of their own that reach only the server, and a client beside one of them: everything over
 //! the relay, and a terminal that changes its path in the middle without losing a line.
 
+mod announced;
+
 use std::{path::Path, process::Stdio};
 
 use foreman_protocol::{Device, DeviceId};
@@ -19,8 +21,8 @@ use tokio::{
 
 struct Scene {
     // Dropped in this order: programs, then the folder with what they left, then the network.
-    _agents: Vec<Program>,
-    _server: Program,
+    agents: Vec<Program>,
+    server: Program,
     url: String,
     token: String,
     folder: Folder,
@@ -28,8 +30,18 @@ struct Scene {
 }
 
 impl Scene {
-    /// `None` where there can be no namespaces.
+    /// Both devices; `None` where there can be no namespaces.
     async fn new() -> Option<Self> {
+        let mut scene = Self::without_devices(SERVER).await?;
+        for (host, name, dashboard) in [(Host::One, "one", "operate"), (Host::Two, "two", "none")] {
+            let agent = scene.join(host, name, &["--dashboard", dashboard], &[]).await;
+            scene.agents.push(agent);
+        }
+        Some(scene)
+    }
+
+    /// A server that is called by this address, and a client that is signed in to it.
+    async fn without_devices(address: &str) -> Option<Self> {
         let network = Network::new()?;
         let folder = Folder::new();
         let data = folder.join("server");
@@ -48,23 +60,20 @@ impl Scene {
             .await
             .expect("it runs");
         let token = String::from_utf8(made.stdout).expect("text").trim().to_owned();
-        let url = format!("http://{SERVER}:{port}");
-        let mut scene = Self { _agents: vec![], _server: server, url, token, folder, network };
-        scene.foreman(&["login", &scene.url.clone(), "--token", "-"], &scene.token.clone()).await;
-        for (host, name, dashboard) in [(Host::One, "one", "operate"), (Host::Two, "two", "none")] {
-            let agent = scene.join(host, name, dashboard).await;
-            scene._agents.push(agent);
-        }
+        let url = format!("http://{address}:{port}");
+        let scene = Self { agents: vec![], server, url, token, folder, network };
+        scene.foreman(&["login", &scene.url, "--token", "-"], &scene.token).await;
         Some(scene)
     }
 
-    async fn join(&self, host: Host, name: &str, dashboard: &str) -> Program {
+    async fn join(&self, host: Host, name: &str, options: &[&str], env: &[(&str, &str)]) -> Program {
         let added = self.json(&["devices", "add", name]).await;
         let keys = self.json(&["keys"]).await;
         let state = self.folder.join(name);
         let mut agent = command("foreman-agent");
         agent.args(["connect", "--server", &self.url, "--token", "-", "--allow", "bash,read,write,logs"]);
-        agent.args(["--dashboard", dashboard, "--owner", text(&keys, "owner")]).arg("--state").arg(state);
+        agent.args(["--owner", text(&keys, "owner")]).args(options).arg("--state").arg(state);
+        agent.envs(env.iter().copied());
         let token = text(&added["made"], "token").to_owned();
         let mut agent =
             Program::start("foreman-agent", self.network.inside(host, &agent), Said::default(), &token);
