@@ -197,6 +197,7 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
         Duration::from_secs(u64::from(settings.offline_after_s)),
     ));
     let tunnels = options.cloudflare.account()?.map(|account| Arc::new(tunnels::Tunnels::new(account)));
+    vault::leave_no_core();
     let vault_key = options.vault_key_file.as_deref().map(vault::load_key_file).transpose()?;
     let vault = vault::Vault::new(db.clone(), options.vault_lock_after_s, vault_key);
     vault.start(tenant).await?;

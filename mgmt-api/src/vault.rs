@@ -13,6 +13,8 @@ mod portable;
 mod routes;
 mod sealed;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
@@ -172,6 +174,17 @@ impl Vault {
             if let Err(error) = store::tell(&self.db, Cause::system(tenant), event).await {
                 tracing::warn!(%error, "the vault locked for want of use, and the log was not told");
             }
+        }
+    }
+}
+
+/// A server that crashes leaves no picture of its memory, which has keys in it while a vault is open.
+pub fn leave_no_core() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+            tracing::warn!(%error, "a crash may leave a core file, with keys in it if the vault is open then");
         }
     }
 }

@@ -1,0 +1,96 @@
+//! Asking for keys, as what sends requests to providers does.
+
+use foreman_protocol::ProblemCode::{Internal, NotFound, VaultLocked, VaultMissing};
+use foreman_protocol::VaultProvider::{Groq, Openai};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::{
+    db::{Location, OpenOptions},
+    host,
+};
+
+const PASSWORD: &str = "correct horse battery";
+
+fn password() -> Zeroizing<String> {
+    Zeroizing::new(PASSWORD.to_owned())
+}
+
+/// A vault of a database of its own, as a server has it.
+async fn vault() -> (TempDir, Vault, Cause) {
+    let folder = tempfile::tempdir().unwrap();
+    let (announce, mut effects) = mpsc::channel(64);
+    tokio::spawn(async move { while effects.recv().await.is_some() {} });
+    let location = Location::Sqlite(folder.path().join("foreman.db"));
+    let db = Db::open(OpenOptions { location, readers: 2 }, announce).await.unwrap();
+    let cause = Cause::host(host::ensure_tenant(&db).await.unwrap());
+    (folder, Vault::new(db, 0, None), cause)
+}
+
+async fn code(vault: &Vault, cause: &Cause, provider: VaultProvider, name: &str) -> Option<ProblemCode> {
+    vault.key(cause.tenant, provider, name).await.err().map(|error| error.code)
+}
+
+#[tokio::test]
+async fn a_key_is_given_while_the_vault_is_open() {
+    let (_folder, vault, cause) = vault().await;
+    assert_eq!(code(&vault, &cause, Openai, "main").await, Some(VaultMissing));
+    vault.initialise(cause.clone(), password()).await.unwrap();
+    let added = vault.add(cause.clone(), Openai, "main", "sk-0123456789").await.unwrap();
+    assert_eq!(*vault.key(cause.tenant, Openai, "main").await.unwrap(), "sk-0123456789");
+    assert_eq!(code(&vault, &cause, Openai, "other").await, Some(NotFound));
+    assert_eq!(code(&vault, &cause, Groq, "main").await, Some(NotFound));
+    assert_eq!(code(&vault, &Cause::host(TenantId::fresh()), Openai, "main").await, Some(VaultMissing));
+
+    vault.lock(cause.clone()).await.unwrap();
+    assert_eq!(code(&vault, &cause, Openai, "main").await, Some(VaultLocked));
+    assert_eq!(code(&vault, &cause, Openai, "other").await, Some(VaultLocked));
+    vault.unlock(cause.clone(), password()).await.unwrap();
+    assert!(vault.key(cause.tenant, Openai, "main").await.is_ok());
+    store::remove(&vault.db, cause.clone(), added.id).await.unwrap();
+    assert_eq!(code(&vault, &cause, Openai, "main").await, Some(NotFound));
+}
+
+#[tokio::test]
+async fn one_server_locks_for_all_and_each_is_opened_on_its_own() {
+    let (_folder, here, cause) = vault().await;
+    let there = Vault::new(here.db.clone(), 0, None);
+    here.initialise(cause.clone(), password()).await.unwrap();
+    here.add(cause.clone(), Openai, "main", "sk-0123456789").await.unwrap();
+    assert_eq!(code(&there, &cause, Openai, "main").await, Some(VaultLocked));
+    there.unlock(cause.clone(), password()).await.unwrap();
+    assert_eq!(code(&there, &cause, Openai, "main").await, None);
+    there.lock(cause.clone()).await.unwrap();
+    assert_eq!(code(&here, &cause, Openai, "main").await, Some(VaultLocked));
+    assert!(!here.status(cause.tenant).await.unwrap().unlocked);
+}
+
+#[tokio::test]
+async fn a_value_in_another_row_is_not_given() {
+    let (_folder, vault, cause) = vault().await;
+    vault.initialise(cause.clone(), password()).await.unwrap();
+    vault.add(cause.clone(), Openai, "main", "sk-0123456789").await.unwrap();
+    vault.add(cause.clone(), Groq, "main", "gsk-0123456789").await.unwrap();
+    sqlx::query(
+        "UPDATE vault_keys SET sealed = (SELECT o.sealed FROM vault_keys o WHERE o.provider = 'groq') \
+         WHERE provider = 'openai'",
+    )
+    .execute(vault.db.read())
+    .await
+    .unwrap();
+    assert_eq!(code(&vault, &cause, Openai, "main").await, Some(Internal));
+    assert_eq!(code(&vault, &cause, Groq, "main").await, None);
+}
+
+#[tokio::test]
+async fn what_nobody_used_for_long_is_not_given_even_before_it_is_wiped() {
+    let (_folder, mut vault, cause) = vault().await;
+    vault.initialise(cause.clone(), password()).await.unwrap();
+    vault.add(cause.clone(), Openai, "main", "sk-0123456789").await.unwrap();
+    vault.locks_after = Some(Duration::ZERO);
+    assert_eq!(code(&vault, &cause, Openai, "main").await, Some(VaultLocked));
+    assert_eq!(vault.open().len(), 1);
+    vault.lock_idle().await;
+    assert!(vault.open().is_empty());
+}
