@@ -765,6 +765,144 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/vault": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the vault stands. */
+        get: operations["get_vault"];
+        put?: never;
+        /** Makes the vault with its master password, and leaves it open. Nobody can recover the password. */
+        post: operations["post_vault"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** All keys as a file, encrypted with a password of its own. */
+        post: operations["post_vault_export"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Adds the keys of an exported file. Names that are taken here stay as they are. */
+        post: operations["post_vault_import"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What keys there are; also while the vault is locked. */
+        get: operations["get_vault_keys"];
+        put?: never;
+        /** Adds a key. Its value is never shown again. */
+        post: operations["post_vault_keys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Removes a key; also while the vault is locked. */
+        delete: operations["delete_vault_keys_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/lock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Locks the vault at once, on every server of this database. */
+        post: operations["post_vault_lock"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Changes the master password. The keys stay, and the vault as open or locked as it is. */
+        post: operations["post_vault_rotate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/vault/unlock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Opens the vault. Ten wrong passwords in a row, and it looks at none for a while. */
+        post: operations["post_vault_unlock"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -804,6 +942,13 @@ export interface components {
         AddRevocation: {
             /** @description Signed; see [`Revocation`]. */
             revocation: string;
+        };
+        AddVaultKey: {
+            /** @description Up to 4,096 visible ASCII characters; blanks around it are dropped. */
+            key: components["schemas"]["Secret"];
+            /** @description 1 to 64 characters. */
+            name: string;
+            provider: components["schemas"]["VaultProvider"];
         };
         /** @description A bearer token for programs, without its secret. */
         ApiToken: {
@@ -1046,6 +1191,8 @@ export interface components {
              * @description Seconds from now; no clock has to agree.
              */
             expires_in_s: number;
+            /** @description As in [`Connected`], for devices that joined a server which had no link key yet. */
+            server_link_key?: string | null;
         };
         DeviceCode: {
             /** @description Only the program that asked knows it. */
@@ -1361,6 +1508,72 @@ export interface components {
             };
             /** @enum {string} */
             type: "api_token.revoked";
+        } | {
+            /** @description The vault got its master password. */
+            data: {
+                unattended: boolean;
+            };
+            /** @enum {string} */
+            type: "vault.initialised";
+        } | {
+            data: {
+                by: components["schemas"]["UnlockedBy"];
+            };
+            /** @enum {string} */
+            type: "vault.unlocked";
+        } | {
+            /** @description A wrong master password; `tries` in a row. */
+            data: {
+                attempt: components["schemas"]["VaultAttempt"];
+                /** Format: int32 */
+                tries: number;
+            };
+            /** @enum {string} */
+            type: "vault.unlock_failed";
+        } | {
+            data: {
+                because: components["schemas"]["LockedBecause"];
+            };
+            /** @enum {string} */
+            type: "vault.locked";
+        } | {
+            data: {
+                key_id: components["schemas"]["VaultKeyId"];
+                name: string;
+                provider: components["schemas"]["VaultProvider"];
+            };
+            /** @enum {string} */
+            type: "vault.key_added";
+        } | {
+            data: {
+                key_id: components["schemas"]["VaultKeyId"];
+                name: string;
+                provider: components["schemas"]["VaultProvider"];
+            };
+            /** @enum {string} */
+            type: "vault.key_removed";
+        } | {
+            /** @description A new master password; this many keys stay behind it. */
+            data: {
+                /** Format: int32 */
+                keys: number;
+            };
+            /** @enum {string} */
+            type: "vault.password_rotated";
+        } | {
+            /** @description All keys went out as an encrypted file. */
+            data: {
+                keys: components["schemas"]["VaultKeyName"][];
+            };
+            /** @enum {string} */
+            type: "vault.exported";
+        } | {
+            /** @description These keys came in from an encrypted file. */
+            data: {
+                keys: components["schemas"]["VaultKeyName"][];
+            };
+            /** @enum {string} */
+            type: "vault.imported";
         };
         /** @description One row of the log. Applying it twice changes nothing. */
         EventRecord: components["schemas"]["Event"] & {
@@ -1375,6 +1588,13 @@ export interface components {
             hash: string;
             /** @description Network address it came from, when it came from the network. */
             source?: string | null;
+        };
+        /** @description Asks for all keys as an encrypted file. */
+        ExportVault: {
+            /** @description What opens the file: 10 to 256 characters. */
+            file_password: components["schemas"]["Secret"];
+            /** @description The master password, again: the file holds every key. */
+            password: components["schemas"]["Secret"];
         };
         /** @description An entry of a directory, or one thing by its path (`GET /files/stat`). */
         FileEntry: {
@@ -1507,6 +1727,15 @@ export interface components {
             heartbeat_s: number;
             server_time: components["schemas"]["i64"];
         };
+        ImportVault: {
+            file: components["schemas"]["VaultFile"];
+            file_password: components["schemas"]["Secret"];
+        };
+        /** @description Makes the vault. Nobody can recover the password. */
+        InitialiseVault: {
+            /** @description 10 to 256 characters. */
+            password: components["schemas"]["Secret"];
+        };
         /**
          * @description What a client may do on a device; each includes the ones before it. The device's policy still has the last
          *     word.
@@ -1572,6 +1801,11 @@ export interface components {
             /** @enum {string} */
             what: "unknown";
         };
+        /**
+         * @description Why the vault locked.
+         * @enum {string}
+         */
+        LockedBecause: "asked" | "idle";
         /** @enum {string} */
         LogKind: "journal" | "task" | "file" | "container";
         /** @enum {string} */
@@ -1819,6 +2053,20 @@ export interface components {
             }[];
             next?: string | null;
         };
+        /** @description One page of a list. `next` is the cursor for the following page, absent on the last one. */
+        Page_VaultKey: {
+            items: {
+                created_at: components["schemas"]["i64"];
+                id: components["schemas"]["VaultKeyId"];
+                /** @description Absent for a key so short that four characters would give much of it away. */
+                last_four?: string | null;
+                last_used_at?: components["schemas"]["i64"] | null;
+                /** @description Unique for the provider. */
+                name: string;
+                provider: components["schemas"]["VaultProvider"];
+            }[];
+            next?: string | null;
+        };
         /** @description What this device allows, set on the device and only shown elsewhere. The default allows nothing. */
         Policy: {
             /**
@@ -1871,7 +2119,7 @@ export interface components {
          * @description What went wrong, for programs. The UI branches on this and never on text.
          * @enum {string}
          */
-        ProblemCode: "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "invalid_request" | "too_large" | "rate_limited" | "connection_token_invalid" | "device_gone" | "setup_done" | "setup_code_wrong" | "sign_in_failed" | "host_not_allowed" | "output_offset" | "protocol_too_old" | "conflict" | "policy_forbids" | "grant_not_enough" | "server_not_trusted" | "device_unreachable" | "upload_offset" | "changed" | "limit_reached" | "storage_unavailable" | "unavailable" | "internal";
+        ProblemCode: "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "invalid_request" | "too_large" | "rate_limited" | "connection_token_invalid" | "device_gone" | "setup_done" | "setup_code_wrong" | "sign_in_failed" | "host_not_allowed" | "output_offset" | "protocol_too_old" | "conflict" | "policy_forbids" | "grant_not_enough" | "server_not_trusted" | "device_unreachable" | "upload_offset" | "changed" | "vault_locked" | "vault_missing" | "vault_password_wrong" | "limit_reached" | "storage_unavailable" | "unavailable" | "internal";
         /**
          * @description Why a caller was turned away.
          * @enum {string}
@@ -1918,6 +2166,11 @@ export interface components {
          * @enum {string}
          */
         Role: "viewer" | "operator" | "admin" | "owner";
+        RotateVaultPassword: {
+            /** @description 10 to 256 characters. */
+            new_password: components["schemas"]["Secret"];
+            password: components["schemas"]["Secret"];
+        };
         /** @description One measurement of a machine: the body of a heartbeat. */
         Sample: {
             /**
@@ -2006,6 +2259,8 @@ export interface components {
             /** @description The line, cut to 500 characters around the first match. */
             text: string;
         };
+        /** @description A password or a key on its way to the server. Wiped when dropped, and shown by no log. */
+        Secret: string;
         /** @description What this server is, for the dashboard's footer and for programs. */
         ServerInfo: {
             /** @description `sqlite` or `postgresql`. */
@@ -2270,6 +2525,14 @@ export interface components {
             /** @description `not installed`, `the agent's user may not read it`. */
             reason: string;
         };
+        UnlockVault: {
+            password: components["schemas"]["Secret"];
+        };
+        /**
+         * @description What opened the vault.
+         * @enum {string}
+         */
+        UnlockedBy: "password" | "key_file";
         UpdateDevice: {
             /** @description 1 to 64 characters. */
             name?: string | null;
@@ -2300,6 +2563,85 @@ export interface components {
         UploadId: string;
         /** Format: uuid */
         UserId: string;
+        /**
+         * @description What a wrong master password was given for.
+         * @enum {string}
+         */
+        VaultAttempt: "unlock" | "rotate" | "export";
+        /** @description An exported vault. Everything but `sealed` is bound into it. */
+        VaultFile: {
+            created_at: components["schemas"]["i64"];
+            /** @description `foreman-vault` */
+            format: string;
+            kdf: components["schemas"]["VaultKdf"];
+            /** @description XChaCha20-Poly1305: 24 bytes of nonce and the ciphertext, standard base64 without padding. */
+            sealed: string;
+            /**
+             * Format: int32
+             * @description 1
+             */
+            version: number;
+        };
+        /** @description What an import did. */
+        VaultImported: {
+            added: components["schemas"]["VaultKeyName"][];
+            /** @description In the vault before under the same name, and not touched. */
+            kept: components["schemas"]["VaultKeyName"][];
+        };
+        /** @description How a key is made from a password: Argon2id with these parameters. */
+        VaultKdf: {
+            /** Format: int32 */
+            lanes: number;
+            /** Format: int32 */
+            memory_kib: number;
+            /** Format: int32 */
+            passes: number;
+            /** @description 16 bytes, standard base64 without padding. */
+            salt: string;
+        };
+        /** @description A key in the vault, without its value. */
+        VaultKey: {
+            created_at: components["schemas"]["i64"];
+            id: components["schemas"]["VaultKeyId"];
+            /** @description Absent for a key so short that four characters would give much of it away. */
+            last_four?: string | null;
+            last_used_at?: components["schemas"]["i64"] | null;
+            /** @description Unique for the provider. */
+            name: string;
+            provider: components["schemas"]["VaultProvider"];
+        };
+        /**
+         * Format: uuid
+         * @description An API key in the vault.
+         */
+        VaultKeyId: string;
+        /** @description What a key is called. */
+        VaultKeyName: {
+            name: string;
+            provider: components["schemas"]["VaultProvider"];
+        };
+        /**
+         * @description Whose API a key is for.
+         * @enum {string}
+         */
+        VaultProvider: "anthropic" | "openai" | "google" | "mistral" | "groq" | "cerebras" | "openrouter" | "openai_compatible";
+        /** @description How the vault stands. Everybody who is signed in may know. */
+        VaultStatus: {
+            blocked_until?: components["schemas"]["i64"] | null;
+            created_at?: components["schemas"]["i64"] | null;
+            /** @description It has a master password. */
+            initialised: boolean;
+            /**
+             * Format: int32
+             * @description Seconds without use after which it locks; 0 when it does not.
+             */
+            locks_after_s: number;
+            locks_at?: components["schemas"]["i64"] | null;
+            rotated_at?: components["schemas"]["i64"] | null;
+            /** @description It opens by itself when the server starts, with the operator's key file. */
+            unattended: boolean;
+            unlocked: boolean;
+        };
         /** Format: int64 */
         i64: number;
     };
@@ -3583,6 +3925,225 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    get_vault: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultStatus"];
+                };
+            };
+        };
+    };
+    post_vault: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InitialiseVault"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultStatus"];
+                };
+            };
+        };
+    };
+    post_vault_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExportVault"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultFile"];
+                };
+            };
+        };
+    };
+    post_vault_import: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportVault"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultImported"];
+                };
+            };
+        };
+    };
+    get_vault_keys: {
+        parameters: {
+            query?: {
+                /** @description 1 to 200; 50 when absent. */
+                limit?: number | null;
+                /** @description `next` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_VaultKey"];
+                };
+            };
+        };
+    };
+    post_vault_keys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddVaultKey"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultKey"];
+                };
+            };
+        };
+    };
+    delete_vault_keys_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["VaultKeyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    post_vault_lock: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultStatus"];
+                };
+            };
+        };
+    };
+    post_vault_rotate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RotateVaultPassword"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultStatus"];
+                };
+            };
+        };
+    };
+    post_vault_unlock: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UnlockVault"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["VaultStatus"];
+                };
             };
         };
     };
