@@ -109,6 +109,10 @@ async fn through(
         *asked.method_mut() = parts.method.clone();
         *asked.uri_mut() = address.clone();
         *asked.headers_mut() = only(&parts.headers, &ASKED);
+        if reading {
+            // Its body stays here, and a length without one would break the request on the link.
+            asked.headers_mut().remove(header::CONTENT_LENGTH);
+        }
         let answer = tokio::select! {
             () = app.closing.cancelled() => return Err(ApiError::unavailable()),
             answer = link.request(asked) => answer,
