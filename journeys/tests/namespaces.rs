@@ -2,6 +2,7 @@
 //! the relay, and a terminal that changes its path in the middle without losing a line.
 
 mod announced;
+mod proxied;
 
 use std::{path::Path, process::Stdio};
 
