@@ -4,6 +4,7 @@
 pub mod attempts;
 pub mod device;
 pub mod gate;
+mod still;
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},

@@ -57,6 +57,7 @@ pub struct Hub {
     outputs: Wakers<TaskId>,
     commands: Wakers<DeviceId>,
     departures: Wakers<DeviceId>,
+    sign_offs: Wakers<TenantId>,
     dials: Arc<Mutex<HashMap<DeviceId, broadcast::Sender<Dial>>>>,
     /// Tells what this process announced from what others did.
     me: Me,
@@ -118,6 +119,11 @@ impl Hub {
     /// Changes when a device left, was deleted or came with another identity: what is open to it ends.
     pub fn departure(&self, device: DeviceId) -> watch::Receiver<()> {
         self.departures.subscribe(device)
+    }
+
+    /// Changes when somebody of a tenant may have lost the right to be here.
+    pub fn sign_offs(&self, tenant: TenantId) -> watch::Receiver<()> {
+        self.sign_offs.subscribe(tenant)
     }
 
     /// Calls to a device, which are worth nothing later: only who listens now hears them.
@@ -185,6 +191,12 @@ impl Hub {
             ) {
                 self.departures.wake(device);
             }
+        }
+        if matches!(
+            record.event,
+            Event::SessionEnded { .. } | Event::PasswordChanged { .. } | Event::ApiTokenRevoked { .. }
+        ) {
+            self.sign_offs.wake(tenant);
         }
         if let Some(task) = record.event.task() {
             self.outputs.wake(task.id);

@@ -13,6 +13,7 @@ use foreman_link::h2::{self, BodySender};
 use foreman_protocol::{DeviceId, MAX_TERMINAL_FRAME, Role, TerminalId};
 use futures_util::{
     SinkExt, StreamExt, TryStreamExt,
+    future::BoxFuture,
     stream::{SplitSink, SplitStream},
 };
 use http_body_util::BodyDataStream;
@@ -101,7 +102,8 @@ async fn attach(
     let open = app.link.open.token();
     Ok(upgrade.then(move |socket| async move {
         let typing = Typing { device: typing, may_write };
-        carry(&app, departure, socket, typing, answer.into_body()).await;
+        let leaving = Leaving { departure, signed_off: Box::pin(caller.ended(app.clone())) };
+        carry(&app, leaving, socket, typing, answer.into_body()).await;
         drop((place, open, link));
     }))
 }
@@ -128,14 +130,22 @@ const UNFIT: Goodbye = (CloseCode::Protocol, "this is no terminal frame");
 const GONE: Goodbye = (CloseCode::Away, "the page answers no more");
 const BROKE: Goodbye = (CloseCode::Away, "the connection to the device broke; attach again");
 const REMOVED: Goodbye = (CloseCode::Policy, "the device was disconnected or deleted");
+const SIGNED_OFF: Goodbye = (CloseCode::Policy, "you were signed out");
 const STOPPING: Goodbye = (CloseCode::Away, "the server stops; attach again in a moment");
 
+/// What ends a terminal's stream from outside.
+struct Leaving {
+    departure: watch::Receiver<()>,
+    signed_off: BoxFuture<'static, ()>,
+}
+
 /// One frame is in flight in each direction: a page that does not read holds the device back.
-async fn carry(app: &App, mut departure: watch::Receiver<()>, socket: Way, typing: Typing, output: Incoming) {
+async fn carry(app: &App, mut leaving: Leaving, socket: Way, typing: Typing, output: Incoming) {
     let (mut page, mut from_page) = leg::messages(socket).await.split();
     let (code, reason) = tokio::select! {
         () = app.closing.cancelled() => STOPPING,
-        _ = departure.changed() => REMOVED,
+        _ = leaving.departure.changed() => REMOVED,
+        () = leaving.signed_off => SIGNED_OFF,
         goodbye = up(&mut from_page, &typing) => goodbye,
         goodbye = down(output, &mut page) => goodbye,
     };

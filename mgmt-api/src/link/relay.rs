@@ -53,6 +53,7 @@ async fn relay(
             tokio::select! {
                 () = app.closing.cancelled() => End::Stopping,
                 _ = departure.changed() => End::Removed,
+                () = caller.ended(app.clone()) => End::SignedOff,
             }
         };
         let end = splice::run(near, far, idle, ending).await;

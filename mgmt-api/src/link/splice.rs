@@ -48,6 +48,8 @@ pub enum End {
     Idle,
     /// The device was removed.
     Removed,
+    /// The client's account or token may not be here any more.
+    SignedOff,
     /// The server stops.
     Stopping,
 }
@@ -60,6 +62,7 @@ impl End {
             Self::Gone => "gone",
             Self::Idle => "idle",
             Self::Removed => "removed",
+            Self::SignedOff => "signed_off",
             Self::Stopping => "stopping",
         }
     }
@@ -71,6 +74,7 @@ impl End {
             Self::Gone => (CloseCode::Away, "the other end answers no more"),
             Self::Idle => (CloseCode::Away, "nothing was carried for too long"),
             Self::Removed => (CloseCode::Policy, "the device was disconnected or deleted"),
+            Self::SignedOff => (CloseCode::Policy, "the client was signed out"),
             Self::Stopping => (CloseCode::Away, "the server stops; connect again in a moment"),
         };
         Frame::close(Some(CloseFrame { code, reason: reason.into() }))

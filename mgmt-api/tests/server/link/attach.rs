@@ -6,17 +6,21 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{Query, Request},
-    http::StatusCode,
+    http::{Method, StatusCode},
     routing::post,
 };
 use foreman_protocol::{Level, TerminalFrame, TerminalId};
 use futures_util::{SinkExt, StreamExt};
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::device::{Socket, TestDevice, open, open_with, refusal};
-use crate::{accounts::owner, running::Running};
+use crate::{
+    accounts::owner,
+    running::{Running, json},
+};
 
 /// Sends every frame it gets back as output, with what it was asked for before.
 async fn echo(Query(query): Query<BTreeMap<String, String>>, request: Request) -> (StatusCode, Body) {
@@ -131,4 +135,38 @@ async fn a_browser_attaches_with_its_cookie_from_our_page_only() {
     let mut socket = from(&server.url).await.unwrap();
     assert_eq!(output(&mut socket).await, b"from=0 writer=none");
     assert_eq!(refusal(open_with(&server.url, &path, &[]).await).1["code"], "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_terminal_ends_with_the_right_to_be_here() {
+    let (server, _, device) = scene().await;
+    let cookie = owner(&server).await;
+    let path = device.path(&format!("link/terminals/{}/attach?writer=w", TerminalId::fresh()));
+    let from_page = [("cookie", cookie.as_str()), ("origin", server.url.as_str())];
+    let mut page = open_with(&server.url, &path, &from_page).await.unwrap();
+    let made = server.post("/api/v1/tokens", json!({ "name": "ci", "role": "operator" }));
+    let made = json(made.header("cookie", &cookie)).await;
+    let mut program = open(&server.url, &path, made["secret"].as_str().unwrap(), &[]).await.unwrap();
+    for socket in [&mut page, &mut program] {
+        assert_eq!(output(socket).await, b"from=0 writer=w");
+    }
+    let token = format!("/api/v1/tokens/{}", made["token"]["id"].as_str().unwrap());
+    let revoked = server.request(Method::DELETE, &token).header("cookie", &cookie).send().await.unwrap();
+    assert_eq!(revoked.status(), StatusCode::NO_CONTENT);
+    assert_eq!(ended(&mut program).await, 1008);
+    page.send(input(0, b"still here")).await.unwrap();
+    assert_eq!(output(&mut page).await, b"still here");
+    let out = server.request(Method::DELETE, "/api/v1/session").header("cookie", &cookie);
+    assert_eq!(out.send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    assert_eq!(ended(&mut page).await, 1008);
+}
+
+async fn ended(socket: &mut Socket) -> u16 {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
+            Some(Ok(Message::Ping(_))) => {}
+            other => panic!("{other:?}"),
+        }
+    }
 }
