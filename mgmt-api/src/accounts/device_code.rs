@@ -106,6 +106,12 @@ async fn start(
     responses((status = 200, body = DeviceCodeToken), (status = 400, body = DeviceCodeProblem)))]
 async fn poll(State(app): State<App>, Json(request): Json<PollDeviceCode>) -> ApiResult<Response> {
     let hash = fingerprint(&request.device_code);
+    // Anybody may ask, and writes take turns: a code that nobody was given costs none.
+    let known = sqlx::query("SELECT 1 FROM device_codes WHERE device_code_hash = $1").bind(hash.clone());
+    if known.fetch_optional(app.db.read()).await?.is_none() {
+        let error = DeviceCodeError::ExpiredToken;
+        return Ok((StatusCode::BAD_REQUEST, Json(DeviceCodeProblem { error })).into_response());
+    }
     let outcome = app.db.write(move |tx| Box::pin(async move { redeem(tx, &hash).await })).await?;
     Ok(match outcome {
         Ok(token) => Json(token).into_response(),
