@@ -10,3 +10,4 @@ mod link;
 mod log;
 mod running;
 mod serving;
+mod vault;

@@ -59,7 +59,7 @@ impl Running {
             .env_remove("DATABASE_URL")
             .envs(database.iter().map(|url| ("DATABASE_URL", url)))
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log_of(&data))
             .spawn()
             .unwrap();
         let mut setup_code = None;
@@ -111,6 +111,19 @@ impl Running {
         command.envs(self.database.iter().map(|url| ("DATABASE_URL", url))).output().unwrap()
     }
 
+    /// Ends it as a power cut would, and starts one over the same data.
+    pub fn again(mut self, options: &[&str]) -> Self {
+        self.end();
+        let mut next = Self::start(self.data.clone(), self.database.clone(), options);
+        next.folder = self.folder.take();
+        next
+    }
+
+    /// What it and those before it over the same data wrote to their log.
+    pub fn log(&self) -> Vec<u8> {
+        std::fs::read(log_file(&self.data)).unwrap()
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }
@@ -138,6 +151,15 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Beside the data folder.
+fn log_file(data: &std::path::Path) -> PathBuf {
+    data.with_file_name("server.log")
+}
+
+fn log_of(data: &std::path::Path) -> Stdio {
+    std::fs::OpenOptions::new().create(true).append(true).open(log_file(data)).unwrap().into()
 }
 
 pub fn host(data: &std::path::Path, arguments: &[&str]) -> Output {
