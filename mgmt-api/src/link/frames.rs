@@ -92,9 +92,7 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         }
         let bytes = &mut self.buffer[self.unread.start..self.unread.start + length];
         self.unread.start += length;
-        for (byte, mask) in bytes.iter_mut().zip(current.mask.iter().cycle()) {
-            *byte ^= mask;
-        }
+        unmask(bytes, current.mask);
         let got = match current.opcode {
             OpCode::Control(Control::Ping) => Got::Ping(bytes.to_vec()),
             OpCode::Control(Control::Close) => Got::Close,
@@ -142,6 +140,18 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         }
         self.unread.start += read;
         Ok(Some(Current { opcode: header.opcode, last: header.is_final, left, mask }))
+    }
+}
+
+/// Four bytes at a time: byte by byte this alone would take longer than everything else a relay does.
+fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
+    let (words, rest) = bytes.as_chunks_mut::<4>();
+    let whole = u32::from_ne_bytes(mask);
+    for word in words {
+        *word = (u32::from_ne_bytes(*word) ^ whole).to_ne_bytes();
+    }
+    for (byte, mask) in rest.iter_mut().zip(mask) {
+        *byte ^= mask;
     }
 }
 
