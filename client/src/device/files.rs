@@ -14,8 +14,10 @@ use reqwest::{
 use super::{DeviceConnection, ask::Ask, logs::until_over, sse};
 use crate::{Error, Listing};
 
-/// Entries asked for at once.
-const PAGE: u32 = 1_000;
+/// Entries asked for at first, so that something is there soon.
+const FIRST_PAGE: u32 = 500;
+/// And then, the most that a device gives: it reads the whole directory again for each page.
+const PAGE: u32 = 10_000;
 
 /// What to look for in files.
 #[derive(Debug, Clone, Default)]
@@ -58,7 +60,7 @@ impl DeviceConnection {
                 let Some(cursor) = cursor else { return Ok::<_, Error>(None) };
                 let ask = Ask::get("/files")
                     .query("path", Some(path))
-                    .query("limit", Some(PAGE))
+                    .query("limit", Some(if cursor.is_none() { FIRST_PAGE } else { PAGE }))
                     .query("cursor", cursor)
                     .query("hidden", hidden.then_some(true));
                 let page: Page<FileEntry> = device.json(ask).await?;
