@@ -23,14 +23,14 @@ use tokio::{
 const POLICY: &str = "ALLOW_BASH=true\nALLOW_FILE_READ=true\nALLOW_FILE_WRITE=true\nALLOW_LOGS=true\n";
 
 /// A signed-in user beside a device named `journey` that trusts them.
-struct Scene {
+pub struct Scene {
     agent: Agent,
     server: Server,
-    folder: Folder,
+    pub folder: Folder,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let folder = Folder::new();
         let store = Store::at(folder.join("config/foreman"), folder.join("data/foreman"));
         let server = Server::start(folder.join("server"), Setting::on(Database::Sqlite)).await;

@@ -21,6 +21,7 @@ mod replicas;
 mod resume;
 mod secrets;
 mod sign_in;
+mod ssh;
 mod tunnels;
 mod warnings;
 

@@ -1,0 +1,79 @@
+//! ssh through `foreman ssh-proxy`: the real client and the real server of OpenSSH, and nothing between them but the
+//! device link.
+
+use std::{path::Path, process::Stdio};
+
+use journeys::{eventually, program::folder, soon};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+};
+
+use crate::cli::Scene;
+
+const SSHD: &str = "/usr/sbin/sshd";
+
+/// An ssh server of the test's own, that lets in one key.
+struct Sshd {
+    _child: Child,
+    port: u16,
+}
+
+impl Sshd {
+    async fn start(at: &Path) -> Self {
+        for key in ["host", "user"] {
+            let made = Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+                .arg(at.join(key))
+                .stdin(Stdio::null())
+                .status()
+                .await;
+            assert!(made.expect("ssh-keygen runs").success(), "a key");
+        }
+        let port = TcpListener::bind("127.0.0.1:0").await.and_then(|socket| socket.local_addr()).expect("a port").port();
+        let place = at.display();
+        let config = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {place}/host\nAuthorizedKeysFile {place}/user.pub\n\
+             PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\n\
+             PermitRootLogin prohibit-password\nPidFile none\nSubsystem sftp internal-sftp\n"
+        );
+        std::fs::write(at.join("sshd_config"), config).expect("written");
+        // Debian keeps it where only its service makes it.
+        let _ = std::fs::create_dir_all("/run/sshd");
+        let child = Command::new(SSHD)
+            .args(["-D", "-e", "-f"])
+            .arg(at.join("sshd_config"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("sshd runs");
+        eventually("sshd listens", || async { TcpStream::connect(("127.0.0.1", port)).await.ok() }).await;
+        Self { _child: child, port }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ssh_reaches_a_device_through_the_link() {
+    if !Path::new(SSHD).exists() || !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED: ssh's server is not installed here, or this is not root, who alone may start one");
+        return;
+    }
+    let scene = Scene::new().await;
+    let sshd = Sshd::start(scene.folder.path()).await;
+    let proxy = format!("{} ssh-proxy journey %p", folder().join("foreman").display());
+    let mut ssh = Command::new("ssh");
+    ssh.args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"])
+        .args(["-o", &format!("UserKnownHostsFile={}", scene.folder.join("known").display())])
+        .args(["-o", &format!("ProxyCommand={proxy}"), "-p", &sshd.port.to_string(), "-i"])
+        .arg(scene.folder.join("user"))
+        .args(["root@journey.foreman", "head -c 3000000 /dev/zero | wc -c; exit 7"])
+        .env("XDG_CONFIG_HOME", scene.folder.join("config"))
+        .env("XDG_DATA_HOME", scene.folder.join("data"))
+        .env("FOREMAN_NO_MDNS", "true")
+        .stdin(Stdio::null());
+    let output = soon("ssh", ssh.output()).await.expect("ssh runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "3000000", "{errors}");
+    assert_eq!(output.status.code(), Some(7), "{errors}");
+}
