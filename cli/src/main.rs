@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("foreman: {error:#}");
+            output::note(format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -11,6 +11,8 @@ use serde::Serialize;
 
 /// A line on standard output; whoever closed it has read enough.
 pub fn say(line: impl std::fmt::Display) {
+    let line = line.to_string();
+    let line = if std::io::stdout().is_terminal() { harmless(&line) } else { line };
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
@@ -22,7 +24,12 @@ pub fn put(bytes: &[u8]) -> bool {
 
 /// A notice beside the output.
 pub fn note(line: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr(), "foreman: {line}");
+    let _ = writeln!(std::io::stderr(), "foreman: {}", harmless(&line.to_string()));
+}
+
+/// What a device or a server says must not steer the terminal that shows it.
+pub fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
 }
 
 pub fn json(value: &impl Serialize) -> Result<()> {
@@ -36,7 +43,7 @@ pub fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) {
     if std::io::stdout().is_terminal() {
         all.push(head.map(str::to_owned));
     }
-    all.extend(rows.iter().cloned());
+    all.extend(rows.iter().map(|row| row.each_ref().map(|cell| harmless(cell))));
     let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     for row in &all {
@@ -66,6 +73,14 @@ pub fn latency(latency: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_notice_cannot_steer_the_terminal() {
+        assert_eq!(
+            harmless("a\n\tb\x1b]52;c;eA==\x07\u{9b}2J\r"),
+            "a\n\tb\u{fffd}]52;c;eA==\u{fffd}\u{fffd}2J\u{fffd}"
+        );
+    }
 
     #[test]
     fn moments_and_latencies_are_short() {

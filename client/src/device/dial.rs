@@ -297,6 +297,19 @@ impl Dialer {
         }
     }
 
+    /// Takes this user's own right in place of another one that the device refused: a server that hands out rights worth
+    /// nothing must not get to speak for this client by that. `false` when there is no other one to try.
+    pub fn with_own_right(&self) -> bool {
+        let Some(Ok(issuer)) = self.store.as_ref().map(Store::owner_key) else { return false };
+        let device = self.device();
+        if keys::is_own(&issuer, &device) || keys::refused_lately(&device) {
+            return false;
+        }
+        let own = keys::own_grant(&issuer, &device, &self.key.public());
+        self.change(|device| device.grant = Some(own));
+        true
+    }
+
     /// Why the server speaks for this client from now on; `None` when it may not. The grant that was refused is not
     /// used again.
     pub fn without_link(&self, refused: &Error) -> Option<String> {

@@ -96,6 +96,7 @@ pub(super) async fn keep(reach: Arc<Reach>) {
                 let why = hold(&reach, Arc::new(session)).await;
                 reach.stand(Standing::Searching(Some(why)));
             }
+            Err(Unreached { refused: Some(_), .. }) if reach.dialer.with_own_right() => {}
             Err(Unreached { refused: Some(error), .. }) => {
                 reach.stand(match reach.dialer.without_link(&error) {
                     Some(why) => Standing::Server(why),

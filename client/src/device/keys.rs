@@ -89,6 +89,12 @@ pub(super) fn own_grant(issuer: &Issuer, device: &KnownDevice, client: &str) -> 
     make_grant(issuer, device, &new).1
 }
 
+/// Whether this user signed the device's grant, and not somebody whom a server may have made up.
+pub(super) fn is_own(issuer: &Issuer, device: &KnownDevice) -> bool {
+    let grant = device.grant.as_deref().and_then(|text| read_grant(text).ok());
+    grant.is_some_and(|grant| grant.issuer == issuer.public())
+}
+
 /// Whether the device refused this user's own key a moment ago: each try counts there as a failed one.
 pub(super) fn refused_lately(device: &KnownDevice) -> bool {
     device.refused_at.is_some_and(|at| now().abs_diff(at) < AGAIN_AFTER)

@@ -4,6 +4,7 @@ use foreman_client::{
     DeviceConnection, Foreman, KnownDevice, PathKind, Store,
     device::{NotBelieved, OpenError},
 };
+use foreman_link::grant::Issuer;
 use foreman_protocol::DeviceId;
 
 use crate::scene::{Scene, options, reached};
@@ -68,6 +69,20 @@ async fn a_server_that_shows_another_device_under_the_same_id_is_not_believed() 
     assert!(matches!(error, OpenError::NotBelieved(NotBelieved::OtherIdentity { .. })), "{error}");
     let pinned: KnownDevice = store.device(scene.id).unwrap().unwrap();
     assert_eq!(pinned.identity, scene.known().identity);
+}
+
+#[tokio::test]
+async fn a_server_that_hands_out_a_worthless_right_does_not_get_to_speak_for_this_client() {
+    let (_folder, store) = store();
+    let scene = trusting(&store);
+    scene.carry(&scene.grant(&scene.known(), &Issuer::generate()));
+    let (server, _listening) = scene.server().await;
+    let lan = scene.lan().await;
+    scene.tell_addresses(&[&lan]);
+    for _ in 0..2 {
+        let device = DeviceConnection::open(&store, Some(&server), scene.id, options()).await.unwrap();
+        assert_ne!(device.hello().await.unwrap().name, "server");
+    }
 }
 
 #[tokio::test]

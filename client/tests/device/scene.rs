@@ -18,7 +18,7 @@ use foreman_client::{DeviceConnection, DeviceOptions, Foreman, KnownDevice, Path
 use foreman_link::{
     carrier::{Frame, MessageStream, Wording},
     channel::{self, DeviceKeys},
-    grant::{Issuer, LinkSecret, Revocations, Trust, sign_link_key, verify_grant},
+    grant::{Issuer, LinkSecret, Revocations, Trust, read_grant, sign_link_key, verify_grant},
     h2,
 };
 use foreman_protocol::{DeviceId, Level};
@@ -48,6 +48,8 @@ pub struct Scene {
     router: Router,
     /// Where the server says that the device is.
     addresses: Arc<Mutex<Vec<String>>>,
+    /// Grants that the server carries.
+    carried: Arc<Mutex<Vec<serde_json::Value>>>,
 }
 
 /// Something that listens, until it is dropped or cut.
@@ -82,6 +84,7 @@ impl Scene {
             identity: Issuer::generate(),
             link: Arc::new(Mutex::new((LinkSecret::generate(), 1))),
             addresses: Arc::default(),
+            carried: Arc::default(),
         }
     }
 
@@ -111,6 +114,12 @@ impl Scene {
         let new =
             NewGrant { client: self.client.public(), name: "test".to_owned(), level: Level::Operate, lasts };
         make_grant(issuer, known, &new).1
+    }
+
+    /// Has the server hand this grant out.
+    pub fn carry(&self, signed: &str) {
+        let grant = read_grant(signed).unwrap();
+        self.carried.lock().unwrap().push(json!({ "signed": signed, "grant": grant }));
     }
 
     /// Makes a new link key; the one before is dead at once.
@@ -163,9 +172,12 @@ impl Scene {
     /// The server.
     pub async fn server(&self) -> (Foreman, Listening) {
         let one = |State(scene): State<Scene>| async move { Json(scene.device()) };
+        let grants = |State(scene): State<Scene>| async move {
+            Json(json!({ "items": *scene.carried.lock().unwrap() }))
+        };
         let router = Router::new()
             .route("/api/v1/devices/{id}", get(one))
-            .route("/api/v1/devices/{id}/grants", get(|| async { Json(json!({"items": []})) }))
+            .route("/api/v1/devices/{id}/grants", get(grants))
             .route("/api/v1/devices/{id}/relay", get(relay))
             .route("/api/v1/devices/{id}/link/terminals/{terminal}/attach", get(attach))
             .route("/api/v1/devices/{id}/link/{*path}", any(through))
