@@ -1,6 +1,7 @@
 //! The vault of the real server, on SQLite and PostgreSQL: what it takes to open it, what locks it, that nothing
 //! stored shows a key, and that no crash leaves half of a change.
 
+mod crashes;
 mod opening;
 mod portable;
 mod stored;
