@@ -30,7 +30,11 @@ impl Sshd {
                 .await;
             assert!(made.expect("ssh-keygen runs").success(), "a key");
         }
-        let port = TcpListener::bind("127.0.0.1:0").await.and_then(|socket| socket.local_addr()).expect("a port").port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .await
+            .and_then(|socket| socket.local_addr())
+            .expect("a port")
+            .port();
         let place = at.display();
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {place}/host\nAuthorizedKeysFile {place}/user.pub\n\
@@ -56,7 +60,9 @@ impl Sshd {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ssh_reaches_a_device_through_the_link() {
     if !Path::new(SSHD).exists() || !nix::unistd::geteuid().is_root() {
-        eprintln!("SKIPPED: ssh's server is not installed here, or this is not root, who alone may start one");
+        eprintln!(
+            "SKIPPED: ssh's server is not installed here, or this is not root, who alone may start one"
+        );
         return;
     }
     let scene = Scene::new().await;

@@ -129,7 +129,7 @@ mod tests {
         tokio::spawn(async move {
             for reset in [false, true] {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                stream.read(&mut [0; 4096]).await.unwrap();
+                assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf").await.unwrap();
                 if reset {
                     stream.set_zero_linger().unwrap();
