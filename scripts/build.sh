@@ -62,3 +62,10 @@ build_programs() {
   step "Building foreman-server and foreman-agent (several minutes the first time)"
   attended cargo build --locked -p mgmt-api -p foreman-agent --bins || build_failed "The programs could not be built."
 }
+
+# The journeys also drive the command line. The workspace is named whole, so that what the tests share with the
+# programs is compiled once, with the same features.
+build_tested_programs() {
+  step "Building the programs that the tests start (several minutes the first time)"
+  attended cargo build --locked --workspace --bins || build_failed "The programs could not be built."
+}

@@ -7,7 +7,7 @@ PARTS=(rust drift ui e2e)
 # workspace is named: with other features, what they depend on would be built a second time.
 test_rust() {
   build_dashboard
-  build_programs
+  build_tested_programs
   step "Rust tests"
   if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --locked --workspace --exclude journeys --no-fail-fast
@@ -32,7 +32,7 @@ test_ui() {
 
 test_e2e() {
   build_dashboard
-  build_programs
+  build_tested_programs
   step "Browser journeys"
   [ $# -gt 0 ] || set -- e2e/*.test.mjs
   CHROMIUM=$(chromium_path) POSTGRES_BIN=$(postgres_bin) FOREMAN_PROGRAMS=$PROGRAMS \
