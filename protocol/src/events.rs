@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ApiTokenId, Device, DeviceId, Grant, LockedBecause, Millis, RefusedBecause, Revoked, Role, Task,
-    TerminalId, UnlockedBy, UserId, VaultAttempt, VaultKeyId, VaultKeyName, VaultProvider,
+    ApiTokenId, ChatId, Device, DeviceId, Grant, LockedBecause, Millis, ModelKey, ModelKeyId, Provider,
+    ProviderId, ProviderState, RefusedBecause, Revoked, Role, Routing, Task, TerminalId, UnlockedBy, UserId,
+    VaultAttempt, VaultKeyId, VaultKeyName, VaultProvider,
 };
 
 /// Who caused something.
@@ -153,6 +154,36 @@ pub enum Event {
     /// These keys came in from an encrypted file.
     #[serde(rename = "vault.imported")]
     VaultImported { keys: Vec<VaultKeyName> },
+    #[serde(rename = "provider.added")]
+    ProviderAdded { provider: Box<Provider> },
+    #[serde(rename = "provider.updated")]
+    ProviderUpdated { provider: Box<Provider> },
+    #[serde(rename = "provider.removed")]
+    ProviderRemoved { provider_id: ProviderId, name: String },
+    /// It began to fail, was paused, or is back.
+    #[serde(rename = "provider.state_changed")]
+    ProviderStateChanged { provider_id: ProviderId, name: String, state: ProviderState },
+    /// Somebody entered what is known of a model, or took it back.
+    #[serde(rename = "model.updated")]
+    ModelUpdated { provider_id: ProviderId, model: String },
+    #[serde(rename = "model.pulled")]
+    ModelPulled { provider_id: ProviderId, model: String },
+    #[serde(rename = "model.deleted")]
+    ModelDeleted { provider_id: ProviderId, model: String },
+    #[serde(rename = "routing.changed")]
+    RoutingChanged { routing: Box<Routing> },
+    #[serde(rename = "model_key.created")]
+    ModelKeyCreated { key: Box<ModelKey> },
+    #[serde(rename = "model_key.revoked")]
+    ModelKeyRevoked { key_id: ModelKeyId, name: String },
+    /// The first request over a cap in its period; `name` is the key's, absent for the caps of all.
+    #[serde(rename = "spend_cap.reached")]
+    SpendCapReached { name: Option<String>, cap_micros: i64, spent_micros: i64 },
+    /// Made, renamed, asked in, answered in, or shown at another branch.
+    #[serde(rename = "chat.changed")]
+    ChatChanged { chat_id: ChatId, owner: UserId },
+    #[serde(rename = "chat.deleted")]
+    ChatDeleted { chat_id: ChatId, owner: UserId },
 }
 
 /// The pattern of every event that carries a device.
@@ -239,6 +270,19 @@ impl Event {
             Event::VaultPasswordRotated { .. } => "vault.password_rotated",
             Event::VaultExported { .. } => "vault.exported",
             Event::VaultImported { .. } => "vault.imported",
+            Event::ProviderAdded { .. } => "provider.added",
+            Event::ProviderUpdated { .. } => "provider.updated",
+            Event::ProviderRemoved { .. } => "provider.removed",
+            Event::ProviderStateChanged { .. } => "provider.state_changed",
+            Event::ModelUpdated { .. } => "model.updated",
+            Event::ModelPulled { .. } => "model.pulled",
+            Event::ModelDeleted { .. } => "model.deleted",
+            Event::RoutingChanged { .. } => "routing.changed",
+            Event::ModelKeyCreated { .. } => "model_key.created",
+            Event::ModelKeyRevoked { .. } => "model_key.revoked",
+            Event::SpendCapReached { .. } => "spend_cap.reached",
+            Event::ChatChanged { .. } => "chat.changed",
+            Event::ChatDeleted { .. } => "chat.deleted",
         }
     }
 

@@ -58,4 +58,14 @@ ids! {
     UploadId,
     /// An API key in the vault.
     VaultKeyId,
+    /// Somewhere that offers models.
+    ProviderId,
+    /// A key for asking models through Foreman.
+    ModelKeyId,
+    /// A conversation with models.
+    ChatId,
+    /// A question or an answer.
+    MessageId,
+    /// A file that goes with a question.
+    AttachmentId,
 }

@@ -4,6 +4,7 @@
 //! axum or Tauri, so that each of those can change without the wire noticing.
 
 mod accounts;
+mod chats;
 mod devices;
 mod events;
 mod files;
@@ -12,12 +13,15 @@ mod link;
 mod logs;
 mod machine;
 mod problem;
+mod providers;
+mod routing;
 mod stream;
 mod tasks;
 mod terminal;
 mod vault;
 
 pub use accounts::*;
+pub use chats::*;
 pub use devices::*;
 pub use events::*;
 pub use files::*;
@@ -26,6 +30,8 @@ pub use link::*;
 pub use logs::*;
 pub use machine::*;
 pub use problem::*;
+pub use providers::*;
+pub use routing::*;
 pub use stream::*;
 pub use tasks::*;
 pub use terminal::*;

@@ -55,6 +55,12 @@ pub enum ProblemCode {
     VaultMissing,
     /// Not the vault's master password.
     VaultPasswordWrong,
+    /// No model fits what was asked: none is known by this name, may be used, or can do it; `details.tried`.
+    ModelUnavailable,
+    /// Every model that fits failed; `details.tried` says how each did.
+    UpstreamFailed,
+    /// What may be spent is spent; `details` has `cap`, `cap_micros`, `spent_micros` and `resets_at`.
+    SpendCapReached,
     /// The plan's limit is reached.
     LimitReached,
     /// The server cannot write (disk full, database away). Nothing was changed; try again.
@@ -76,7 +82,8 @@ impl ProblemCode {
             | Self::GrantNotEnough
             | Self::ServerNotTrusted
             | Self::VaultPasswordWrong => 403,
-            Self::NotFound => 404,
+            Self::SpendCapReached => 402,
+            Self::NotFound | Self::ModelUnavailable => 404,
             Self::MethodNotAllowed => 405,
             Self::SetupDone
             | Self::OutputOffset
@@ -93,6 +100,7 @@ impl ProblemCode {
             Self::ProtocolTooOld => 426,
             Self::RateLimited => 429,
             Self::Internal => 500,
+            Self::UpstreamFailed => 502,
             Self::StorageUnavailable | Self::Unavailable | Self::DeviceUnreachable => 503,
         }
     }

@@ -1,0 +1,273 @@
+//! The router's wire types: how a model is chosen, keys for agents and clients, usage and what may be spent.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DeviceId, Millis, ModelKeyId, ProviderId, UseFor, UserId};
+
+/// By what `auto` puts models in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RoutingOrder {
+    /// One's own devices first, loaded models before others; then the default provider; then by price.
+    LocalFirst,
+    /// By the price of this request; one's own devices cost nothing.
+    Cheapest,
+    /// As `models` lists them, and nothing else.
+    AsListed,
+}
+
+/// One way to choose a model, asked for by name: `auto`, `auto:private`, `auto:cheapest`, `auto:code`,
+/// `auto:research`, `auto:long`, and those that people add.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RoutingProfile {
+    /// `auto` or `auto:` and `[a-z0-9-]{1,32}`.
+    pub name: String,
+    pub order: RoutingOrder,
+    /// Only models whose requests stay on one's own devices.
+    pub private_only: bool,
+    /// Only providers that are used for this, or for all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub use_for: Option<UseFor>,
+    /// Only models known to have at least this much context, tokens.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub min_context: Option<u32>,
+    /// `provider/model`, tried first and in this order.
+    pub models: Vec<String>,
+    /// For `auto` only: look at the request and use `auto:code`, `auto:research` or `auto:long` where it fits.
+    pub by_request: bool,
+}
+
+/// What may be spent, micro-dollars. A request over it gets 402.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SpendCaps {
+    /// A calendar day, UTC.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub day_micros: Option<i64>,
+    /// A calendar month, UTC.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub month_micros: Option<i64>,
+}
+
+/// How requests find their model. Replaced as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Routing {
+    pub profiles: Vec<RoutingProfile>,
+    pub caps: SpendCaps,
+    /// Rises with each change; a change names the one it was made from, or gets 412.
+    pub revision: i64,
+}
+
+/// Which model answered, or would, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Route {
+    pub provider_id: ProviderId,
+    /// The provider's name.
+    pub provider: String,
+    pub model: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub device_id: Option<DeviceId>,
+    /// The device's name.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub device: Option<String>,
+    pub because: Vec<RouteReason>,
+    /// Models that were tried before it, and what they answered.
+    pub instead_of: Vec<RouteMiss>,
+}
+
+/// A reason for a choice; the UI has the words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RouteReason {
+    /// The request named it.
+    Asked,
+    Private,
+    Local,
+    Loaded,
+    Cheapest,
+    /// First in the profile's list.
+    Listed,
+    DefaultProvider,
+    Code,
+    Research,
+    LongContext,
+    /// The only one that can do it: tools, pictures, context.
+    Able,
+    /// Those before it failed.
+    Fallback,
+}
+
+/// A model that was passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RouteMiss {
+    pub provider: String,
+    pub model: String,
+    pub cause: MissCause,
+    /// The upstream's status, when it answered.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub status: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum MissCause {
+    /// Refused the connection, or its device is offline.
+    Unreachable,
+    /// Did not answer in time.
+    Timeout,
+    /// Does not have the model.
+    ModelMissing,
+    RateLimited,
+    /// 408 or 5xx.
+    Failed,
+    /// Paused after failures.
+    Paused,
+    /// Its key is in the locked vault.
+    Locked,
+}
+
+/// What a cap of a key counts over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum CapPeriod {
+    Day,
+    Month,
+    Ever,
+}
+
+/// A placeholder key: lets an agent or a client ask models through Foreman without ever seeing a provider's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ModelKey {
+    pub id: ModelKeyId,
+    pub name: String,
+    /// The last four characters of the secret.
+    pub last_four: String,
+    /// What it may ask for: `provider/model`, `provider/*`, profile names; empty: everything.
+    pub models: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cap_micros: Option<i64>,
+    pub cap_period: CapPeriod,
+    /// Spent in the running period, micro-dollars.
+    pub spent_micros: i64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub project: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires_at: Option<Millis>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub revoked_at: Option<Millis>,
+    pub created_at: Millis,
+    pub created_by: UserId,
+    /// To the minute.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_used_at: Option<Millis>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AddModelKey {
+    /// 1 to 64 characters.
+    pub name: String,
+    #[serde(default)]
+    pub models: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cap_micros: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cap_period: Option<CapPeriod>,
+    /// 1 to 64 characters.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub project: Option<String>,
+    /// Seconds from now; absent: until revoked.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires_in_s: Option<u32>,
+}
+
+/// A new key, with its secret this once.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ModelKeyCreated {
+    pub key: ModelKey,
+    /// `fm-…`; goes where a client wants an OpenAI or Anthropic key.
+    pub secret: String,
+}
+
+/// How one request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum UsageOutcome {
+    Answered,
+    /// The caller went away.
+    Cancelled,
+    /// The answer broke off.
+    Broken,
+    Failed,
+    /// The server ended while it ran; what was counted until then.
+    Interrupted,
+}
+
+/// By what usage is added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum UsageBy {
+    Model,
+    Provider,
+    Device,
+    Key,
+    Project,
+    /// UTC days.
+    Day,
+}
+
+/// Usage of one model, day, key …
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UsageSum {
+    /// The model as `provider/model`, the name of the provider, device, key or project, or the day as `2026-11-21`.
+    /// Empty for requests that had none.
+    pub name: String,
+    pub requests: i64,
+    pub failed: i64,
+    pub input_tokens: i64,
+    pub output_tokens: i64,
+    pub cached_tokens: i64,
+    /// Micro-dollars, of the requests whose price is known.
+    pub cost_micros: i64,
+    /// Requests whose price is not known.
+    pub unpriced: i64,
+    /// Median, whole answer.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub latency_ms: Option<i64>,
+    /// Median, to the first token.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub first_token_ms: Option<i64>,
+}
+
+/// What was used and what is left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UsageReport {
+    pub from: Millis,
+    /// Exclusive.
+    pub to: Millis,
+    pub by: UsageBy,
+    pub total: UsageSum,
+    /// Largest cost first, or days in order. At most 500.
+    pub sums: Vec<UsageSum>,
+    pub today_micros: i64,
+    pub month_micros: i64,
+    pub caps: SpendCaps,
+}
