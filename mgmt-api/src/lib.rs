@@ -18,7 +18,10 @@ pub mod host;
 mod link;
 mod meters;
 mod problem;
+mod providers;
 mod query;
+#[allow(dead_code, reason = "the chat and the routes of /v1 use it")]
+mod router;
 mod sealing;
 mod secrets;
 pub mod server;
@@ -56,6 +59,8 @@ pub struct Server {
     pub(crate) tunnels: Option<Arc<tunnels::Tunnels>>,
     /// API keys of model providers.
     pub(crate) vault: vault::Vault,
+    /// Where models are asked.
+    pub(crate) providers: providers::Providers,
     pub(crate) metrics: metrics_exporter_prometheus::PrometheusHandle,
     /// Cancelled when the server begins to shut down: endless streams end then.
     pub(crate) closing: CancellationToken,

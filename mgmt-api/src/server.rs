@@ -38,7 +38,7 @@ use crate::{
     extract::Json,
     host, link, meters,
     problem::{ApiError, ApiResult},
-    sealing, tasks, tunnels, upkeep, vault, web,
+    providers, sealing, tasks, tunnels, upkeep, vault, web,
 };
 
 /// How long open requests and streams get to end after a stop was asked for.
@@ -203,6 +203,7 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
     vault.start(tenant).await?;
     let app = Arc::new(Server {
         vault,
+        providers: providers::Providers::new(db.clone()),
         seal: sealing::Seal::open(&options.data.data.join(sealing::KEY_FILE))?,
         tunnels: tunnels.clone(),
         heartbeats: devices::presence::Heartbeats::start(db.clone()),

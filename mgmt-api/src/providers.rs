@@ -1,0 +1,152 @@
+//! Providers of models and what they offer: clouds by API key, other addresses, and Ollama on connected devices.
+//!
+//! Everything a choice is made from is kept in memory as one [`Catalogue`], renewed whenever something of it changed,
+//! here or in another process. Keys stay in the vault until the moment a request goes out ([`Providers::send`]).
+//! Which model is chosen for a request, and what it costs, is not known here.
+
+mod address;
+mod catalogue;
+mod kinds;
+mod send;
+mod store;
+mod ways;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use axum::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use foreman_link::h2::BoxError;
+use foreman_protocol::{Device, Millis, Model, Provider, ProviderId, ProviderState, TenantId};
+use http_body_util::combinators::UnsyncBoxBody;
+
+pub use kinds::{Wire, wire};
+
+use crate::{
+    App,
+    db::Db,
+    problem::{ApiError, ApiResult},
+};
+
+/// The providers of this server's tenants.
+pub struct Providers {
+    db: Db,
+    ways: ways::Ways,
+    kept: RwLock<HashMap<TenantId, Arc<Catalogue>>>,
+    /// One at a time, so that an older picture never replaces a newer one.
+    renewing: tokio::sync::Mutex<()>,
+    standings: Mutex<HashMap<ProviderId, Standing>>,
+}
+
+/// Everything the router may choose from, as it stands now.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    /// By the time they were added.
+    pub providers: Vec<Known>,
+}
+
+/// A provider and its models.
+#[derive(Debug, Clone)]
+pub struct Known {
+    pub provider: Provider,
+    /// In the provider's order by name, those that are switched off included.
+    pub models: Vec<Model>,
+    pub device_name: Option<String>,
+    /// Its device is connected and Ollama runs there; `true` for what is not on a device.
+    pub online: bool,
+    /// What an Ollama runs on.
+    pub device: Option<Arc<Device>>,
+}
+
+/// How requests to a provider went lately, as whoever sends them sees it.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    pub state: ProviderState,
+    pub reason: Option<String>,
+    pub retry_at: Option<Millis>,
+}
+
+/// One request to a provider's own API.
+#[derive(Debug)]
+pub struct Call {
+    /// After the base address: `chat/completions`, `embeddings`, `messages`, `models`.
+    pub path: &'static str,
+    /// JSON, sent by POST; without one it is a GET.
+    pub body: Option<Bytes>,
+    /// How long the way there may take to open.
+    pub connect: Duration,
+    /// Besides the key and the content type.
+    pub headers: HeaderMap,
+}
+
+/// What the provider answered, whatever it says. Dropping the body ends the request at the provider.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: UnsyncBoxBody<Bytes, BoxError>,
+}
+
+/// Why a provider did not answer.
+#[derive(Debug)]
+pub enum SendFailed {
+    /// Its address refuses connections, its device is offline, or its Ollama is not running. In words.
+    Unreachable(String),
+    /// The way to it did not open in time.
+    Timeout,
+    /// Its key is in a vault that is locked or missing.
+    Locked(ApiError),
+    /// A device does not allow it, or the key is gone.
+    Refused(ApiError),
+}
+
+impl Providers {
+    pub fn new(db: Db) -> Self {
+        Self {
+            db,
+            ways: ways::Ways::default(),
+            kept: RwLock::default(),
+            renewing: tokio::sync::Mutex::default(),
+            standings: Mutex::default(),
+        }
+    }
+
+    /// Everything there is to choose from.
+    ///
+    /// # Errors
+    /// When it is not in memory yet and the database cannot be read.
+    pub async fn catalogue(&self, app: &App, tenant: TenantId) -> ApiResult<Arc<Catalogue>> {
+        let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner).get(&tenant).cloned();
+        match kept {
+            Some(kept) => Ok(kept),
+            None => self.renew(app, tenant).await,
+        }
+    }
+
+    /// Reads everything anew.
+    ///
+    /// # Errors
+    /// When the database cannot be read; what was known stays.
+    pub async fn renew(&self, app: &App, tenant: TenantId) -> ApiResult<Arc<Catalogue>> {
+        let _turn = self.renewing.lock().await;
+        let fresh = Arc::new(catalogue::read(app, tenant).await?);
+        self.kept.write().unwrap_or_else(PoisonError::into_inner).insert(tenant, Arc::clone(&fresh));
+        Ok(fresh)
+    }
+
+    /// Takes note of how requests to a provider go; what it shows as its health follows. `None` after its address or
+    /// key changed: nothing is known again.
+    pub fn stands(&self, provider: ProviderId, standing: Option<Standing>) {
+        let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        match standing {
+            Some(standing) => standings.insert(provider, standing),
+            None => standings.remove(&provider),
+        };
+    }
+
+    fn standing(&self, provider: ProviderId) -> Option<Standing> {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner).get(&provider).cloned()
+    }
+}

@@ -1,0 +1,79 @@
+//! What differs between the vendors: the wire format, the address, and how a key is shown.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use foreman_protocol::{ProviderAuth, ProviderKind, VaultProvider};
+use zeroize::Zeroizing;
+
+use crate::problem::{ApiError, ApiResult};
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
+/// The format of requests and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wire {
+    OpenAi,
+    Anthropic,
+}
+
+/// Which format a provider speaks.
+#[must_use]
+pub const fn wire(kind: ProviderKind) -> Wire {
+    match kind {
+        ProviderKind::Anthropic => Wire::Anthropic,
+        _ => Wire::OpenAi,
+    }
+}
+
+/// Where the vendor's API is, up to what a call adds to it.
+pub const fn vendor_address(kind: ProviderKind) -> Option<&'static str> {
+    Some(match kind {
+        ProviderKind::Anthropic => "https://api.anthropic.com/v1",
+        ProviderKind::Openai => "https://api.openai.com/v1",
+        ProviderKind::Google => "https://generativelanguage.googleapis.com/v1beta/openai",
+        ProviderKind::Mistral => "https://api.mistral.ai/v1",
+        ProviderKind::Groq => "https://api.groq.com/openai/v1",
+        ProviderKind::Cerebras => "https://api.cerebras.ai/v1",
+        ProviderKind::Openrouter => "https://openrouter.ai/api/v1",
+        ProviderKind::OpenaiCompatible | ProviderKind::Ollama => return None,
+    })
+}
+
+/// Under whom the vault keeps keys for it.
+pub const fn vault_provider(kind: ProviderKind) -> Option<VaultProvider> {
+    Some(match kind {
+        ProviderKind::Anthropic => VaultProvider::Anthropic,
+        ProviderKind::Openai => VaultProvider::Openai,
+        ProviderKind::Google => VaultProvider::Google,
+        ProviderKind::Mistral => VaultProvider::Mistral,
+        ProviderKind::Groq => VaultProvider::Groq,
+        ProviderKind::Cerebras => VaultProvider::Cerebras,
+        ProviderKind::Openrouter => VaultProvider::Openrouter,
+        ProviderKind::OpenaiCompatible => VaultProvider::OpenaiCompatible,
+        ProviderKind::Ollama => return None,
+    })
+}
+
+/// Puts the key where the vendor looks for it, marked as what no log may show.
+pub fn show_key(
+    headers: &mut HeaderMap,
+    kind: ProviderKind,
+    auth: ProviderAuth,
+    key: &Zeroizing<String>,
+) -> ApiResult<()> {
+    let (name, text) = match (wire(kind), auth) {
+        (Wire::Anthropic, ProviderAuth::ApiKey) => (X_API_KEY, Zeroizing::new(key.as_str().to_owned())),
+        _ => (header::AUTHORIZATION, Zeroizing::new(format!("Bearer {}", key.as_str()))),
+    };
+    let mut value = HeaderValue::from_str(&text).map_err(ApiError::internal)?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
+}
+
+/// What a vendor wants to be told with each request.
+pub fn announce(headers: &mut HeaderMap, kind: ProviderKind) {
+    if wire(kind) == Wire::Anthropic && !headers.contains_key(ANTHROPIC_VERSION) {
+        headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01"));
+    }
+}
