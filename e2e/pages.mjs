@@ -47,6 +47,7 @@ export const PAGES = ({ device, task, terminal }) => [
 	'/settings',
 	'/settings/appearance',
 	'/settings/devices',
+	'/settings/vault',
 	'/settings/tokens',
 	'/settings/server',
 	'/settings/about',

@@ -17,7 +17,14 @@ export const GROUPS = {
 	sign_ins: 'session.',
 	failed_sign_ins: 'sign_in.',
 	people: 'user.',
-	tokens: 'api_token.'
+	tokens: 'api_token.',
+	vault: 'vault.',
+	providers: 'provider.',
+	models: 'model.',
+	routing: 'routing.',
+	model_keys: 'model_key.',
+	spending: 'spend_cap.',
+	chats: 'chat.'
 } as const;
 
 export type Group = keyof typeof GROUPS;

@@ -1,9 +1,10 @@
 /** An event as one sentence in the reader's language, and what it is about. Knows the words, not the page. */
 import { commandLine, type Actor, type EventRecord, type Role, type Task } from '$lib/api/types';
 import { m } from '$lib/i18n';
+import { isAboutModels, modelLink, modelSentence, modelTopic } from './model-sentence';
 
 /** What kind of thing happened: chooses the icon, never the colour of the sentence. */
-export type Topic = 'device' | 'task' | 'warning' | 'person' | 'token';
+export type Topic = 'device' | 'task' | 'warning' | 'person' | 'token' | 'vault' | 'model' | 'chat';
 
 export type DeviceNames = (id: string) => string | undefined;
 
@@ -33,6 +34,7 @@ export function roleName(role: Role): string {
 }
 
 export function topicOf(record: EventRecord): Topic {
+	if (isAboutModels(record)) return modelTopic(record);
 	if (record.type.startsWith('device.task.')) return 'task';
 	if (
 		record.type.startsWith('device.gpu_memory.') ||
@@ -47,6 +49,7 @@ export function topicOf(record: EventRecord): Topic {
 
 /** Where the thing it is about can be seen; nothing for what is gone. */
 export function linkOf(record: EventRecord): string | undefined {
+	if (isAboutModels(record)) return modelLink(record);
 	const data: object = record.data;
 	if ('task' in data) return `/tasks/${(data.task as Task).id}`;
 	if ('device' in data) return `/devices/${(data.device as { id: string }).id}`;
@@ -55,6 +58,7 @@ export function linkOf(record: EventRecord): string | undefined {
 
 export function sentenceOf(record: EventRecord, names: DeviceNames): string {
 	const actor = actorName(record.actor);
+	if (isAboutModels(record)) return modelSentence(record, actor);
 	switch (record.type) {
 		case 'device.created':
 			return m.activity_device_created({ actor, device: record.data.device.name });

@@ -981,6 +981,11 @@ export interface components {
             checked: number;
             intact: boolean;
         };
+        /**
+         * @description What a cap of a key counts over.
+         * @enum {string}
+         */
+        CapPeriod: "day" | "month" | "ever";
         /** @description What a device can do, as its agent detected it. A probe that is missing or hangs is listed in `skipped`. */
         Capabilities: {
             /**
@@ -1060,6 +1065,11 @@ export interface components {
             /** @description 10 to 256 characters. */
             new: string;
         };
+        /**
+         * Format: uuid
+         * @description A conversation with models.
+         */
+        ChatId: string;
         /** @description An instruction to a device. Delivered again until acknowledged, so applying it twice must do nothing. */
         Command: components["schemas"]["CommandAction"] & {
             id: components["schemas"]["CommandId"];
@@ -1574,6 +1584,101 @@ export interface components {
             };
             /** @enum {string} */
             type: "vault.imported";
+        } | {
+            data: {
+                provider: components["schemas"]["Provider"];
+            };
+            /** @enum {string} */
+            type: "provider.added";
+        } | {
+            data: {
+                provider: components["schemas"]["Provider"];
+            };
+            /** @enum {string} */
+            type: "provider.updated";
+        } | {
+            data: {
+                name: string;
+                provider_id: components["schemas"]["ProviderId"];
+            };
+            /** @enum {string} */
+            type: "provider.removed";
+        } | {
+            /** @description It began to fail, was paused, or is back. */
+            data: {
+                name: string;
+                provider_id: components["schemas"]["ProviderId"];
+                state: components["schemas"]["ProviderState"];
+            };
+            /** @enum {string} */
+            type: "provider.state_changed";
+        } | {
+            /** @description Somebody entered what is known of a model, or took it back. */
+            data: {
+                model: string;
+                provider_id: components["schemas"]["ProviderId"];
+            };
+            /** @enum {string} */
+            type: "model.updated";
+        } | {
+            data: {
+                model: string;
+                provider_id: components["schemas"]["ProviderId"];
+            };
+            /** @enum {string} */
+            type: "model.pulled";
+        } | {
+            data: {
+                model: string;
+                provider_id: components["schemas"]["ProviderId"];
+            };
+            /** @enum {string} */
+            type: "model.deleted";
+        } | {
+            data: {
+                routing: components["schemas"]["Routing"];
+            };
+            /** @enum {string} */
+            type: "routing.changed";
+        } | {
+            data: {
+                key: components["schemas"]["ModelKey"];
+            };
+            /** @enum {string} */
+            type: "model_key.created";
+        } | {
+            data: {
+                key_id: components["schemas"]["ModelKeyId"];
+                name: string;
+            };
+            /** @enum {string} */
+            type: "model_key.revoked";
+        } | {
+            /** @description The first request over a cap in its period; `name` is the key's, absent for the caps of all. */
+            data: {
+                /** Format: int64 */
+                cap_micros: number;
+                name?: string | null;
+                /** Format: int64 */
+                spent_micros: number;
+            };
+            /** @enum {string} */
+            type: "spend_cap.reached";
+        } | {
+            /** @description Made, renamed, asked in, answered in, or shown at another branch. */
+            data: {
+                chat_id: components["schemas"]["ChatId"];
+                owner: components["schemas"]["UserId"];
+            };
+            /** @enum {string} */
+            type: "chat.changed";
+        } | {
+            data: {
+                chat_id: components["schemas"]["ChatId"];
+                owner: components["schemas"]["UserId"];
+            };
+            /** @enum {string} */
+            type: "chat.deleted";
         };
         /** @description One row of the log. Applying it twice changes nothing. */
         EventRecord: components["schemas"]["Event"] & {
@@ -1849,6 +1954,34 @@ export interface components {
             tenant: string;
             user_id?: components["schemas"]["UserId"] | null;
         };
+        /** @description A placeholder key: lets an agent or a client ask models through Foreman without ever seeing a provider's key. */
+        ModelKey: {
+            /** Format: int64 */
+            cap_micros?: number | null;
+            cap_period: components["schemas"]["CapPeriod"];
+            created_at: components["schemas"]["i64"];
+            created_by: components["schemas"]["UserId"];
+            expires_at?: components["schemas"]["i64"] | null;
+            id: components["schemas"]["ModelKeyId"];
+            /** @description The last four characters of the secret. */
+            last_four: string;
+            last_used_at?: components["schemas"]["i64"] | null;
+            /** @description What it may ask for: `provider/model`, `provider/*`, profile names; empty: everything. */
+            models: string[];
+            name: string;
+            project?: string | null;
+            revoked_at?: components["schemas"]["i64"] | null;
+            /**
+             * Format: int64
+             * @description Spent in the running period, micro-dollars.
+             */
+            spent_micros: number;
+        };
+        /**
+         * Format: uuid
+         * @description A key for asking models through Foreman.
+         */
+        ModelKeyId: string;
         /** @description `POST /files/move`. Also renames. */
         MoveFile: {
             from: string;
@@ -2119,7 +2252,68 @@ export interface components {
          * @description What went wrong, for programs. The UI branches on this and never on text.
          * @enum {string}
          */
-        ProblemCode: "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "invalid_request" | "too_large" | "rate_limited" | "connection_token_invalid" | "device_gone" | "setup_done" | "setup_code_wrong" | "sign_in_failed" | "host_not_allowed" | "output_offset" | "protocol_too_old" | "conflict" | "policy_forbids" | "grant_not_enough" | "server_not_trusted" | "device_unreachable" | "upload_offset" | "changed" | "vault_locked" | "vault_missing" | "vault_password_wrong" | "limit_reached" | "storage_unavailable" | "unavailable" | "internal";
+        ProblemCode: "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "invalid_request" | "too_large" | "rate_limited" | "connection_token_invalid" | "device_gone" | "setup_done" | "setup_code_wrong" | "sign_in_failed" | "host_not_allowed" | "output_offset" | "protocol_too_old" | "conflict" | "policy_forbids" | "grant_not_enough" | "server_not_trusted" | "device_unreachable" | "upload_offset" | "changed" | "vault_locked" | "vault_missing" | "vault_password_wrong" | "model_unavailable" | "upstream_failed" | "spend_cap_reached" | "limit_reached" | "storage_unavailable" | "unavailable" | "internal";
+        /** @description A provider of models. */
+        Provider: {
+            auth: components["schemas"]["ProviderAuth"];
+            /** @description Where its API is, without a path of a call; the vendor's own unless it was changed. */
+            base_url?: string | null;
+            created_at: components["schemas"]["i64"];
+            default_model?: string | null;
+            device_id?: components["schemas"]["DeviceId"] | null;
+            enabled: boolean;
+            /** @description Found on a device, not added by a person. */
+            found: boolean;
+            health: components["schemas"]["ProviderHealth"];
+            id: components["schemas"]["ProviderId"];
+            /** @description Where a request without a wish goes first. */
+            is_default: boolean;
+            kind: components["schemas"]["ProviderKind"];
+            /** @description Unique; what people and `provider/model` names call it: `[a-z0-9-]{1,40}`. */
+            name: string;
+            /** @description What coding agents and `auto` use it for; none: only when named. */
+            use_for: components["schemas"]["UseFor"][];
+            /** @description What its key is called in the vault. */
+            vault_key?: string | null;
+        };
+        /**
+         * @description How Foreman proves itself to a provider.
+         * @enum {string}
+         */
+        ProviderAuth: "api_key" | "oauth" | "none";
+        /** @description How a provider has answered lately. */
+        ProviderHealth: {
+            checked_at?: components["schemas"]["i64"] | null;
+            /**
+             * Format: int32
+             * @description How long that answer took.
+             */
+            latency_ms?: number | null;
+            /**
+             * Format: int32
+             * @description How many models it named then.
+             */
+            models?: number | null;
+            /** @description Why, in the provider's or Foreman's words; no secrets. */
+            reason?: string | null;
+            retry_at?: components["schemas"]["i64"] | null;
+            state: components["schemas"]["ProviderState"];
+        };
+        /**
+         * Format: uuid
+         * @description Somewhere that offers models.
+         */
+        ProviderId: string;
+        /**
+         * @description Which API a provider speaks.
+         * @enum {string}
+         */
+        ProviderKind: "anthropic" | "openai" | "google" | "mistral" | "groq" | "cerebras" | "openrouter" | "openai_compatible" | "ollama";
+        /**
+         * @description Whether requests to a provider get through.
+         * @enum {string}
+         */
+        ProviderState: "unknown" | "up" | "failing" | "paused" | "offline" | "locked" | "disabled";
         /**
          * @description Why a caller was turned away.
          * @enum {string}
@@ -2170,6 +2364,42 @@ export interface components {
             /** @description 10 to 256 characters. */
             new_password: components["schemas"]["Secret"];
             password: components["schemas"]["Secret"];
+        };
+        /** @description How requests find their model. Replaced as a whole. */
+        Routing: {
+            caps: components["schemas"]["SpendCaps"];
+            profiles: components["schemas"]["RoutingProfile"][];
+            /**
+             * Format: int64
+             * @description Rises with each change; a change names the one it was made from, or gets 412.
+             */
+            revision: number;
+        };
+        /**
+         * @description By what `auto` puts models in order.
+         * @enum {string}
+         */
+        RoutingOrder: "local_first" | "cheapest" | "as_listed";
+        /**
+         * @description One way to choose a model, asked for by name: `auto`, `auto:private`, `auto:cheapest`, `auto:code`,
+         *     `auto:research`, `auto:long`, and those that people add.
+         */
+        RoutingProfile: {
+            /** @description For `auto` only: look at the request and use `auto:code`, `auto:research` or `auto:long` where it fits. */
+            by_request: boolean;
+            /**
+             * Format: int32
+             * @description Only models known to have at least this much context, tokens.
+             */
+            min_context?: number | null;
+            /** @description `provider/model`, tried first and in this order. */
+            models: string[];
+            /** @description `auto` or `auto:` and `[a-z0-9-]{1,32}`. */
+            name: string;
+            order: components["schemas"]["RoutingOrder"];
+            /** @description Only models whose requests stay on one's own devices. */
+            private_only: boolean;
+            use_for?: components["schemas"]["UseFor"] | null;
         };
         /** @description One measurement of a machine: the body of a heartbeat. */
         Sample: {
@@ -2305,6 +2535,19 @@ export interface components {
         SkippedProbe: {
             probe: string;
             reason: string;
+        };
+        /** @description What may be spent, micro-dollars. A request over it gets 402. */
+        SpendCaps: {
+            /**
+             * Format: int64
+             * @description A calendar day, UTC.
+             */
+            day_micros?: number | null;
+            /**
+             * Format: int64
+             * @description A calendar month, UTC.
+             */
+            month_micros?: number | null;
         };
         /** @description `POST /api/v1/auth/device/code`: a program without a browser asks to be signed in (RFC 8628). */
         StartDeviceCode: {
@@ -2561,6 +2804,11 @@ export interface components {
          * @description A file on its way to a device.
          */
         UploadId: string;
+        /**
+         * @description What a provider or a model is to be used for.
+         * @enum {string}
+         */
+        UseFor: "code" | "research" | "all";
         /** Format: uuid */
         UserId: string;
         /**

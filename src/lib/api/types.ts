@@ -58,6 +58,22 @@ export type LogSources = Schemas['LogSources'];
 export type LogLine = Schemas['LogLine'];
 export type LogLevel = Schemas['LogLevel'];
 
+export type VaultStatus = Schemas['VaultStatus'];
+export type VaultKey = Schemas['VaultKey'];
+export type VaultFile = Schemas['VaultFile'];
+export type VaultImported = Schemas['VaultImported'];
+
+export type Provider = Schemas['Provider'];
+export type ProviderKind = Schemas['ProviderKind'];
+export type ProviderState = Schemas['ProviderState'];
+export type UseFor = Schemas['UseFor'];
+export type Routing = Schemas['Routing'];
+export type RoutingProfile = Schemas['RoutingProfile'];
+export type RoutingOrder = Schemas['RoutingOrder'];
+export type SpendCaps = Schemas['SpendCaps'];
+export type ModelKey = Schemas['ModelKey'];
+export type CapPeriod = Schemas['CapPeriod'];
+
 export type Actor = Schemas['Actor'];
 export type Event = Schemas['Event'];
 /** A newer server may send types that are not listed here. */

@@ -41,6 +41,25 @@ export function percent(value: number): string {
 	return `${format(value, value > 0 && value < 9.95 ? 1 : 0)}\u00a0%`;
 }
 
+/** `$1.23` from micro-dollars; under a cent with two digits that count, so that a cheap model still costs something. */
+export function dollars(micros: number): string {
+	const value = micros / 1_000_000;
+	const small = value !== 0 && Math.abs(value) < 0.01;
+	return new Intl.NumberFormat(language.current, {
+		style: 'currency',
+		currency: 'USD',
+		currencyDisplay: 'narrowSymbol',
+		...(small ? { maximumSignificantDigits: 2 } : {})
+	}).format(value);
+}
+
+/** `840`, `128k`, `1.05M`: how vendors write amounts of tokens, in both languages. */
+export function tokens(value: number): string {
+	if (value < 10_000) return format(value, 0);
+	if (value < 999_500) return `${format(value / 1000, 0)}k`;
+	return `${format(value / 1_000_000, 2)}M`;
+}
+
 export function count(value: number): string {
 	return format(value, 0);
 }

@@ -1,5 +1,6 @@
 // A failed request in the reader's language: what happened, what was kept, what to do.
 
+import { dollars, exactTime } from '$lib/format';
 import { problemOf } from '$lib/host';
 import { m } from '$lib/i18n';
 
@@ -66,12 +67,36 @@ export function wordsFor(thrown: unknown): ProblemWords {
 				kept: m.problem_nothing_changed(),
 				todo: m.problem_changed_todo()
 			};
+		case 'vault_locked':
+			return { what: m.problem_vault_locked(), todo: m.problem_vault_locked_todo() };
+		case 'vault_missing':
+			return { what: m.problem_vault_missing(), todo: m.problem_vault_missing_todo() };
+		case 'vault_password_wrong':
+			return { what: m.problem_vault_password(), kept: m.problem_nothing_changed() };
+		case 'model_unavailable':
+			return { what: m.problem_model_unavailable(), todo: m.problem_model_unavailable_todo() };
+		case 'upstream_failed':
+			return { what: m.problem_upstream(), todo: m.problem_upstream_todo() };
+		case 'spend_cap_reached':
+			return capWords(problem.details);
 		default:
 			return {
 				what: m.problem_unexpected(),
 				todo: m.problem_unexpected_todo({ code: problem.code })
 			};
 	}
+}
+
+/** With the numbers, where the server gave them. */
+function capWords({ cap_micros, spent_micros, resets_at }: Record<string, unknown>): ProblemWords {
+	const known = typeof cap_micros === 'number' && typeof spent_micros === 'number';
+	return {
+		what: known
+			? m.problem_cap({ spent: dollars(spent_micros), cap: dollars(cap_micros) })
+			: m.problem_cap_plain(),
+		kept: typeof resets_at === 'number' ? m.problem_cap_resets({ time: exactTime(resets_at) }) : undefined,
+		todo: m.problem_cap_todo()
+	};
 }
 
 /** The same in one line, for toasts. */
