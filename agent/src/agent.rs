@@ -85,6 +85,7 @@ pub async fn run(
     let choices = settings.link.kept(&state.link_choices())?;
     let parts = Parts::new(state, setup.running.subscribe(), &reports)?;
     let files = Arc::clone(&parts.files);
+    let models_changed = Arc::clone(&parts.models_changed);
     let device = Device { id: identity.device_id, name: identity.name.clone(), policy: state.policy() };
     let router = device_api::router(Arc::new(device), parts);
     let (link, handle) = Link::open(state, gate, choices, router, Arc::clone(&uplink), reports).await?;
@@ -100,6 +101,7 @@ pub async fn run(
         running: setup.running.subscribe(),
         line: line_heard.clone(),
         probe,
+        models_changed,
         progress: progress.clone(),
     };
     tracing::info!(server = %identity.server, device.id = %identity.device_id, "the agent is running");

@@ -7,6 +7,7 @@ pub mod files;
 mod forward;
 pub mod logs;
 pub mod metrics;
+mod models;
 mod problem;
 pub mod terminals;
 pub mod uploads;
@@ -21,7 +22,7 @@ use foreman_protocol::{
     DeviceHello, DeviceId, LINK_VERSION, Level, LinkUse, Millis, Policy, ProblemCode, TaskId,
 };
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{link::Reports, state};
 use metrics::Metrics;
@@ -104,6 +105,8 @@ pub struct Parts {
     pub files: Arc<Files>,
     pub logs: Arc<Logs>,
     pub metrics: Arc<Metrics>,
+    /// Rung when models came or went through this API.
+    pub models_changed: Arc<Notify>,
 }
 
 impl Parts {
@@ -132,13 +135,14 @@ impl Parts {
             files: Arc::new(files),
             logs: Arc::new(logs),
             metrics: Metrics::new(ProbeOptions::new(state.dir()), SamplerOptions::new(state.dir()), running),
+            models_changed: Arc::default(),
         })
     }
 }
 
 /// Every route. Each feature brings its own router; they are merged here and nowhere else.
 pub fn router(device: Arc<Device>, parts: Parts) -> Router {
-    let Parts { terminals, files, logs, metrics } = parts;
+    let Parts { terminals, files, logs, metrics, models_changed } = parts;
     Router::new()
         .route("/hello", get(hello))
         .with_state(Arc::clone(&device))
@@ -147,6 +151,7 @@ pub fn router(device: Arc<Device>, parts: Parts) -> Router {
         .merge(uploads::router(Arc::clone(&device), files))
         .merge(logs::router(Arc::clone(&device), logs))
         .merge(metrics::router(metrics))
+        .merge(models::router(Arc::clone(&device), models_changed))
         .merge(forward::router(device))
         .fallback(|| async { ApiError::not_found("address on this device") })
         .method_not_allowed_fallback(|| async {

@@ -230,6 +230,7 @@ impl ConnectOptions {
             allow_file_read: allowed(Allow::Read),
             allow_file_write: allowed(Allow::Write),
             allow_logs: allowed(Allow::Logs),
+            allow_models: true,
             allowed_paths: self.allowed_paths.clone(),
             blocked_paths: self.blocked_paths.clone(),
         };

@@ -241,6 +241,7 @@ fn allowed(policy: &Policy) -> String {
         (policy.allow_file_read, "reading files"),
         (policy.allow_file_write, "writing files"),
         (policy.allow_logs, "logs"),
+        (policy.allow_models, "models"),
     ];
     let on: Vec<&str> = switches.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
     if on.is_empty() {

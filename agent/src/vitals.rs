@@ -9,14 +9,16 @@ use std::{
 use foreman_link::http::RequestError;
 use foreman_machine::{
     policy,
-    probe::{ProbeOptions, detect},
+    probe::{ProbeOptions, detect, ollama_now},
     sample::{Sampler, SamplerOptions},
 };
-use foreman_protocol::{Capabilities, DeviceFacts, LinkFacts, PROTOCOL_VERSION, Policy, TaskId};
+use foreman_protocol::{
+    Capabilities, DeviceFacts, LinkFacts, Ollama, PROTOCOL_VERSION, Policy, TaskId,
+};
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{
     sync::{Notify, mpsc, watch},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
@@ -29,6 +31,10 @@ use crate::{
 
 /// How often capabilities are detected without being asked.
 const DETECT_EVERY: Duration = Duration::from_secs(3600);
+/// How often Ollama is looked at: it starts and stops, and people pull models by hand.
+const LOOK_AT_OLLAMA_EVERY: Duration = Duration::from_secs(15);
+/// One that does not answer within this is busy, and has not changed.
+const OLLAMA_PATIENCE: Duration = Duration::from_secs(3);
 /// Until the server names its own pace.
 const FIRST_PACE: Duration = Duration::from_secs(10);
 
@@ -42,14 +48,21 @@ pub struct Vitals {
     pub line: watch::Receiver<Line>,
     /// Rung when the server asks to detect capabilities again.
     pub probe: Arc<Notify>,
+    /// Rung when models of Ollama came or went.
+    pub models_changed: Arc<Notify>,
     pub progress: Option<mpsc::UnboundedSender<Progress>>,
 }
+
+/// What a look at Ollama gave; nothing when it took too long.
+type Looked = Option<Option<Ollama>>;
 
 /// What was detected and what of it the server has.
 struct Facts {
     capabilities: Option<Capabilities>,
     detecting: Option<BoxFuture<'static, Capabilities>>,
     detect_at: Instant,
+    looking: Option<BoxFuture<'static, Looked>>,
+    look_at: Instant,
     /// The policy file as it was when it was last told.
     policy_seen: Option<Stamp>,
     link_seen: Option<LinkFacts>,
@@ -64,6 +77,8 @@ impl Vitals {
             capabilities: None,
             detecting: None,
             detect_at: Instant::now(),
+            looking: None,
+            look_at: Instant::now() + LOOK_AT_OLLAMA_EVERY,
             policy_seen: None,
             link_seen: None,
             told: false,
@@ -77,7 +92,7 @@ impl Vitals {
                 facts.detect(&self.state_dir);
             }
             tokio::select! {
-                capabilities = detected(&mut facts.detecting) => {
+                capabilities = finished(&mut facts.detecting) => {
                     facts.detecting = None;
                     sampler.follow(&capabilities);
                     self.progress(|| Progress::Detected(Box::new(capabilities.clone())));
@@ -88,6 +103,15 @@ impl Vitals {
                 _ = gate.changed() => facts.told &= facts.link_seen == self.link.facts(),
                 _ = ways.changed() => facts.told &= facts.link_seen == self.link.facts(),
                 () = self.probe.notified() => facts.detect_at = Instant::now(),
+                // Also while a look is under way, which may have come too early to see it.
+                () = self.models_changed.notified() => facts.look(),
+                () = sleep_until(facts.look_at) => facts.look(),
+                looked = finished(&mut facts.looking) => {
+                    facts.looking = None;
+                    if let Some(found) = facts.take(looked) {
+                        sampler.follow(found);
+                    }
+                }
                 // The server may have been restarted: it sees this device as soon as it can.
                 _ = self.line.changed() => {
                     let up = self.line.borrow_and_update().is_up();
@@ -163,11 +187,32 @@ impl Facts {
         self.detecting = Some(detecting.map(Result::unwrap_or_default).boxed());
         self.detect_at = Instant::now() + DETECT_EVERY;
     }
+
+    fn look(&mut self) {
+        let looking = tokio::spawn(async {
+            let host = std::env::var("OLLAMA_HOST").ok();
+            timeout(OLLAMA_PATIENCE, ollama_now(host.as_deref())).await.ok()
+        });
+        self.looking = Some(looking.map(Result::unwrap_or_default).boxed());
+        self.look_at = Instant::now() + LOOK_AT_OLLAMA_EVERY;
+    }
+
+    /// Puts what a look found in its place; what is known now when that is another.
+    fn take(&mut self, looked: Looked) -> Option<&Capabilities> {
+        let (known, found) = (self.capabilities.as_mut()?, looked?);
+        if known.ollama == found {
+            return None;
+        }
+        known.skipped.retain(|skipped| skipped.probe != "ollama" || found.is_none());
+        known.ollama = found;
+        self.told = false;
+        Some(known)
+    }
 }
 
-async fn detected(detecting: &mut Option<BoxFuture<'static, Capabilities>>) -> Capabilities {
-    match detecting {
-        Some(detecting) => detecting.await,
+async fn finished<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
+    match work {
+        Some(work) => work.await,
         None => std::future::pending().await,
     }
 }

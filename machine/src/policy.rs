@@ -19,12 +19,14 @@ const ALLOW_BASH: &str = "ALLOW_BASH";
 const ALLOW_FILE_READ: &str = "ALLOW_FILE_READ";
 const ALLOW_FILE_WRITE: &str = "ALLOW_FILE_WRITE";
 const ALLOW_LOGS: &str = "ALLOW_LOGS";
+const ALLOW_MODELS: &str = "ALLOW_MODELS";
 const ALLOWED_PATHS: &str = "ALLOWED_PATHS";
 const BLOCKED_PATHS: &str = "BLOCKED_PATHS";
-const NAMES: [&str; 6] =
-    [ALLOW_BASH, ALLOW_FILE_READ, ALLOW_FILE_WRITE, ALLOW_LOGS, ALLOWED_PATHS, BLOCKED_PATHS];
+const NAMES: [&str; 7] =
+    [ALLOW_BASH, ALLOW_FILE_READ, ALLOW_FILE_WRITE, ALLOW_LOGS, ALLOW_MODELS, ALLOWED_PATHS, BLOCKED_PATHS];
 
-/// Reads the policy file; the same names in the environment win over it. A missing file allows nothing.
+/// Reads the policy file; the same names in the environment win over it. A missing file allows nothing. In one that is
+/// there, only what `ALLOW_MODELS` decides is allowed without being named: a model sees nothing of the device.
 ///
 /// # Errors
 /// When the file cannot be read or understood. Whoever asked must then allow nothing: a rule that was
@@ -32,7 +34,7 @@ const NAMES: [&str; 6] =
 pub fn load(path: &Path) -> anyhow::Result<Policy> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => format!("{ALLOW_MODELS}=false\n").into(),
         Err(error) => {
             return Err(error).with_context(|| format!("cannot read the policy file {}", path.display()));
         }
@@ -69,12 +71,14 @@ fn parse(
         }
     }
     let switch = |name| settings.get(name).map_or(Ok(false), |value| parse_switch(name, value));
+    let models = settings.get(ALLOW_MODELS).map_or(Ok(true), |value| parse_switch(ALLOW_MODELS, value));
     let list = |name| settings.get(name).map_or(Ok(Vec::new()), |value| parse_paths(name, value, home));
     Ok(Policy {
         allow_bash: switch(ALLOW_BASH)?,
         allow_file_read: switch(ALLOW_FILE_READ)?,
         allow_file_write: switch(ALLOW_FILE_WRITE)?,
         allow_logs: switch(ALLOW_LOGS)?,
+        allow_models: models?,
         allowed_paths: list(ALLOWED_PATHS)?,
         blocked_paths: list(BLOCKED_PATHS)?,
     })
@@ -120,6 +124,11 @@ pub fn render(policy: &Policy) -> String {
         (ALLOW_FILE_READ, policy.allow_file_read, "List and read files."),
         (ALLOW_FILE_WRITE, policy.allow_file_write, "Create, change and delete files."),
         (ALLOW_LOGS, policy.allow_logs, "Read the system's logs."),
+        (
+            ALLOW_MODELS,
+            policy.allow_models,
+            "Ask the models of this device's Ollama, and pull and delete them. On unless it says false.",
+        ),
     ];
     for (name, on, comment) in switches {
         let _ = write!(text, "\n# {comment}\n{name}={on}\n");
@@ -181,6 +190,8 @@ mod tests {
         let policy = policy.unwrap_or_else(|error| panic!("{error:#}"));
         assert!(policy.allow_bash && policy.allow_file_read && policy.allow_logs);
         assert!(!policy.allow_file_write);
+        assert!(policy.allow_models, "it is on unless the file says otherwise");
+        assert!(!read("ALLOW_MODELS=false\n").unwrap().allow_models);
         assert_eq!(policy.blocked_paths, ["/etc/shadow", "/home/mia/.ssh"]);
     }
 
@@ -202,13 +213,13 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_rendered_reads_back(
-            switches in any::<[bool; 4]>(),
+            switches in any::<[bool; 5]>(),
             allowed in prop::collection::vec("/[a-zA-Z0-9 ._$\"'\\\\#=üß-]{0,12}[a-z]", 0..4),
             blocked in prop::collection::vec("/[a-z~ *]{0,12}[a-z]", 0..4),
         ) {
-            let [allow_bash, allow_file_read, allow_file_write, allow_logs] = switches;
+            let [allow_bash, allow_file_read, allow_file_write, allow_logs, allow_models] = switches;
             let policy = Policy {
-                allow_bash, allow_file_read, allow_file_write, allow_logs,
+                allow_bash, allow_file_read, allow_file_write, allow_logs, allow_models,
                 allowed_paths: allowed, blocked_paths: blocked,
             };
             prop_assert_eq!(read(&render(&policy)).unwrap(), policy);

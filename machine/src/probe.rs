@@ -27,6 +27,7 @@ pub(crate) use command::{Group, Places};
 pub(crate) use disk::space as disk_space;
 pub(crate) use nvidia::number;
 pub(crate) use ollama::loaded_models;
+pub use ollama::{endpoint as ollama_endpoint, now as ollama_now};
 
 /// Where the probes look and how long each may take.
 #[derive(Debug, Clone)]

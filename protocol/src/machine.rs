@@ -200,6 +200,8 @@ pub struct Policy {
     pub allow_file_write: bool,
     /// `ALLOW_LOGS`
     pub allow_logs: bool,
+    /// `ALLOW_MODELS`: ask, load, pull and delete the models of the Ollama here.
+    pub allow_models: bool,
     /// `ALLOWED_PATHS`: absolute; empty means every path.
     pub allowed_paths: Vec<String>,
     /// `BLOCKED_PATHS`: absolute; wins over `allowed_paths`.

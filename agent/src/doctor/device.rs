@@ -129,6 +129,7 @@ fn allowed(rules: &Policy) -> String {
         (rules.allow_file_read, "reading files"),
         (rules.allow_file_write, "writing files"),
         (rules.allow_logs, "reading logs"),
+        (rules.allow_models, "its models"),
     ];
     let names: Vec<&str> = all.into_iter().filter(|(on, _)| *on).map(|(_, name)| name).collect();
     if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }

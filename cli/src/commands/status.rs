@@ -86,6 +86,7 @@ fn policy(policy: &Policy) -> String {
         (policy.allow_file_read, "reading files"),
         (policy.allow_file_write, "writing files"),
         (policy.allow_logs, "logs"),
+        (policy.allow_models, "models"),
     ];
     let allowed: Vec<_> = allowed.into_iter().filter_map(|(is, what)| is.then_some(what)).collect();
     let mut text = if allowed.is_empty() {

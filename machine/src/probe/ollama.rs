@@ -43,6 +43,11 @@ pub(super) async fn probe(host: Option<&str>) -> Result<Ollama, Skip> {
     Ok(Ollama { version: version.version, endpoint, models })
 }
 
+/// What there is now, without the other probes; `host` is in the form of `OLLAMA_HOST`. `None` when it does not run.
+pub async fn now(host: Option<&str>) -> Option<Ollama> {
+    probe(host).await.ok()
+}
+
 /// Names of the models in memory; none when Ollama does not answer in time.
 pub(crate) async fn loaded_models(endpoint: &str) -> Vec<String> {
     let answer = tokio::time::timeout(PATIENCE, get(endpoint, "/api/ps")).await;
@@ -58,8 +63,10 @@ pub(super) fn parse_models(body: &[u8]) -> Option<Vec<OllamaModel>> {
 
 /// Where a client on this machine finds the server that listens at `OLLAMA_HOST`.
 ///
-/// The variable is written for the server: `0.0.0.0`, `:11434` and `example.lan` are all usual.
-fn endpoint(host: Option<&str>) -> Option<String> {
+/// The variable is written for the server: `0.0.0.0`, `:11434` and `example.lan` are all usual. `None` for what is not
+/// a plain HTTP address.
+#[must_use]
+pub fn endpoint(host: Option<&str>) -> Option<String> {
     let text = host.unwrap_or_default().trim().trim_matches(['"', '\'']);
     let (text, default_port) = match text.split_once("://") {
         None => (text, DEFAULT_PORT),
