@@ -7,7 +7,7 @@ pub mod audit;
 pub mod hub;
 pub mod stream;
 
-use foreman_protocol::{Actor, DeviceId, Event, EventRecord, Millis, TaskId, TenantId};
+use foreman_protocol::{Actor, DeviceId, Event, EventRecord, MessageId, Millis, TaskId, TenantId};
 use sha2::{Digest, Sha256};
 use sqlx::{Row, any::AnyRow};
 
@@ -48,6 +48,8 @@ pub enum Effect {
     },
     /// More output of a task, or its end.
     Output(TaskId),
+    /// More of an answer in a conversation, or its end.
+    Answer(MessageId),
     /// A measurement, as the JSON that was stored.
     Sample {
         tenant: TenantId,
@@ -61,15 +63,18 @@ pub enum Effect {
 const NOTIFICATION_IDS: usize = 150;
 
 impl Effect {
-    /// What other replicas are told: where to look, never the content. `events`, `output <ids>`, `samples <ids>`.
+    /// What other replicas are told: where to look, never the content. `events`, `output <ids>`, `answers <ids>`,
+    /// `samples <ids>`.
     pub fn notifications(effects: &[Effect]) -> Vec<String> {
         let mut outputs = Vec::new();
+        let mut answers = Vec::new();
         let mut samples = Vec::new();
         let mut events = false;
         for effect in effects {
             match effect {
                 Effect::Event { .. } => events = true,
                 Effect::Output(task) => outputs.push(task.to_string()),
+                Effect::Answer(message) => answers.push(message.to_string()),
                 Effect::Sample { device, .. } => samples.push(device.to_string()),
             }
         }
@@ -77,7 +82,7 @@ impl Effect {
         if events {
             payloads.push("events".to_owned());
         }
-        for (word, mut ids) in [("output", outputs), ("samples", samples)] {
+        for (word, mut ids) in [("output", outputs), ("answers", answers), ("samples", samples)] {
             ids.sort_unstable();
             ids.dedup();
             payloads.extend(ids.chunks(NOTIFICATION_IDS).map(|some| format!("{word} {}", some.join(" "))));

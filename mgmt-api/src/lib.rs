@@ -7,6 +7,7 @@ mod accounts;
 mod auth;
 pub mod backup;
 mod bounds;
+mod chats;
 pub mod cli;
 mod commands;
 pub mod config;

@@ -78,7 +78,8 @@ impl Filter {
     }
 }
 
-fn escape_like(text: &str) -> String {
+/// `text` so that LIKE with `ESCAPE '\'` takes it literally.
+pub fn escape_like(text: &str) -> String {
     text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_").replace('\0', "")
 }
 

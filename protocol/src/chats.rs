@@ -73,7 +73,24 @@ pub struct Message {
     pub usage: Option<MessageUsage>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub problem: Option<Problem>,
+    /// For answers: what was asked for, `auto`, a profile or `provider/model`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub model: Option<String>,
+    /// The model thinks and has said nothing yet.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub thinking: bool,
+    /// How many of the oldest messages did not fit into the model's context and were not sent.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    pub left_out: u32,
+    /// Other versions: all messages with the same parent, this one included, oldest first. Empty for an only one.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub versions: Vec<MessageId>,
     pub created_at: Millis,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -157,6 +157,13 @@ async fn hand_out(tx: &mut Tx, row: &AnyRow) -> ApiResult<DeviceCodeToken> {
         source: Some(row.try_get("source")?),
     };
     let created = create_token(tx, &cause, row.try_get("client_name")?, role).await?;
+    if let Actor::User { id, .. } = &cause.actor {
+        sqlx::query("UPDATE api_tokens SET for_user = $1 WHERE id = $2")
+            .bind(id.to_string())
+            .bind(created.token.id.to_string())
+            .execute(tx.conn())
+            .await?;
+    }
     Ok(DeviceCodeToken { token: created.secret, token_type: "Bearer".to_owned(), role })
 }
 

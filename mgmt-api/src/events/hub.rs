@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use foreman_protocol::{DeviceId, Dial, Event, EventRecord, Millis, TaskId, TenantId};
+use foreman_protocol::{DeviceId, Dial, Event, EventRecord, MessageId, Millis, TaskId, TenantId};
 use sqlx::Row;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -55,6 +55,7 @@ impl Frame {
 pub struct Hub {
     tenants: Arc<Mutex<HashMap<TenantId, broadcast::Sender<Frame>>>>,
     outputs: Wakers<TaskId>,
+    answers: Wakers<MessageId>,
     commands: Wakers<DeviceId>,
     departures: Wakers<DeviceId>,
     sign_offs: Wakers<TenantId>,
@@ -109,6 +110,11 @@ impl Hub {
     /// Changes when a task has more output or ended.
     pub fn output(&self, task: TaskId) -> watch::Receiver<()> {
         self.outputs.subscribe(task)
+    }
+
+    /// Changes when more of an answer is there, it was stopped or ended.
+    pub fn answer(&self, message: MessageId) -> watch::Receiver<()> {
+        self.answers.subscribe(message)
     }
 
     /// Changes when a device may have new commands.
@@ -262,6 +268,10 @@ async fn apply(db: &Db, hub: &Hub, sent: &mut HashMap<TenantId, i64>, effect: Ef
             hub.outputs.wake(task);
             Ok(())
         }
+        Effect::Answer(message) => {
+            hub.answers.wake(message);
+            Ok(())
+        }
         Effect::Sample { tenant, device, at, body } => {
             hub.publish_sample(tenant, device, at, &body);
             Ok(())
@@ -269,13 +279,18 @@ async fn apply(db: &Db, hub: &Hub, sent: &mut HashMap<TenantId, i64>, effect: Ef
     }
 }
 
-/// What another replica announced: `events`, `output <ids>`, `samples <ids>`, `dial <from> <id> <json>`.
+/// What another replica announced: `events`, `output <ids>`, `answers <ids>`, `samples <ids>`,
+/// `dial <from> <id> <json>`.
 async fn hear(db: &Db, hub: &Hub, sent: &mut HashMap<TenantId, i64>, payload: &str) -> ApiResult<()> {
     let mut words = payload.split(' ');
     match words.next() {
         Some("events") => catch_up(db, hub, sent).await,
         Some("output") => {
             words.filter_map(|id| id.parse().ok()).for_each(|task| hub.outputs.wake(task));
+            Ok(())
+        }
+        Some("answers") => {
+            words.filter_map(|id| id.parse().ok()).for_each(|message| hub.answers.wake(message));
             Ok(())
         }
         Some("samples") => {
@@ -413,7 +428,7 @@ mod tests {
     async fn a_call_reaches_only_who_listens_and_travels_between_replicas() {
         let hub = Hub::default();
         let device = DeviceId::fresh();
-        let dial = Dial { ticket: "fmr_x".into(), server: Some("http://one:3001".into()) };
+        let dial = Dial { ticket: "fmr_x".into(), server: Some("http://one:3001".into()), account: None };
         assert!(!hub.dial(device, dial.clone()));
         let mut listening = hub.dials(device);
         let payload = Hub::default().dial_payload(device, &dial).unwrap();
