@@ -41,7 +41,16 @@ pub struct Caller {
     /// The way they came: `lan`, `relay`, `server`, …
     pub path: String,
     /// The person a server speaks for, as it says.
-    pub on_behalf_of: Option<String>,
+    pub on_behalf_of: Option<Person>,
+}
+
+/// See [`Caller::on_behalf_of`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// For people: several may have the same.
+    pub name: String,
+    /// Absent from servers that do not tell it.
+    pub id: Option<String>,
 }
 
 impl Caller {
@@ -65,7 +74,15 @@ impl Caller {
     /// For the audit log and for others at the same terminal.
     #[must_use]
     pub fn who(&self) -> String {
-        self.on_behalf_of.clone().unwrap_or_else(|| self.name.clone())
+        self.on_behalf_of.as_ref().map_or_else(|| self.name.clone(), |person| person.name.clone())
+    }
+
+    /// The same for one and the same person only: a server speaks for many, and all with one key.
+    #[must_use]
+    pub fn owner(&self) -> String {
+        let person = self.on_behalf_of.as_ref();
+        let person = person.map_or("", |person| person.id.as_deref().unwrap_or(&person.name));
+        format!("{} {person}", self.client_key)
     }
 }
 

@@ -103,6 +103,17 @@ async fn what_others_opened_and_recordings_are_for_the_owner() {
 }
 
 #[tokio::test]
+async fn two_people_of_one_name_are_two_people() {
+    let desk = Desk::new();
+    let mia = desk.by_server("Mia", "user 1", Level::Operate).await;
+    let namesake = desk.by_server("Mia", "user 2", Level::Operate).await;
+    let terminal = mia.open(&shell("cat")).await;
+    assert_eq!(terminal.opened_by, "Mia");
+    assert_eq!(namesake.end(terminal.id).await.unwrap_err().code, ProblemCode::GrantNotEnough);
+    desk.by_server("Mia", "user 1", Level::Operate).await.end(terminal.id).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_policy_has_the_last_word() {
     let desk = Desk::new();
     let mia = desk.client("mia", Level::Admin).await;

@@ -69,11 +69,7 @@ impl OwnedDevice {
             device: decode_key(&self.known.identity).expect("a key"),
             link_key,
         };
-        let hello = Hello {
-            grant: self.known.grant.clone().expect("the owner's own"),
-            path: "lan".to_owned(),
-            on_behalf_of: None,
-        };
+        let hello = Hello::new(self.known.grant.clone().expect("the owner's own"), "lan");
         sealed(way, &keys, &hello).await
     }
 }

@@ -105,7 +105,7 @@ impl Device {
                 link_key: keys.secret.public_bytes(),
             },
             keys,
-            hello: Hello { grant, path: "relay".to_owned(), on_behalf_of: None },
+            hello: Hello::new(grant, "relay"),
             address: format!("{url}/api/v1/devices/{id}/relay"),
             headers: HeaderMap::from_iter([(AUTHORIZATION, bearer)]),
             dialer: Dialer::from_environment().expect("a dialler"),

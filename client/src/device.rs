@@ -25,6 +25,7 @@ mod ask;
 mod attached;
 mod carry;
 mod dial;
+mod exchange;
 mod files;
 mod forward;
 mod frames;
@@ -63,7 +64,7 @@ pub use known::{KnownDevice, NotBelieved};
 pub use logs::{LogFilter, LogUpdate, MetricsUpdate};
 pub use open::OpenError;
 pub use path::{PathKind, PathState, PathTry};
-pub use store::{SignIn, Store, StoreError};
+pub use store::{Listing as DeviceListing, SignIn, Store, StoreError};
 pub use transfer::{Downloaded, Transfer};
 
 use crate::{Error, Foreman};
@@ -154,20 +155,29 @@ impl DeviceConnection {
     async fn route(&self) -> Result<Route, Error> {
         let mut standing = self.0.reach.standing.subscribe();
         let usable = standing.wait_for(|now| match now {
-            Standing::Searching(_) => false,
+            Standing::Searching(_) | Standing::Nowhere(_) => false,
             Standing::Link(session) => !session.is_over(),
             Standing::Server(_) | Standing::Refused(_) => true,
         });
-        let limit = self.0.reach.dialer.pace().request;
-        let now = match tokio::time::timeout(limit, usable).await {
-            Ok(Ok(now)) => now.clone(),
-            _ => self.0.reach.standing.borrow().clone(),
+        let Pace { request: limit, request_in_vain, .. } = self.0.reach.dialer.pace();
+        let mut tried = self.0.reach.standing.subscribe();
+        let in_vain = async {
+            let _ = tried.wait_for(|now| matches!(now, Standing::Nowhere(_))).await;
+            tokio::time::sleep(request_in_vain).await;
         };
+        tokio::select! {
+            _ = usable => {}
+            () = in_vain => {}
+            () = tokio::time::sleep(limit) => {}
+        }
+        let now = self.0.reach.standing.borrow().clone();
         match (now, &self.0.reach.dialer.server) {
             (Standing::Link(session), _) => Ok(Route::Link(session)),
             (Standing::Server(_), Some(server)) => Ok(Route::Server(server.clone())),
             (Standing::Refused(error), _) => Err(error),
-            (Standing::Searching(Some(why)), _) => Err(Error::Unreachable { message: why }),
+            (Standing::Searching(Some(why)) | Standing::Nowhere(why), _) => {
+                Err(Error::Unreachable { message: why })
+            }
             _ => {
                 let message = format!("no path to the device was found within {} s", limit.as_secs());
                 Err(Error::Unreachable { message })
@@ -189,6 +199,8 @@ impl DeviceConnection {
         let mut tries = TRIES;
         loop {
             tries -= 1;
+            // Only what was lost on its way is sent again: to wait for a path once is enough.
+            self.route().await?;
             let Some(next) = ask.again() else { return self.once(ask).await };
             let answer = async { self.send(next).await?.json().await };
             match tokio::time::timeout(limit * 2, answer).await {

@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use axum_extra::extract::CookieJar;
-use foreman_protocol::{Actor, ApiTokenId, ProblemCode, Role, SessionId, TenantId, UserId};
+use foreman_protocol::{AccountId, Actor, ApiTokenId, Level, ProblemCode, Role, SessionId, TenantId, UserId};
 use sqlx::Row;
 use std::net::SocketAddr;
 
@@ -63,6 +63,22 @@ impl Caller {
         match &self.identity {
             Identity::User { id, name, .. } => Actor::User { id: *id, name: name.clone() },
             Identity::Token { id, name } => Actor::Token { id: *id, name: name.clone() },
+        }
+    }
+
+    pub const fn account(&self) -> AccountId {
+        match &self.identity {
+            Identity::User { id, .. } => AccountId::User(*id),
+            Identity::Token { id, .. } => AccountId::Token(*id),
+        }
+    }
+
+    /// The most this server asks of a device for this caller, however much the device lets the server do.
+    pub const fn at_most(&self) -> Level {
+        match self.role {
+            Role::Viewer => Level::View,
+            Role::Operator => Level::Operate,
+            Role::Admin | Role::Owner => Level::Admin,
         }
     }
 

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, GrantId, LinkReportId, Millis, Policy, TerminalId};
+use crate::{ApiTokenId, DeviceId, GrantId, LinkReportId, Millis, Policy, TerminalId, UserId};
 
 /// The version of the device link, bound into every handshake.
 ///
@@ -171,6 +171,27 @@ pub struct Dial {
     /// The base address of the replica where somebody waits; absent: the one this came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
+    /// Which account waits, so that the failures of one are not counted against all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+}
+
+/// A person or a program of the server's, as far as a device tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AccountId {
+    User(UserId),
+    Token(ApiTokenId),
+}
+
+impl std::fmt::Display for AccountId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user {id}"),
+            Self::Token(id) => write!(f, "token {id}"),
+        }
+    }
 }
 
 /// Carries [`Dial::ticket`]: a secret does not belong into an address.
@@ -186,6 +207,21 @@ pub struct Hello {
     /// For people and the audit log, when a server speaks for somebody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<String>,
+    /// Who that is: names repeat, ids do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of_id: Option<String>,
+    /// No more than this, whatever the grant says: the most that a server lets the one it speaks for do. A device
+    /// that does not know it goes by the grant alone and says so in its welcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<Level>,
+}
+
+impl Hello {
+    /// Of a client that speaks for itself, and wants all that its grant gives.
+    #[must_use]
+    pub fn new(grant: String, path: &str) -> Self {
+        Self { grant, path: path.to_owned(), on_behalf_of: None, on_behalf_of_id: None, at_most: None }
+    }
 }
 
 /// `GET /hello` of a device: who it is, what the caller may do, what the device allows.

@@ -38,6 +38,8 @@ pub(super) struct Here {
     searches: Arc<tokio::sync::Semaphore>,
 }
 
+/// How long the policy that was read last holds for a file that is on its way.
+pub(super) const POLICY_READ_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 /// Searches at the same time.
 const SEARCHES: usize = 4;
 

@@ -29,6 +29,8 @@ use super::{ApiError, ApiResult, Caller, Device};
 /// Logs that are read at the same time, by everyone together.
 const STREAMS: usize = 64;
 const SETTING: &str = "ALLOW_LOGS";
+/// How long the policy that was read last holds for a log that is followed.
+const POLICY_READ_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Clone)]
 struct Shelf {
@@ -103,8 +105,11 @@ async fn read(
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first tick is at once; a stream begins with its lines.
     pings.reset();
-    let reader =
-        Reader { shelf, source: wanted.source, lines, pings, reached: None, over: false, _permit: permit };
+    let mut looks = interval(POLICY_READ_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks.reset();
+    let source = wanted.source;
+    let reader = Reader { shelf, source, lines, pings, looks, reached: None, over: false, _permit: permit };
     Ok(Sse::new(stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         Some((Ok(event), reader))
@@ -117,6 +122,8 @@ struct Reader {
     source: String,
     lines: LogStream,
     pings: Interval,
+    /// When the policy is asked.
+    looks: Interval,
     reached: Option<String>,
     over: bool,
     _permit: OwnedSemaphorePermit,
@@ -126,6 +133,11 @@ impl Reader {
     async fn next(&mut self) -> Option<Event> {
         while !self.over {
             tokio::select! {
+                // First, so that a log that is written fast does not go on for it.
+                biased;
+                _ = self.looks.tick() => if let Err(error) = self.still_allowed().await {
+                    return Some(self.end(Some(error.message)));
+                },
                 item = self.lines.next() => match item? {
                     Item::Line { line, cursor } => {
                         self.reached = None;
@@ -136,9 +148,6 @@ impl Reader {
                     Item::End(reason) => return Some(self.end(reason)),
                 },
                 _ = self.pings.tick() => {
-                    if let Err(error) = self.still_allowed().await {
-                        return Some(self.end(Some(error.message)));
-                    }
                     let ping = event("ping", &StreamPing { server_time: Moment::now().wall_ms });
                     return Some(match self.reached.take() {
                         Some(cursor) => ping.id(cursor),

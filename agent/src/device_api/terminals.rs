@@ -97,7 +97,7 @@ async fn open(
     if request.record {
         caller.need(Level::Admin)?;
     }
-    let opener = Opener { name: caller.who(), owner: owner(&caller) };
+    let opener = Opener { name: caller.who(), owner: caller.owner() };
     let terminal = desk.terminals.open(&policy, request, opener).await.map_err(not_opened)?;
     Ok((StatusCode::CREATED, Json(terminal)))
 }
@@ -135,12 +135,7 @@ async fn end(
 fn need_for(desk: &Desk, caller: &Caller, id: TerminalId) -> ApiResult<()> {
     caller.need(Level::Operate)?;
     let theirs = desk.terminals.owner(id).ok_or_else(gone)?;
-    if theirs == owner(caller) { Ok(()) } else { caller.need(Level::Admin) }
-}
-
-/// A server speaks for many, and all with one key.
-fn owner(caller: &Caller) -> String {
-    format!("{} {}", caller.client_key, caller.on_behalf_of.as_deref().unwrap_or_default())
+    if theirs == caller.owner() { Ok(()) } else { caller.need(Level::Admin) }
 }
 
 fn gone() -> ApiError {

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use super::{
     ApiError, ApiResult, Caller, Device,
-    files::{Here, Params, Payload, blocking},
+    files::{Here, POLICY_READ_EVERY, Params, Payload, blocking},
 };
 
 /// Bytes that are written at once.
@@ -112,16 +112,25 @@ async fn go_on(
 
 async fn receive(here: Here, caller: Caller, piece: Piece, body: Body) -> ApiResult<Upload> {
     let piece = Arc::new(piece);
-    let written = write_all(&piece, body).await;
+    let written = write_all(&here, &piece, body).await;
     let ended = here.change(&caller, move |files, policy, who| files.finish_piece(policy, &piece, who)).await;
     written.and(ended)
 }
 
 /// Writes what comes in large pieces.
-async fn write_all(piece: &Arc<Piece>, body: Body) -> ApiResult<()> {
+async fn write_all(here: &Here, piece: &Arc<Piece>, body: Body) -> ApiResult<()> {
     let mut body = body.into_data_stream();
+    let mut look = tokio::time::interval(POLICY_READ_EVERY);
     let mut gathered = BytesMut::with_capacity(PIECE);
-    while let Some(bytes) = body.next().await {
+    loop {
+        let bytes = tokio::select! {
+            bytes = body.next() => bytes,
+            _ = look.tick() => {
+                still_allowed(here, piece).await?;
+                continue;
+            }
+        };
+        let Some(bytes) = bytes else { break };
         let Ok(bytes) = bytes else {
             write(piece, gathered.split().freeze()).await?;
             return Err(ApiError::invalid("body", "The connection broke off. What came is kept."));
@@ -133,6 +142,12 @@ async fn write_all(piece: &Arc<Piece>, body: Body) -> ApiResult<()> {
         }
     }
     write(piece, gathered.freeze()).await
+}
+
+/// What the device forbids holds for what is on its way, too.
+async fn still_allowed(here: &Here, piece: &Arc<Piece>) -> ApiResult<()> {
+    let (here, piece) = (here.clone(), Arc::clone(piece));
+    blocking(move || here.files.may_go_on(&here.device.policy(), &piece)).await
 }
 
 async fn write(piece: &Arc<Piece>, bytes: Bytes) -> ApiResult<()> {

@@ -20,7 +20,7 @@ use super::{
     gate::Gate,
     refusals::{Refusals, Source},
 };
-use crate::device_api::Caller;
+use crate::device_api::{Caller, Person};
 
 /// Links open at once.
 const MOST_OPEN: usize = 256;
@@ -98,6 +98,7 @@ impl Door {
             Source::V4(Ipv4Addr::LOCALHOST) | Source::V6([0, 0, 0, 0]) => {
                 (&self.unproven, MOST_UNPROVEN_OF_THIS_MACHINE)
             }
+            Source::Account(_) => (&self.unproven_over_relay, MOST_UNPROVEN_OF_ONE),
             Source::V4(_) | Source::V6(_) | Source::Others => (&self.unproven, MOST_UNPROVEN_OF_ONE),
         };
         let mut by_source = self.by_source.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,7 +117,7 @@ impl Door {
     {
         let Some(lock) = self.gate.lock() else { return };
         let judged =
-            channel::accept(io, &lock.keys, |client, hello| self.gate.judge(client, &hello.grant)).await;
+            channel::accept(io, &lock.keys, |client, hello| self.gate.judge_hello(client, hello)).await;
         drop(unproven);
         let accepted = match judged {
             Ok(accepted) => accepted,
@@ -142,7 +143,7 @@ impl Door {
             level: grant.level,
             expires_at: grant.expires_at,
             path: path(&accepted.hello, via),
-            on_behalf_of: accepted.hello.on_behalf_of.filter(|_| self.gate.is_servers(&grant)),
+            on_behalf_of: person(accepted.hello).filter(|_| self.gate.is_servers(&grant)),
             name: grant.name,
             client_key: accepted.client,
         };
@@ -155,6 +156,11 @@ impl Door {
             done = serve => tracing::info!(client = %name, %path, error = done.err().map(|error| error.to_string()), "a link has ended"),
         }
     }
+}
+
+/// Whom a caller speaks for, as it says.
+fn person(hello: Hello) -> Option<Person> {
+    hello.on_behalf_of.map(|name| Person { name, id: hello.on_behalf_of_id })
 }
 
 /// What the caller says of its way, as far as that can be.

@@ -18,7 +18,7 @@ use foreman_link::{
     grant::{self, Issuer, Revocations},
 };
 use foreman_machine::run::Moment;
-use foreman_protocol::{Command, CommandAction, DeviceLink, Grant, LinkFacts, Millis, RefusedBecause};
+use foreman_protocol::{Command, CommandAction, DeviceLink, Grant, Hello, LinkFacts, Millis, RefusedBecause};
 use tokio::sync::watch;
 
 use super::{keys::LinkKeys, trust::Trust};
@@ -121,6 +121,18 @@ impl Gate {
         let keys = held.keys.as_ref()?;
         let device = DeviceKeys { identity: self.identity.public_bytes(), secret: keys.secret.clone() };
         Some(Lock { keys: device, serial: keys.serial })
+    }
+
+    /// What somebody who says this, with this key, may do: no more than they want themselves.
+    ///
+    /// # Errors
+    /// Why nothing.
+    pub fn judge_hello(&self, client: &str, hello: &Hello) -> Result<Grant, RefusedBecause> {
+        let mut grant = self.judge(client, &hello.grant)?;
+        if let Some(most) = hello.at_most {
+            grant.level = grant.level.min(most);
+        }
+        Ok(grant)
     }
 
     /// What this grant lets the client with this key do.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use foreman_protocol::{LinkUse, RefusedBecause};
+use foreman_protocol::{AccountId, LinkUse, RefusedBecause};
 use tokio::time::Instant;
 
 /// So many failures of one address within [`WINDOW`] are one too many for it.
@@ -27,6 +27,9 @@ const LONGEST_BLOCK: Duration = Duration::from_secs(3600);
 const FORGOTTEN: Duration = Duration::from_secs(2 * 3600);
 /// Beyond this many addresses the others are counted together.
 const MOST_SOURCES: usize = 1024;
+/// Beyond this many accounts the others are counted as the relay: who they are is only what a server says.
+const MOST_ACCOUNTS: usize = 256;
+const RELAY: Source = Source::Path("relay");
 
 /// Where a caller comes from, as far as limits go. An IPv6 network of a household is one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +39,8 @@ pub enum Source {
     V6([u16; 4]),
     /// A path that hides where its callers come from.
     Path(&'static str),
+    /// One of those who come over the relay, as the server tells them apart.
+    Account(AccountId),
     /// Everybody beyond [`MOST_SOURCES`].
     Others,
 }
@@ -58,6 +63,7 @@ impl fmt::Display for Source {
             Self::V4(address) => address.fmt(f),
             Self::V6([a, b, c, d]) => write!(f, "{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)),
             Self::Path(path) => f.write_str(path),
+            Self::Account(account) => write!(f, "relay, {account}"),
             Self::Others => f.write_str("many addresses"),
         }
     }
@@ -83,6 +89,7 @@ impl Refusals {
     /// Whether callers from there are turned away unseen; counts this one when they are.
     pub fn is_blocked(&self, source: Source, now: Instant) -> bool {
         let mut records = self.records();
+        let source = counted_as(source, &records);
         let Some(record) = records.get_mut(&source) else { return false };
         let blocked = record.blocked_until.is_some_and(|until| now < until);
         if blocked {
@@ -94,15 +101,11 @@ impl Refusals {
     /// Counts a caller who was looked at and turned away.
     pub fn failed(&self, source: Source, reason: RefusedBecause, now: Instant) {
         let mut records = self.records();
-        let source = if records.len() < MOST_SOURCES || records.contains_key(&source) {
-            source
-        } else {
-            Source::Others
-        };
+        let source = counted_as(source, &records);
         let record = records.entry(source).or_insert_with(|| Record::new(now));
         record.count(reason, now);
         let most = match source {
-            Source::V4(_) | Source::V6(_) => MOST,
+            Source::V4(_) | Source::V6(_) | Source::Account(_) => MOST,
             Source::Path(_) => MOST_SHARED,
             // Whoever is in here did nothing that is known of them.
             Source::Others => return,
@@ -127,6 +130,19 @@ impl Refusals {
 
     fn records(&self) -> MutexGuard<'_, HashMap<Source, Record>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Under which name a caller is counted while there is room for so many.
+fn counted_as(source: Source, records: &HashMap<Source, Record>) -> Source {
+    let accounts = || records.keys().filter(|known| matches!(known, Source::Account(_))).count();
+    match source {
+        known if records.contains_key(&known) => known,
+        Source::Account(_) if accounts() >= MOST_ACCOUNTS => RELAY,
+        Source::Path(_) => source,
+        _ if records.len() < MOST_SOURCES => source,
+        Source::Account(_) => RELAY,
+        _ => Source::Others,
     }
 }
 
@@ -233,6 +249,24 @@ mod tests {
         assert!(!refusals.is_blocked(source("203.0.113.9"), now));
         assert_eq!(refusals.due(now + FORGOTTEN), []);
         assert!(refusals.records().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_account_on_the_relay_does_not_use_up_the_others_tries() {
+        let (refusals, now) = (Refusals::default(), Instant::now());
+        let user = || Source::Account(AccountId::User(foreman_protocol::UserId::fresh()));
+        let (one, other) = (user(), user());
+        fail(&refusals, one, 1_000, now);
+        assert!(refusals.is_blocked(one, now) && !refusals.is_blocked(other, now));
+        assert!(!refusals.is_blocked(RELAY, now));
+        let Some(LinkUse::Refused { from, .. }) = refusals.due(now).pop() else { panic!() };
+        assert!(from.starts_with("relay, user 0"), "{from}");
+        // A server that names another one each time gets no further than one that names nobody.
+        for _ in 0..MOST_ACCOUNTS + MOST_SHARED as usize {
+            refusals.failed(user(), BAD, now);
+        }
+        assert!(refusals.is_blocked(user(), now) && !refusals.is_blocked(source("192.0.2.7"), now));
+        assert!(refusals.records().len() <= MOST_ACCOUNTS + 1);
     }
 
     #[test]

@@ -15,8 +15,6 @@ use super::{
 };
 use crate::uplink::Uplink;
 
-const FROM: Source = Source::Path("relay");
-
 /// Dials for as long as it is polled.
 pub(super) async fn answer(door: &Arc<Door>, uplink: &Arc<Uplink>, mut dials: mpsc::Receiver<Dial>) {
     let dialer = match Dialer::from_environment() {
@@ -47,13 +45,15 @@ pub(super) async fn answer(door: &Arc<Door>, uplink: &Arc<Uplink>, mut dials: mp
 
 async fn meet(door: &Door, uplink: &Uplink, dialer: &Dialer, dial: &Dial) -> Result<(), RequestError> {
     // Bounds the dialling too.
-    let Some(unproven) = door.admit(FROM) else { return Ok(()) };
+    // A server of before says nothing of who it is.
+    let from = dial.account.map_or(Source::Path("relay"), Source::Account);
+    let Some(unproven) = door.admit(from) else { return Ok(()) };
     let (address, headers) = uplink.relay(dial).await?;
     let way = dialer.connect_websocket(&address, headers).await.inspect_err(|error| {
         if error.status() == Some(401) {
             uplink.forget_bearer();
         }
     })?;
-    door.serve(way, FROM, Via::Relay, unproven).await;
+    door.serve(way, from, Via::Relay, unproven).await;
     Ok(())
 }

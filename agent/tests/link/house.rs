@@ -184,8 +184,7 @@ pub async fn over<IO>(
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let hello =
-        Hello { grant: grant.to_owned(), path: path.to_owned(), on_behalf_of: Some("Tom".to_owned()) };
+    let hello = Hello { on_behalf_of: Some("Tom".to_owned()), ..Hello::new(grant.to_owned(), path) };
     let (channel, welcome) = channel::connect(way, keys, &hello).await?;
     Ok((Client::start(channel).await.unwrap(), welcome))
 }

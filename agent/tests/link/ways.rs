@@ -88,7 +88,7 @@ async fn a_device_that_is_called_over_the_relay_comes() {
     assert!(house.facts().link.addresses.is_empty());
     for round in 0..2 {
         let ticket = format!("ticket-{round}");
-        let dial = serde_json::to_string(&Dial { ticket: ticket.clone(), server: None }).unwrap();
+        let dial = serde_json::to_string(&Dial { ticket: ticket.clone(), server: None, account: None }).unwrap();
         house.server.with(|inner| inner.dials.push(dial));
         let (shown, socket) = relay.next().await;
         assert_eq!(shown, ticket);
@@ -99,7 +99,8 @@ async fn a_device_that_is_called_over_the_relay_comes() {
         assert_eq!(hello(&client).await.level, Level::View);
     }
     // A call that leads nowhere is no harm.
-    let elsewhere = Dial { ticket: "x".to_owned(), server: Some("http://127.0.0.1:9".to_owned()) };
+    let elsewhere =
+        Dial { ticket: "x".to_owned(), server: Some("http://127.0.0.1:9".to_owned()), account: None };
     house.server.with(|inner| inner.dials.push(serde_json::to_string(&elsewhere).unwrap()));
     house.server.with(|inner| inner.dials.push("{}".to_owned()));
     let beats = house.server.with(|inner| inner.beats);

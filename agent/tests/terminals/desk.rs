@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bytes::{Buf, Bytes, BytesMut};
 use foreman_agent::{
     HOLD,
-    device_api::{Caller, Device, terminals},
+    device_api::{self, Caller, Device, terminals},
 };
 use foreman_link::h2::{self, Body, BodySender, Client};
 use foreman_machine::terminal::{Setup, Terminals};
@@ -81,13 +81,28 @@ impl Desk {
     }
 
     pub async fn client(&self, name: &str, level: Level) -> Person {
+        self.as_caller(name, level, None).await
+    }
+
+    /// Somebody for whom the server speaks.
+    pub async fn by_server(&self, name: &str, id: &str, level: Level) -> Person {
+        let person = device_api::Person { name: name.to_owned(), id: Some(id.to_owned()) };
+        self.as_caller("Dashboard", level, Some(person)).await
+    }
+
+    async fn as_caller(
+        &self,
+        name: &str,
+        level: Level,
+        on_behalf_of: Option<device_api::Person>,
+    ) -> Person {
         let caller = Caller {
             name: name.to_owned(),
             client_key: format!("key of {name}"),
             level,
             expires_at: i64::MAX,
             path: "lan".to_owned(),
-            on_behalf_of: None,
+            on_behalf_of,
         };
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let router = terminals::router(Arc::clone(&self.device), Arc::clone(&self.terminals));

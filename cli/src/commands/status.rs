@@ -21,9 +21,14 @@ pub struct Options {
 pub async fn run(context: &Context, options: Options) -> Result<()> {
     let device = context.open(&options.device).await?;
     let asked = Instant::now();
-    let hello = device.hello().await;
-    let answered = asked.elapsed();
-    let tries = if device.known().grant.is_some() { device.survey().await } else { Vec::new() };
+    let hello = async {
+        let hello = device.hello().await;
+        (hello, asked.elapsed())
+    };
+    let has_grant = device.known().grant.is_some();
+    let tries = async { if has_grant { device.survey().await } else { Vec::new() } };
+    // Both at once: a device that is not there is waited for once.
+    let ((hello, answered), tries) = tokio::join!(hello, tries);
     let state = device.path();
     if context.json {
         let ways: Vec<_> = tries

@@ -59,8 +59,12 @@ pub struct Pace {
     pub first_look: Duration,
     /// How long one way to the device may take to open.
     pub dial: Duration,
+    /// How long connecting to an address on the local network may take.
+    pub connect: Duration,
     /// How long a request waits for a path.
     pub request: Duration,
+    /// The same, when every way was tried and none has ever led there.
+    pub request_in_vain: Duration,
 }
 
 impl Default for Pace {
@@ -72,7 +76,9 @@ impl Default for Pace {
             look: Duration::from_secs(30),
             first_look: Duration::from_secs(1),
             dial: Duration::from_secs(10),
+            connect: Duration::from_secs(3),
             request: Duration::from_secs(15),
+            request_in_vain: Duration::from_secs(2),
         }
     }
 }
@@ -210,7 +216,12 @@ impl Dialer {
         let (identity, link_key) = device.keys().map_err(|error| plain(error.to_string()))?;
         let grant = device.grant.ok_or_else(|| plain("this client has no grant for it".to_owned()))?;
         let carrier = match &candidate.place {
-            Place::Tcp(address) => carry::tcp(address).await.map_err(|error| plain(error.to_string()))?,
+            Place::Tcp(address) => {
+                let limit = self.options.pace.connect;
+                let connected = tokio::time::timeout(limit, carry::tcp(address)).await;
+                let silent = |_| plain(format!("no answer within {} s", limit.as_secs()));
+                connected.map_err(silent)?.map_err(|error| plain(error.to_string()))?
+            }
             Place::Announced => {
                 let found = network::find(device.id).await.map_err(plain)?;
                 carry::first_of(&found).await.map_err(|error| plain(error.to_string()))?
@@ -226,7 +237,7 @@ impl Dialer {
             }
         };
         let keys = ClientKeys { secret: self.key.clone(), device: identity, link_key };
-        let hello = Hello { grant, path: candidate.kind.as_str().to_owned(), on_behalf_of: None };
+        let hello = Hello::new(grant, candidate.kind.as_str());
         let (sealed, _welcome) = match channel::connect(carrier, &keys, &hello).await {
             Ok(open) => open,
             Err(ConnectError::Refused(because)) => return Err((keys::sentence(because), Some(because))),

@@ -22,6 +22,8 @@ use crate::Error;
 pub(super) enum Standing {
     /// No path yet, or none any more; the sentence says why.
     Searching(Option<String>),
+    /// Every way was tried, and none has ever led there; the sentence says why.
+    Nowhere(String),
     Link(Arc<Session>),
     /// Through the server, and why.
     Server(String),
@@ -60,6 +62,7 @@ impl Reach {
     fn stand(&self, standing: Standing) {
         let state = match &standing {
             Standing::Searching(why) => PathState { trouble: why.clone(), ..PathState::default() },
+            Standing::Nowhere(why) => PathState { trouble: Some(why.clone()), ..PathState::default() },
             Standing::Link(session) => state_of(session),
             Standing::Server(why) => PathState {
                 kind: Some(PathKind::Server),
@@ -89,10 +92,12 @@ fn state_of(session: &Session) -> PathState {
 /// Runs until nobody wants the device any more.
 pub(super) async fn keep(reach: Arc<Reach>) {
     let mut pause = Pause::default();
+    let mut was_there = false;
     loop {
         match reach.dialer.race(None).await {
             Ok(session) => {
                 pause = Pause::default();
+                was_there = true;
                 let why = hold(&reach, Arc::new(session)).await;
                 reach.stand(Standing::Searching(Some(why)));
             }
@@ -106,7 +111,11 @@ pub(super) async fn keep(reach: Arc<Reach>) {
                 reach.wake.notified().await;
             }
             Err(unreached) => {
-                reach.stand(Standing::Searching(Some(unreached.to_string())));
+                let why = unreached.to_string();
+                reach.stand(match was_there {
+                    true => Standing::Searching(Some(why)),
+                    false => Standing::Nowhere(why),
+                });
                 reach.dialer.refresh().await;
                 tokio::select! {
                     () = sleep(pause.next()) => {}

@@ -1,6 +1,12 @@
 //! Live streams of a device: opened over the best path, and again after the last event when it dies.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use eventsource_stream::{Event, Eventsource};
 use foreman_link::sse::SILENCE_LIMIT;
@@ -25,9 +31,23 @@ pub(super) enum Said {
     Failed(Error),
 }
 
-/// The events of one answer. A silence of three missed pings is an error.
+/// No event of a device is longer, in bytes: memory stays bounded whatever it sends.
+const LONGEST_EVENT: usize = 1024 * 1024;
+
+/// The events of one answer. A silence of three missed pings is an error, and so is an event without an end.
 pub(super) fn events(answer: Answer) -> BoxStream<'static, Result<Event, Error>> {
-    let events = answer.body.eventsource().map(|event| {
+    // Bytes since the last whole event.
+    let read = Arc::new(AtomicUsize::new(0));
+    let begun = Arc::clone(&read);
+    let body = answer.body.map(move |chunk| {
+        let chunk = chunk?;
+        match begun.fetch_add(chunk.len(), Relaxed) + chunk.len() {
+            length if length > LONGEST_EVENT => Err(Error::TooLong { limit: LONGEST_EVENT }),
+            _ => Ok(chunk),
+        }
+    });
+    let events = body.eventsource().map(move |event| {
+        read.store(0, Relaxed);
         event.map_err(|error| match error {
             eventsource_stream::EventStreamError::Transport(error) => error,
             other => Error::Malformed { message: other.to_string() },
@@ -97,10 +117,44 @@ pub(super) fn resuming(
                     }
                 }
             };
+            // It would be as long again.
+            if matches!(error, Error::TooLong { .. }) {
+                return Some((Said::Failed(error), None));
+            }
             // The first try after a loss is at once: another path may be there already.
             state.wait = if state.open.take().is_some() { Duration::ZERO } else { state.pause.next() };
             return Some((Said::Lost(error), Some(state)));
         }
     });
     steps.boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use reqwest::{StatusCode, header::HeaderMap};
+
+    use super::*;
+
+    fn answer(chunks: impl futures_util::Stream<Item = Bytes> + Send + 'static) -> Answer {
+        Answer { status: StatusCode::OK, headers: HeaderMap::new(), body: chunks.map(Ok).boxed() }
+    }
+
+    #[tokio::test]
+    async fn an_event_without_an_end_is_not_collected() {
+        let line = Bytes::from_static(&[b'x'; 64 * 1024]);
+        let endless = stream::iter([Bytes::from_static(b"data: 1\n\ndata: ")]);
+        let mut events = events(answer(endless.chain(stream::repeat(line))));
+        assert_eq!(events.next().await.unwrap().unwrap().data, "1");
+        let error = events.next().await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::TooLong { limit: LONGEST_EVENT }), "{error}");
+        assert!(!may_pass(&error), "it would be as long again");
+    }
+
+    #[tokio::test]
+    async fn many_events_may_be_longer_together() {
+        let piece = Bytes::from([b"data: ", [b'x'; 60 * 1024].as_slice(), b"\n\n"].concat());
+        let all = events(answer(stream::iter(vec![piece; 100])));
+        assert_eq!(all.filter(|event| std::future::ready(event.is_ok())).count().await, 100);
+    }
 }

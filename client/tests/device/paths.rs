@@ -60,6 +60,20 @@ async fn without_any_path_it_says_why_and_goes_on_as_soon_as_there_is_one() {
 }
 
 #[tokio::test]
+async fn a_device_that_is_nowhere_is_said_to_be_so_after_one_look() {
+    let scene = Scene::new();
+    let lan = scene.lan().await;
+    scene.tell_addresses(&[&lan]);
+    let (known, address) = (scene.known(), lan.address.clone());
+    lan.cut().await;
+    let device = scene.connect(known, None);
+    let asked = std::time::Instant::now();
+    let error = device.hello().await.unwrap_err().to_string();
+    assert!(error.contains(&address), "{error}");
+    assert!(asked.elapsed() < std::time::Duration::from_secs(5), "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
 async fn a_rotated_link_key_is_learnt_from_the_server() {
     let scene = Scene::new();
     let (server, _listening) = scene.server().await;

@@ -24,6 +24,9 @@ pub enum RequestError {
     /// A success whose body is not what the contract says.
     #[error("the answer could not be understood: {message}")]
     Malformed { message: String },
+    /// More than this many bytes where the contract allows no more; it was not read further.
+    #[error("the answer has a part of more than {limit} bytes and was not read further")]
+    TooLong { limit: usize },
     /// The request could not even be made: a wrong address, a header with odd characters.
     #[error("{message}")]
     Invalid { message: String },
@@ -55,7 +58,10 @@ impl RequestError {
             Self::Refused { status, .. } | Self::Unrecognised { status, .. } | Self::Moved { status, .. } => {
                 Some(*status)
             }
-            Self::Unreachable { .. } | Self::Malformed { .. } | Self::Invalid { .. } => None,
+            Self::Unreachable { .. }
+            | Self::Malformed { .. }
+            | Self::TooLong { .. }
+            | Self::Invalid { .. } => None,
         }
     }
 

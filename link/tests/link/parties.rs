@@ -48,7 +48,7 @@ impl Parties {
     }
 
     pub fn hello_with(&self, grant: String) -> Hello {
-        Hello { grant, path: "lan".to_owned(), on_behalf_of: None }
+        Hello::new(grant, "lan")
     }
 
     pub fn keys(&self) -> ClientKeys {

@@ -1,7 +1,7 @@
 //! Opens a file for reading: a regular one and nothing else, since opening a pipe or a device alone already does
 //! something.
 
-use std::{fs::File, os::fd::OwnedFd};
+use std::{fs::File, os::fd::OwnedFd, path::PathBuf};
 
 use foreman_protocol::Millis;
 use rustix::{
@@ -20,6 +20,8 @@ use super::{
 #[derive(Debug)]
 pub struct Opened {
     pub file: File,
+    /// Where it really is.
+    pub path: PathBuf,
     pub name: String,
     pub size: u64,
     pub modified_at: Millis,
@@ -43,6 +45,7 @@ impl Rules {
             modified_at: modified_at(&stat),
             etag: etag(&stat),
             mime: mime(&spot.path, &head),
+            path: spot.path,
             file: file.into(),
         })
     }

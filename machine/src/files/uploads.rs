@@ -242,6 +242,16 @@ impl Files {
         Ok(Piece { going, turn })
     }
 
+    /// Whether the policy as it is now lets this upload go on. To be asked now and then while bytes come.
+    ///
+    /// # Errors
+    /// What it says against it; what came is kept.
+    pub fn may_go_on(&self, policy: &Policy, piece: &Piece) -> Result<()> {
+        let rules = self.writing(policy)?;
+        let path = lock(&piece.going).record.path.clone();
+        rules.admit(&path)
+    }
+
     /// Ends a piece, complete or cut off: what came is now safe. With the last byte the file goes to its place.
     ///
     /// # Errors

@@ -10,6 +10,8 @@ use crate::{App, db::now, problem::ApiResult};
 
 /// Sign-outs and revocations are told of; what is only noticed by looking, as a session's end, is looked for this often.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// What takes no longer is not looked after.
+const SHORT: Duration = Duration::from_secs(1);
 
 impl Caller {
     /// Returns when this caller would not be let in any more, or not as far.
@@ -24,6 +26,12 @@ impl Caller {
             }
             let _ = tokio::time::timeout(LOOK_EVERY, news.changed()).await;
         }
+    }
+
+    /// The same for what mostly is over before anybody could sign out: it is not looked at in its first second.
+    pub async fn ended_later(self, app: App) {
+        tokio::time::sleep(SHORT).await;
+        self.ended(app).await;
     }
 
     async fn counts(&self, app: &App) -> ApiResult<bool> {

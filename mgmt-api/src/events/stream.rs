@@ -76,7 +76,7 @@ pub async fn events(
         closing: app.closing.clone(),
         _open: OpenStream::new(),
     };
-    Ok(sse(stream::unfold(reader, Reader::next)))
+    Ok(sse(stream::unfold(reader, Reader::next).take_until(caller.ended(app))))
 }
 
 /// A response that proxies and browsers treat as an endless stream.

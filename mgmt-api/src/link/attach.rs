@@ -97,7 +97,7 @@ async fn attach(
         answer = link.request(request) => answer.map_err(|error| through::lost(&device, true, &error))?,
     };
     if answer.status() != StatusCode::OK {
-        return Ok(through::pass_on(&app, answer));
+        return Ok(through::pass_on(&app, caller, answer));
     }
     let open = app.link.open.token();
     Ok(upgrade.then(move |socket| async move {

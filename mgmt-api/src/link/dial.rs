@@ -2,24 +2,25 @@
 
 use std::time::Duration;
 
-use foreman_protocol::{Device, DeviceStatus, Dial, ProblemCode, TenantId};
+use foreman_protocol::{Device, DeviceStatus, Dial, ProblemCode};
 use serde_json::json;
 
 use super::upgrade::Way;
 use crate::{
     Server,
+    auth::Caller,
     db::{Engine, now},
     problem::{ApiError, ApiResult},
 };
 
-/// Asks the device to come and waits until it has.
+/// Asks the device to come to this caller and waits until it has.
 ///
 /// # Errors
 /// `device_unreachable` at once when it does not listen, or after `patience` when it does not come;
 /// `limit_reached` when too many wait already.
-pub async fn device(app: &Server, tenant: TenantId, device: &Device, patience: Duration) -> ApiResult<Way> {
-    let mut waiting = app.link.tickets.issue(tenant, device.id, patience)?;
-    let dial = Dial { ticket: waiting.ticket.clone(), server: None };
+pub async fn device(app: &Server, caller: &Caller, device: &Device, patience: Duration) -> ApiResult<Way> {
+    let mut waiting = app.link.tickets.issue(caller.tenant, device.id, patience)?;
+    let dial = Dial { ticket: waiting.ticket.clone(), server: None, account: Some(caller.account()) };
     let heard_here = app.hub.dial(device.id, dial.clone());
     // Also when it listens here: that stream may be dead without our knowing, and the device with another replica.
     let asked_elsewhere = elsewhere(app, device, dial).await?;

@@ -1,5 +1,5 @@
 //! The links that this server opens itself, for people who look at a device through the dashboard: one for each
-//! device and person, kept while it is used.
+//! device, person and role, kept while it is used.
 //!
 //! They go the way of everybody else: the device is called, comes to the relay, and checks the server's own grant.
 
@@ -13,7 +13,7 @@ use foreman_link::{
     channel::{self, ClientKeys, ConnectError},
     h2::Client,
 };
-use foreman_protocol::{Device, DeviceId, Hello, ProblemCode};
+use foreman_protocol::{AccountId, Device, DeviceId, Hello, Level, ProblemCode};
 use serde_json::json;
 use sqlx::Row;
 use tokio::time::Instant;
@@ -31,7 +31,11 @@ const UNUSED: Duration = Duration::from_secs(60);
 /// How long a device may take to come when it was called for a person who waits.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-type Key = (DeviceId, String);
+type Key = (DeviceId, AccountId, Level);
+
+const fn key(caller: &Caller, device: DeviceId) -> Key {
+    (device, caller.account(), caller.at_most())
+}
 
 #[derive(Clone, Default)]
 pub struct Pool(Arc<Mutex<HashMap<Key, Arc<Slot>>>>);
@@ -48,7 +52,7 @@ impl Pool {
     /// # Errors
     /// See [`open`].
     pub async fn get(&self, app: &Server, caller: &Caller, device: &Device) -> ApiResult<Client> {
-        let slot = self.slot((device.id, caller.name()));
+        let slot = self.slot(key(caller, device.id));
         let mut link = slot.link.lock().await;
         if let Some(open) = link.as_ref().filter(|open| !open.is_closed()) {
             return Ok(open.clone());
@@ -68,12 +72,12 @@ impl Pool {
 
     /// The device left or was given another identity: links that were opened to it are not used again.
     pub fn forget(&self, device: DeviceId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(id, _), _| *id != device);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(id, ..), _| *id != device);
     }
 
     /// A link broke: the next to ask gets a fresh one.
     pub fn lost(&self, caller: &Caller, device: DeviceId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(device, caller.name()));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(caller, device));
     }
 
     fn retain_used(&self) {
@@ -110,14 +114,35 @@ pub async fn open(app: &Server, caller: &Caller, device: &Device) -> ApiResult<C
     let (Some(row), Some(link)) = (row, &device.link) else { return Err(not_trusted(device)) };
     let keys = ClientKeys::new(app.link.key.clone(), &link.identity, &link.key.public_key)
         .map_err(ApiError::internal)?;
-    let hello =
-        Hello { grant: row.try_get(0)?, path: "server".to_owned(), on_behalf_of: Some(caller.name()) };
-    let socket = dial::device(app, caller.tenant, device, PATIENCE).await?;
+    let hello = Hello {
+        on_behalf_of: Some(caller.name()),
+        on_behalf_of_id: Some(caller.account().to_string()),
+        at_most: Some(caller.at_most()),
+        ..Hello::new(row.try_get(0)?, "server")
+    };
+    let socket = dial::device(app, caller, device, PATIENCE).await?;
     let opened = channel::connect(leg::bytes(socket).await, &keys, &hello).await;
     let outcome = if opened.is_ok() { "opened" } else { "failed" };
     metrics::counter!("foreman_server_links_total", "outcome" => outcome).increment(1);
-    let (channel, _) = opened.map_err(|error| failed(device, &error))?;
+    let (channel, welcome) = opened.map_err(|error| failed(device, &error))?;
+    if welcome.level > caller.at_most() && caller.at_most() > Level::View {
+        return Err(too_much(device, caller));
+    }
     Client::start(channel).await.map_err(|error| dial::unreachable(device, &sentence(&error.to_string())))
+}
+
+/// An agent of before cannot be told how far a caller may go. Viewers are held back here, where nothing of theirs but
+/// reading is passed on.
+fn too_much(device: &Device, caller: &Caller) -> ApiError {
+    ApiError::new(
+        ProblemCode::Forbidden,
+        format!(
+            "{} runs an agent that cannot be told that your role {} ends at `operate`, and lets this server do more. \
+             Nothing was done. Update its agent, or run on the device: foreman-agent trust dashboard operate",
+            device.name,
+            caller.role.as_str()
+        ),
+    )
 }
 
 fn not_trusted(device: &Device) -> ApiError {

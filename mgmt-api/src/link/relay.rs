@@ -44,7 +44,7 @@ async fn relay(
     let place = app.link.relays.enter(caller.tenant)?;
     // From here on, so that nothing happens to the device unnoticed.
     let mut departure = app.hub.departure(id);
-    let far = dial::device(&app, caller.tenant, &device, tickets::LIFE).await?;
+    let far = dial::device(&app, &caller, &device, tickets::LIFE).await?;
     tracing::debug!(device.id = %id, "a relay opens");
     let open = app.link.open.token();
     Ok(upgrade.then(move |near| async move {

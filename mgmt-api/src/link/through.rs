@@ -4,15 +4,18 @@
 //! The role decides here whether somebody may ask at all, the device decides whether it does it. What a device
 //! answers is somebody else's content on this server's address: it gets no right to run or to load anything.
 
+use std::{io, pin::pin};
+
 use axum::{
-    body::Body,
+    body::{Body, HttpBody},
     extract::{Request, State},
     http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header},
     response::Response,
 };
 use foreman_link::h2::{self, RequestFailed};
 use foreman_protocol::{Device, DeviceId, ProblemCode, Role};
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use http_body_util::{BodyDataStream, Limited};
 use hyper::body::Incoming;
 use serde::Deserialize;
@@ -103,6 +106,7 @@ async fn through(
         false => Some(sent(&parts.method, &address, &parts.headers, body)?),
     };
     let mut again = reading;
+    let mut ended = pin!(caller.clone().ended_later(app.clone()));
     loop {
         let link = app.link.pool.get(&app, &caller, &device).await?;
         let mut asked = axum::http::Request::new(body.take().unwrap_or_else(h2::Body::empty));
@@ -115,10 +119,11 @@ async fn through(
         }
         let answer = tokio::select! {
             () = app.closing.cancelled() => return Err(ApiError::unavailable()),
+            () = &mut ended => return Err(ApiError::unauthenticated()),
             answer = link.request(asked) => answer,
         };
         match answer {
-            Ok(answer) => return Ok(pass_on(&app, answer)),
+            Ok(answer) => return Ok(pass_on(&app, caller, answer)),
             // Nothing has to be sent again, and reading twice does no harm.
             Err(error) if std::mem::take(&mut again) => {
                 tracing::debug!(device.id = %id, %error, "a link was lost while waiting; asking once more");
@@ -182,27 +187,41 @@ fn sent(method: &Method, address: &Uri, headers: &HeaderMap, body: Body) -> ApiR
     Ok(h2::Body::new(Limited::new(body, bounds::BODY_BYTES)))
 }
 
-/// The device's answer as ours.
-pub fn pass_on(app: &App, answer: axum::http::Response<Incoming>) -> Response {
+/// The device's answer as ours, for as long as this caller may have it.
+pub fn pass_on(app: &App, caller: Caller, answer: axum::http::Response<Incoming>) -> Response {
     let (parts, body) = answer.into_parts();
     let mut headers = only(&parts.headers, &ANSWERED);
     headers.append(header::CONTENT_SECURITY_POLICY, POLICY);
     let endless = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    let ended = caller.ended_later(app.clone());
     let body = match endless {
         true => {
             headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
             let closing = app.closing.clone().cancelled_owned();
-            Body::from_stream(BodyDataStream::new(body).take_until(closing))
+            Body::from_stream(BodyDataStream::new(body).take_until(closing).take_until(ended))
         }
-        false => Body::new(body),
+        false if body.is_end_stream() => Body::empty(),
+        // Its end would look like the end of what was asked for.
+        false => Body::from_stream(cut_off(BodyDataStream::new(body).map_err(io::Error::other), ended)),
     };
     let mut response = Response::new(body);
     *response.status_mut() = parts.status;
     *response.headers_mut() = headers;
     response.extensions_mut().insert(PassedOn);
     response
+}
+
+/// The pieces, or an error in their place once that happens.
+fn cut_off(
+    pieces: impl Stream<Item = io::Result<Bytes>> + Send,
+    happens: impl Future<Output = ()> + Send,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let over = stream::once(happens).map(|()| Some(Err(io::Error::other("whoever asked was signed out"))));
+    // The pieces' own end comes through.
+    let all = stream::select(pieces.map(Some).chain(stream::iter([None])), over);
+    all.take_while(|piece| std::future::ready(piece.is_some())).filter_map(std::future::ready)
 }
 
 pub fn lost(device: &Device, reading: bool, error: &RequestFailed) -> ApiError {

@@ -190,8 +190,9 @@ pub async fn read(
     if accept.contains("text/event-stream") {
         let resume = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
         let offset = resume.or(query.offset).unwrap_or_default().min(LARGEST_OFFSET);
+        let ended = caller.clone().ended(app.clone());
         let reader = LiveReader { app, caller, id, offset, news, look: true, ended: false };
-        return Ok(sse(stream::unfold(reader, LiveReader::next)));
+        return Ok(sse(stream::unfold(reader, LiveReader::next).take_until(ended)));
     }
     if query.download == Some(1) {
         return Ok(download(app.db.clone(), &task));

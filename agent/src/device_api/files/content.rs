@@ -20,9 +20,9 @@ use futures_util::{Stream, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
-use super::{Here, Params};
+use super::{Here, POLICY_READ_EVERY, Params, blocking};
 use crate::device_api::{ApiError, ApiResult, Caller};
 
 /// Read at once. One such piece is read ahead while the one before it is sent.
@@ -50,7 +50,7 @@ pub(super) async fn content(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let path = asked.path;
-    let opened = here.look(&caller, move |rules| rules.open(&path)).await?;
+    let opened = here.clone().look(&caller, move |rules| rules.open(&path)).await?;
     let told = described(&opened, asked.download);
     if matches_any(&headers, &opened.etag) {
         return Ok((StatusCode::NOT_MODIFIED, told).into_response());
@@ -61,7 +61,7 @@ pub(super) async fn content(
         Wanted::Nothing => return Ok(beyond(opened.size)),
     };
     let size = opened.size;
-    let mut response = (status, told, Body::from_stream(pieces(opened, start, end))).into_response();
+    let mut response = (status, told, Body::from_stream(pieces(here, opened, start, end))).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, (end - start).into());
     if status == StatusCode::PARTIAL_CONTENT {
@@ -163,6 +163,9 @@ fn beyond(size: u64) -> Response {
 }
 
 struct Reading {
+    here: Here,
+    /// When the policy was asked last.
+    allowed_at: Instant,
     opened: Arc<Opened>,
     /// What is to be read next.
     at: u64,
@@ -171,6 +174,17 @@ struct Reading {
 }
 
 impl Reading {
+    /// What the device forbids holds for what is on its way, too. Whoever asks again for the rest is told why.
+    async fn still_allowed(&mut self) -> ApiResult<()> {
+        if self.allowed_at.elapsed() < POLICY_READ_EVERY {
+            return Ok(());
+        }
+        let (here, opened) = (self.here.clone(), Arc::clone(&self.opened));
+        blocking(move || here.files.reading(&here.device.policy())?.admit(&opened.path)).await?;
+        self.allowed_at = Instant::now();
+        Ok(())
+    }
+
     fn read_ahead(&mut self) {
         if self.at >= self.end {
             return;
@@ -189,13 +203,20 @@ impl Reading {
 }
 
 /// The file's bytes, one piece read ahead; nothing is read before somebody wants it.
-fn pieces(opened: Opened, start: u64, end: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let reading = Reading { opened: Arc::new(opened), at: start, end, ahead: None };
+fn pieces(
+    here: Here,
+    opened: Opened,
+    start: u64,
+    end: u64,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let allowed_at = Instant::now();
+    let reading = Reading { here, allowed_at, opened: Arc::new(opened), at: start, end, ahead: None };
     stream::try_unfold(reading, |mut reading| async move {
         if reading.ahead.is_none() {
             reading.read_ahead();
         }
         let Some(ahead) = reading.ahead.take() else { return Ok(None) };
+        reading.still_allowed().await.map_err(|error| io::Error::other(error.message))?;
         let piece = ahead.await.map_err(io::Error::other)??;
         reading.read_ahead();
         Ok(Some((piece, reading)))

@@ -121,6 +121,24 @@ fn the_server_gets_what_this_device_says_and_nobody_can_stand_in_for_it() {
 }
 
 #[test]
+fn nobody_gets_more_than_they_ask_for() {
+    let house = House::new();
+    house.trust(|trust| trust.dashboard = Dashboard::Admin);
+    let signed = house.gate.facts(Vec::new(), None).unwrap().server_grant.unwrap();
+    let client = grant::read_grant(&signed).unwrap().client;
+    let level = |at_most: Option<Level>| {
+        let hello = Hello { at_most, ..Hello::new(signed.clone(), "server") };
+        house.gate.judge_hello(&client, &hello).unwrap().level
+    };
+    assert_eq!(level(None), Level::Admin);
+    for most in [Level::View, Level::Operate, Level::Admin] {
+        assert_eq!(level(Some(most)), most);
+    }
+    house.trust(|trust| trust.dashboard = Dashboard::View);
+    assert_eq!(level(Some(Level::Admin)), Level::View, "asking for more gives no more");
+}
+
+#[test]
 fn an_owner_takes_back_and_nobody_else() {
     let house = House::new();
     let grant = house.grant(Level::Admin);

@@ -198,7 +198,7 @@ impl Pump {
             Standing::Server(_) => return self.open_through_server(&place).await,
             Standing::Link(session) if !session.is_over() => Some(session.candidate.clone()),
             // The keeper looks too, and may find that the server has to speak.
-            Standing::Link(_) | Standing::Searching(_) => None,
+            Standing::Link(_) | Standing::Searching(_) | Standing::Nowhere(_) => None,
         };
         match reach.dialer.another(like).await {
             Ok(session) => Ok((frames::over_link(&session, &place).await?, Some(session))),

@@ -35,6 +35,8 @@ pub struct TestDevice {
     pub secret: LinkSecret,
     /// The server's link key, as it was told.
     pub server_key: String,
+    /// Its agent goes by the grant alone.
+    pub is_old: bool,
     url: String,
     http: reqwest::Client,
     /// Changes when links are to break.
@@ -71,6 +73,7 @@ impl TestDevice {
             identity,
             secret: LinkSecret::generate(),
             server_key,
+            is_old: false,
             url: server.url.clone(),
             http: server.http.clone(),
             breaks: tokio::sync::watch::Sender::new(()),
@@ -181,7 +184,11 @@ impl TestDevice {
             let revocations = Revocations::default();
             let trust =
                 Trust { issuers: &issuers, device: &issuers[0], client, now: 2, revocations: &revocations };
-            verify_grant(&hello.grant, &trust)
+            let mut grant = verify_grant(&hello.grant, &trust)?;
+            if let (Some(most), false) = (hello.at_most, self.is_old) {
+                grant.level = grant.level.min(most);
+            }
+            Ok(grant)
         };
         channel::accept(near, &keys, check).await.unwrap()
     }

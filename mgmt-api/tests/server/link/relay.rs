@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use foreman_protocol::{Dial, RELAY_TICKET_HEADER};
+use foreman_protocol::{AccountId, Dial, RELAY_TICKET_HEADER};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
@@ -119,8 +119,9 @@ async fn a_ticket_is_good_once_and_only_for_the_device_that_was_called() {
     let waiting = scene.call();
     let dial = scene.commands.dial().await.unwrap();
     assert!(dial.ticket.starts_with("fmr_") && dial.server.is_none());
+    assert!(matches!(dial.account, Some(AccountId::Token(_))), "the device can tell callers apart");
 
-    let wrong = Dial { ticket: "fmr_AAAA".to_owned(), server: None };
+    let wrong = Dial { ticket: "fmr_AAAA".to_owned(), server: None, account: None };
     assert_eq!(refusal(scene.device.come(&wrong).await).1["code"], "forbidden");
     assert_eq!(refusal(other.come(&dial).await).1["code"], "forbidden");
     let path = scene.device.path("relay/accept");

@@ -18,7 +18,10 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::device::TestDevice;
-use crate::running::{Running, json, problem};
+use crate::{
+    accounts::owner,
+    running::{Running, json, problem},
+};
 
 type Lines = mpsc::UnboundedReceiver<Result<Bytes, Infallible>>;
 
@@ -36,6 +39,8 @@ fn api(said: &Said) -> Router {
         .route("/terminals", post(|body: Bytes| async move { (StatusCode::CREATED, body) }))
         .route("/files/content", get(content))
         .route("/page", get(page))
+        .route("/forward", post(|body: Body| async move { body }))
+        .route("/uploads", post(|| async { Body::from_stream(begun()) }))
         .route(
             "/refused",
             get(|| async {
@@ -87,6 +92,12 @@ async fn content(headers: HeaderMap, request: Request) -> Response {
 async fn page() -> Response {
     let policy = ("content-security-policy", "default-src *");
     ([("content-type", "text/html"), policy], "<script>alert(1)</script>".repeat(100)).into_response()
+}
+
+/// A first piece of something that goes on for ever.
+fn begun() -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> {
+    let first = futures_util::stream::once(async { Ok(Bytes::from_static(b"begun")) });
+    first.chain(futures_util::stream::pending())
 }
 
 struct Scene {
@@ -233,6 +244,104 @@ async fn roles_and_accounts_are_checked_before_the_device_is_asked() {
     let names = [scene.hellos.recv().await.unwrap(), scene.hellos.recv().await.unwrap()]
         .map(|hello| hello.on_behalf_of.unwrap());
     assert_eq!(names, ["viewer (token)", "operator (token)"]);
+}
+
+#[tokio::test]
+async fn a_device_that_lets_the_server_do_everything_lets_each_person_do_what_their_role_says() {
+    let mut scene = scene().await;
+    scene.device.tell(Some(scene.device.link(1, Some(Level::Admin)))).await;
+    let viewer = scene.server.token("viewer");
+    for (bearer, most) in [(&viewer, Level::View), (&scene.operator, Level::Operate), (&scene.admin, Level::Admin)] {
+        let path = scene.device.path("link/hello");
+        let answer = scene.server.get(&path).bearer_auth(bearer).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let hello = scene.hellos.recv().await.unwrap();
+        assert_eq!(hello.at_most, Some(most));
+        assert!(hello.on_behalf_of_id.unwrap().starts_with("token 0"), "names repeat");
+    }
+    // One whose agent does not know of that is not used for more than the role allows.
+    let mut old = TestDevice::join(&scene.server, &scene.admin).await;
+    old.is_old = true;
+    old.tell(Some(old.link(1, Some(Level::Admin)))).await;
+    let _hellos = old.serve(old.listen().await, api(&Said::default()));
+    let ask = |bearer: &str| scene.server.get(&old.path("link/hello")).bearer_auth(bearer);
+    assert_eq!(problem(ask(&scene.operator)).await, (StatusCode::FORBIDDEN, "forbidden".to_owned()));
+    for bearer in [&viewer, &scene.admin] {
+        assert_eq!(ask(bearer).send().await.unwrap().status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn what_is_open_ends_when_its_token_is_revoked_or_its_person_signs_out() {
+    let scene = scene().await;
+    let server = &scene.server;
+    let cookie = owner(server).await;
+    let made = server.post("/api/v1/tokens", json!({ "name": "ci", "role": "operator" }));
+    let made = json(made.header("cookie", &cookie)).await;
+    let bearer = format!("Bearer {}", made["secret"].as_str().unwrap());
+    let task = server.post(&scene.device.path("tasks"), json!({ "program": "true" }));
+    let task = json(task.bearer_auth(&scene.admin)).await;
+    let output = format!("/api/v1/tasks/{}/output", task["id"].as_str().unwrap());
+    let link = |rest: &str| scene.device.path(&format!("link/{rest}"));
+    let (_typing, typed) = mpsc::unbounded_channel::<Result<Bytes, Infallible>>();
+    _typing.send(Ok(Bytes::from_static(b"begun"))).unwrap();
+    let typed = reqwest::Body::wrap_stream(UnboundedReceiverStream::new(typed));
+
+    let (lines, receiver) = mpsc::unbounded_channel();
+    *scene.said.lines.lock().await = Some(receiver);
+    lines.send(Ok(Bytes::from_static(b"event: line\ndata: 1\n\n"))).unwrap();
+    let from_page = |request: reqwest::RequestBuilder| request.header("cookie", &cookie);
+    let from_program = |request: reqwest::RequestBuilder| request.header("authorization", &bearer);
+    let mut of_page = Vec::new();
+    for request in [server.get("/api/v1/events"), server.get(&link("logs/stream")), server.get(&output)] {
+        of_page.push(opened(from_page(request.header("accept", "text/event-stream"))).await);
+    }
+    let mut of_program = Vec::new();
+    for request in [server.get("/api/v1/events"), server.get(&output)] {
+        of_program.push(opened(from_program(request.header("accept", "text/event-stream"))).await);
+    }
+    let mut forward = opened(from_program(server.post(&link("forward"), json!({})).body(typed))).await;
+    let mut download = opened(from_program(server.post(&link("uploads"), json!({})))).await;
+    // Still on its way to the device.
+    let (_sending, sent) = mpsc::unbounded_channel::<Result<Bytes, Infallible>>();
+    let sent = reqwest::Body::wrap_stream(UnboundedReceiverStream::new(sent));
+    let upload = from_program(server.request(Method::PATCH, &link("uploads/1")).body(sent));
+    let upload = tokio::spawn(upload.send());
+
+    let token = format!("/api/v1/tokens/{}", made["token"]["id"].as_str().unwrap());
+    let revoked = from_page(server.request(Method::DELETE, &token)).send().await.unwrap();
+    assert_eq!(revoked.status(), StatusCode::NO_CONTENT);
+    let started = std::time::Instant::now();
+    for stream in &mut of_program {
+        while soon(stream.chunk()).await.unwrap().is_some() {}
+    }
+    // What has an end of its own breaks instead of seeming whole.
+    for stream in [&mut forward, &mut download] {
+        assert!(soon(stream.chunk()).await.is_err());
+    }
+    assert_eq!(soon(upload).await.unwrap().unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert!(started.elapsed() < std::time::Duration::from_secs(3), "{:?}", started.elapsed());
+
+    let out = from_page(server.request(Method::DELETE, "/api/v1/session")).send().await.unwrap();
+    assert_eq!(out.status(), StatusCode::NO_CONTENT);
+    for stream in &mut of_page {
+        while soon(stream.chunk()).await.unwrap().is_some() {}
+    }
+}
+
+/// An answer that began.
+async fn opened(request: reqwest::RequestBuilder) -> reqwest::Response {
+    let mut answer = request.send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    if answer.url().path().ends_with("/output") {
+        return answer;
+    }
+    assert!(answer.chunk().await.unwrap().is_some());
+    answer
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(std::time::Duration::from_secs(10), what).await.expect("it ends")
 }
 
 #[tokio::test]
