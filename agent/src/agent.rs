@@ -6,13 +6,11 @@ use anyhow::Context;
 use foreman_link::http;
 use foreman_machine::run::{Launcher, Limits, Moment, delegated_cgroup};
 use foreman_protocol::Capabilities;
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::{Notify, mpsc, watch},
-};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
     device_api::{self, Device, Parts, uploads},
+    ending,
     identity::Identity,
     journal::Journal,
     line::Line,
@@ -209,12 +207,9 @@ async fn asked_to_end(progress: Option<&mpsc::UnboundedSender<Progress>>) -> any
             None => std::future::pending().await,
         }
     };
-    let mut terminate = signal(SignalKind::terminate()).context("Cannot listen for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("Cannot listen for signals")?;
     tokio::select! {
         () = closed => {}
-        _ = terminate.recv() => tracing::info!("asked to end: running tasks run on and are found again"),
-        _ = interrupt.recv() => tracing::info!("interrupted: running tasks run on and are found again"),
+        how = ending::asked() => tracing::info!("{}: running tasks run on and are found again", how?),
     }
     Ok(())
 }

@@ -7,19 +7,19 @@
 //!
 //! [`uplink`] alone, without any directory, is enough to be a device: that is how many of them are tried at once.
 
-#![cfg(unix)]
-
 pub mod address;
 pub mod agent;
 pub mod connect;
 pub mod device_api;
 pub mod disconnect;
 pub mod doctor;
+mod ending;
 pub mod identity;
 pub mod journal;
 pub mod line;
 pub mod link;
 pub mod options;
+mod process;
 pub mod service;
 pub mod state;
 pub mod status;
@@ -36,3 +36,6 @@ pub const SUPERVISE: &str = "supervise";
 
 /// The hidden subcommand that holds one terminal; see [`foreman_machine::terminal`].
 pub const HOLD: &str = "hold-terminal";
+
+/// The hidden subcommand that Windows starts as a service; see [`service`].
+pub const SERVE: &str = "serve";

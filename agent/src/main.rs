@@ -15,7 +15,7 @@ use foreman_agent::{
     status, trusting,
     uplink::Uplink,
 };
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
 
 fn main() -> ExitCode {
     // Before everything else: one of these is started for each task and terminal and must cost next to nothing.
@@ -23,10 +23,16 @@ fn main() -> ExitCode {
     match args.next() {
         Some(arg) if arg == SUPERVISE => return supervise(args.next().as_deref().map(Path::new)),
         Some(arg) if arg == HOLD => return ExitCode::from(foreman_machine::terminal::hold(args)),
+        #[cfg(windows)]
+        Some(arg) if arg == foreman_agent::SERVE => return said(service::serve(served)),
         _ => {}
     }
-    let options = Options::parse();
-    match run(options) {
+    said(run(Options::parse()))
+}
+
+/// To the person who typed the command.
+fn said(ran: anyhow::Result<ExitCode>) -> ExitCode {
+    match ran {
         Ok(code) => code,
         Err(error) => {
             let text = format!("{error:#}");
@@ -47,11 +53,35 @@ fn supervise(folder: Option<&Path>) -> ExitCode {
     }
 }
 
+/// The agent as a service: `run`, with its log in the state directory.
+#[cfg(windows)]
+fn served() -> bool {
+    let mut args: Vec<_> = std::env::args_os().collect();
+    args[1] = "run".into();
+    let begin = || {
+        let options = Options::try_parse_from(args)?;
+        let state = options.state()?;
+        state.prepare()?;
+        log_to(service::log_file(state.dir())?, false, options.log.as_deref().unwrap_or("info"))?;
+        anyhow::Ok((options, state))
+    };
+    let ended = begin().and_then(|(options, state)| perform(options, &state));
+    if let Err(error) = &ended {
+        tracing::error!("{error:#}");
+    }
+    ended.is_ok()
+}
+
 fn run(options: Options) -> anyhow::Result<ExitCode> {
     // `connect` talks to a person: what it does is in its own lines.
     let usual = if matches!(options.command, Command::Run(_)) { "info" } else { "warn" };
-    log_to_stderr(options.log.as_deref().unwrap_or(usual))?;
+    let colours = std::io::stderr().is_terminal();
+    log_to(std::io::stderr, colours, options.log.as_deref().unwrap_or(usual))?;
     let state = options.state()?;
+    perform(options, &state)
+}
+
+fn perform(options: Options, state: &State) -> anyhow::Result<ExitCode> {
     // One thread does: the agent mostly waits, and must stay small.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -60,32 +90,32 @@ fn run(options: Options) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         match options.command {
             Command::Connect(options) => {
-                let ended = connect::connect(&state, options.connect(), options.running.settings()).await?;
+                let ended = connect::connect(state, options.connect(), options.running.settings()).await?;
                 Ok(farewell(ended))
             }
             Command::Run(options) => {
                 state.prepare()?;
-                let Some((mut identity, lock)) = agent::wait_for_turn(&state).await? else {
+                let Some((mut identity, lock)) = agent::wait_for_turn(state).await? else {
                     return Ok(ExitCode::SUCCESS);
                 };
                 if let Some(server) = &options.server {
                     identity.move_to(address::normalise(server)?, &state.identity())?;
                 }
-                let ended = agent::run(&state, lock, &identity, options.running.settings(), None).await?;
+                let ended = agent::run(state, lock, &identity, options.running.settings(), None).await?;
                 Ok(farewell(ended))
             }
-            Command::Status { json } => Ok(exit_code(status::print(&state, json)?)),
+            Command::Status { json } => Ok(exit_code(status::print(state, json)?)),
             Command::Disconnect { force } => {
-                disconnect::disconnect(&state, force).await?;
+                disconnect::disconnect(state, force).await?;
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Doctor { server, json } => examine(&state, server, json).await,
+            Command::Doctor { server, json } => examine(state, server, json).await,
             Command::Trust { what } => {
-                say_all(&trusting::change(&state, what.into())?);
+                say_all(&trusting::change(state, what.into())?);
                 Ok(ExitCode::SUCCESS)
             }
             Command::RotateKey => {
-                say_all(&trusting::rotate_key(&state)?);
+                say_all(&trusting::rotate_key(state)?);
                 Ok(ExitCode::SUCCESS)
             }
             Command::InstallService => {
@@ -149,13 +179,17 @@ fn say_all(lines: &[String]) {
     }
 }
 
-fn log_to_stderr(filter: &str) -> anyhow::Result<()> {
+fn log_to(
+    writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    colours: bool,
+    filter: &str,
+) -> anyhow::Result<()> {
     let quiet = foreman_link::QUIET_LOG_TARGETS;
     let filter = EnvFilter::try_new(format!("{filter},{quiet}"))
         .with_context(|| format!("`{filter}` is not a log filter; try --log info"))?;
     let layer = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(writer)
+        .with_ansi(colours)
         .with_target(false);
     tracing_subscriber::registry().with(filter).with(layer).init();
     Ok(())

@@ -15,15 +15,24 @@
 //! agent.lock      held by the running agent
 //! ```
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, File, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use foreman_machine::private;
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+use windows as system;
 
 /// The state directory.
 #[derive(Debug, Clone)]
@@ -43,24 +52,13 @@ impl State {
         Self { dir }
     }
 
-    /// `/var/lib/foreman-agent` for root, else `foreman-agent` in the user's data directory.
+    /// `/var/lib/foreman-agent` for root, else `foreman-agent` in the user's data directory; on Windows that of the
+    /// local profile.
     ///
     /// # Errors
     /// When the user has no home directory.
     pub fn default_dir() -> anyhow::Result<PathBuf> {
-        if nix::unistd::geteuid().is_root() {
-            return Ok(PathBuf::from("/var/lib/foreman-agent"));
-        }
-        if let Some(data) =
-            std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute())
-        {
-            return Ok(data.join("foreman-agent"));
-        }
-        let Some(home) = std::env::home_dir().filter(|home| home.is_absolute()) else {
-            bail!("This user has no home directory: name a directory with --state.");
-        };
-        let data = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/share" };
-        Ok(home.join(data).join("foreman-agent"))
+        system::default_dir().context("This user has no home directory: name a directory with --state.")
     }
 
     /// Makes the directory, private to its user.
@@ -68,7 +66,7 @@ impl State {
     /// # Errors
     /// When that is not possible, with what to do.
     pub fn prepare(&self) -> anyhow::Result<()> {
-        DirBuilder::new().mode(0o700).recursive(true).create(&self.dir).with_context(|| {
+        private::make_directory(&self.dir).with_context(|| {
             format!(
                 "Cannot use the state directory {}. Nothing was changed. Run as a user who may write there, or name \
                  another one with --state",
@@ -148,11 +146,10 @@ impl State {
     /// When it cannot be told.
     pub fn lock(&self) -> anyhow::Result<Option<Lock>> {
         let path = self.lock_file();
-        let file = OpenOptions::new()
+        let file = private::options()
             .create(true)
             .truncate(false)
             .write(true)
-            .mode(0o600)
             .open(&path)
             .with_context(|| format!("Cannot open {}", path.display()))?;
         match file.try_lock() {
@@ -170,14 +167,14 @@ impl State {
 /// When the file system refuses; the old file is then untouched.
 pub fn replace_file(path: &Path, contents: &[u8], durable: bool) -> io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    let mut file = private::options().write(true).create(true).truncate(true).open(&new)?;
     file.write_all(contents)?;
     if durable {
         file.sync_all()?;
     }
     fs::rename(&new, path)?;
     if let (true, Some(dir)) = (durable, path.parent()) {
-        File::open(dir)?.sync_all()?;
+        system::sync_directory(dir)?;
     }
     Ok(())
 }
@@ -189,7 +186,7 @@ pub type Stamp = (SystemTime, u64, u64);
 #[must_use]
 pub fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+    Some((metadata.modified().ok()?, metadata.len(), system::number(&metadata)))
 }
 
 /// Removes a file; one that is gone already is no error.
@@ -203,7 +200,7 @@ pub fn remove_file(path: &Path) -> io::Result<()> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -5,7 +5,6 @@ use std::{fs, time::Duration};
 use anyhow::Context;
 use foreman_machine::{policy, run::Moment};
 use foreman_protocol::{DeviceId, Policy, TaskId};
-use nix::{sys::signal::kill, unistd::Pid};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -118,7 +117,7 @@ pub fn read(state: &State) -> Option<Said> {
 pub fn waiting(state: &State) -> bool {
     match read(state) {
         Some(Said::Waiting { pid }) => {
-            i32::try_from(pid).is_ok_and(|pid| pid > 0 && kill(Pid::from_raw(pid), None).is_ok())
+            crate::process::lives(pid)
         }
         _ => false,
     }

@@ -3,13 +3,14 @@
 //! This crate must not know the network or the server: it is told what to do and answers with facts. So a
 //! hostile server meets the same rules as a friendly one, and everything here can be tried with no server.
 
+mod at;
 #[cfg(unix)]
 pub mod files;
 #[cfg(unix)]
 pub mod logs;
 pub mod policy;
+pub mod private;
 pub mod probe;
-#[cfg(unix)]
 pub mod run;
 pub mod sample;
 #[cfg(unix)]

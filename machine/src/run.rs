@@ -12,6 +12,7 @@
 //! after the main process. Children it left running in the background then live on; they are ended when the
 //! task is stopped or its time is up, those that left the process group or the session included.
 
+#[cfg_attr(windows, path = "run/cgroup/absent.rs")]
 mod cgroup;
 mod exit;
 mod folder;
@@ -19,13 +20,18 @@ mod launch;
 mod moment;
 mod notices;
 mod output;
+#[cfg(windows)]
+mod pipe;
+#[cfg(unix)]
 pub(crate) mod reaper;
 mod spec;
 mod spool;
 mod supervise;
+#[cfg(unix)]
 pub(crate) mod tree;
 
 pub use cgroup::delegated_cgroup;
+pub(crate) use exit::Reaped;
 pub use exit::{Ending, Exit, StopCause};
 pub use folder::{Started, TaskFolder};
 pub use launch::{Launcher, News, Supervised, adopt};

@@ -1,8 +1,16 @@
 //! Under which addresses others on this machine's networks find the listener.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags, sys::socket::SockaddrStorage};
+#[cfg(unix)]
+use unix::of_interfaces;
+#[cfg(windows)]
+use windows::of_interfaces;
 
 /// No machine that people use has more that matter.
 const MOST: usize = 16;
@@ -14,7 +22,10 @@ pub(super) fn reachable(listening: SocketAddr) -> Vec<String> {
         return vec![with_port(listening.ip())];
     }
     let mut found: Vec<IpAddr> =
-        of_interfaces().into_iter().filter(|ip| hears(listening.ip(), *ip)).collect();
+        of_interfaces()
+            .into_iter()
+            .filter(|ip| is_worth_telling(*ip) && hears(listening.ip(), *ip))
+            .collect();
     found.sort_unstable();
     found.dedup();
     found.truncate(MOST);
@@ -24,31 +35,6 @@ pub(super) fn reachable(listening: SocketAddr) -> Vec<String> {
 /// Whether a listener on all addresses of one family hears callers of this one. The one for IPv6 hears both.
 fn hears(listening: IpAddr, address: IpAddr) -> bool {
     listening.is_ipv6() || address.is_ipv4()
-}
-
-fn of_interfaces() -> Vec<IpAddr> {
-    let interfaces = match getifaddrs() {
-        Ok(interfaces) => interfaces,
-        Err(error) => {
-            tracing::warn!(%error, "this machine's addresses cannot be listed");
-            return Vec::new();
-        }
-    };
-    interfaces
-        .filter(|interface| {
-            let up = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING;
-            interface.flags.contains(up)
-                && !interface.flags.contains(InterfaceFlags::IFF_LOOPBACK)
-                && !is_private_bridge(&interface.interface_name)
-        })
-        .filter_map(|interface| address(&interface.address?))
-        .filter(|address| is_worth_telling(*address))
-        .collect()
-}
-
-fn address(storage: &SockaddrStorage) -> Option<IpAddr> {
-    let four = storage.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
-    four.or_else(|| storage.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
 }
 
 /// An address that works for others without saying through which of their interfaces.

@@ -49,8 +49,8 @@ fn default_directory(policy: &Policy, home: Option<&Path>) -> Result<PathBuf, Re
 }
 
 fn admit_directory(policy: &Policy, path: &Path) -> Result<PathBuf, Refusal> {
-    let real = path
-        .canonicalize()
+    // Without the prefix that some programs of Windows do not understand.
+    let real = dunce::canonicalize(path)
         .map_err(|error| Refusal(format!("Cannot run in {}: {error}.", path.display())))?;
     if !real.is_dir() {
         return Err(Refusal(format!("Cannot run in {}: it is not a directory.", path.display())));
@@ -80,7 +80,7 @@ fn resolve(path: &Path) -> PathBuf {
     let mut missing = Vec::new();
     let mut existing = path;
     loop {
-        if let Ok(real) = existing.canonicalize() {
+        if let Ok(real) = dunce::canonicalize(existing) {
             return missing.iter().rev().fold(real, |path, part| path.join(part));
         }
         match (existing.parent(), existing.file_name()) {

@@ -16,13 +16,12 @@ pub(crate) fn space(path: &Path) -> Option<(u64, u64)> {
 #[cfg(not(unix))]
 pub(crate) fn space(path: &Path) -> Option<(u64, u64)> {
     let disks = sysinfo::Disks::new_with_refreshed_list().ok()?;
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = dunce::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let disk = disks
-        .list()
         .iter()
         .filter(|disk| path.starts_with(disk.mount_point()))
         .max_by_key(|disk| disk.mount_point().as_os_str().len())
-        .or_else(|| disks.list().first())?;
+        .or_else(|| disks.first())?;
     let total = disk.total_space();
     Some((total, total.saturating_sub(disk.available_space())))
 }

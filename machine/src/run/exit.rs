@@ -1,7 +1,5 @@
 //! How a task ended, as its supervisor wrote it down.
 
-use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
-
 use foreman_protocol::{TaskId, TaskReport, TaskState};
 use serde::{Deserialize, Serialize};
 
@@ -39,14 +37,12 @@ pub enum StopCause {
     TimeUp { after_s: u64 },
 }
 
-impl From<ExitStatus> for Ending {
-    fn from(status: ExitStatus) -> Self {
-        match (status.code(), status.signal()) {
-            (Some(code), _) => Ending::Code(code),
-            (None, Some(signal)) => Ending::Signal(signal),
-            (None, None) => Ending::Code(-1),
-        }
-    }
+/// What is heard of a task's processes.
+pub(crate) enum Reaped {
+    /// The main process has ended.
+    Main(Ending, Moment),
+    /// No process of the task is left.
+    AllGone,
 }
 
 impl Exit {

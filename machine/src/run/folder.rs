@@ -9,15 +9,15 @@
 //! ```
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Exit, Moment, RunSpec};
+use crate::private;
 
 pub(super) const SPEC: &str = "spec.json";
 pub(super) const CONTROL: &str = "ctl";
@@ -52,9 +52,8 @@ impl TaskFolder {
         if folder.is_claimed() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "this task was started before"));
         }
-        let private = |path: &Path| DirBuilder::new().mode(0o700).recursive(true).create(path);
-        private(&folder.0)?;
-        private(&folder.0.join(OUTPUT))?;
+        private::make_directory(&folder.0)?;
+        private::make_directory(&folder.0.join(OUTPUT))?;
         let mut file = private_file(&folder.0.join(SPEC))?;
         file.write_all(&serde_json::to_vec(spec)?)?;
         Ok(folder)
@@ -96,7 +95,7 @@ impl TaskFolder {
 }
 
 pub(super) fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+    private::options().write(true).create(true).truncate(true).open(path)
 }
 
 /// A file that is missing, empty or torn by a power failure says nothing.

@@ -1,16 +1,19 @@
 //! A point in time that can be aged across a jump of the wall clock.
 
-use std::{sync::OnceLock, time::Duration};
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+use std::sync::OnceLock;
 
 use foreman_protocol::Millis;
-use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-/// The kernel's clock that goes on while the machine sleeps, where there is one.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const SINCE_BOOT: ClockId = ClockId::CLOCK_BOOTTIME;
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-const SINCE_BOOT: ClockId = ClockId::CLOCK_MONOTONIC;
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+use windows as system;
 
 /// When something happened on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +29,7 @@ pub struct Moment {
 impl Moment {
     #[must_use]
     pub fn now() -> Self {
-        Self { wall_ms: wall_ms(), boot_ms: since_boot_ms(), boot_id: boot_id().to_owned() }
+        Self { wall_ms: wall_ms(), boot_ms: system::since_boot_ms(), boot_id: boot_id().to_owned() }
     }
 
     /// How long ago that was, in milliseconds: exact within one boot, by the wall clock across boots.
@@ -52,17 +55,9 @@ fn wall_ms() -> Millis {
     since.map_or(0, |since| Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX))
 }
 
-fn since_boot_ms() -> u64 {
-    clock_gettime(SINCE_BOOT)
-        .map_or(0, |time| u64::try_from(Duration::from(time).as_millis()).unwrap_or(u64::MAX))
-}
-
 fn boot_id() -> &'static str {
     static BOOT_ID: OnceLock<String> = OnceLock::new();
-    BOOT_ID.get_or_init(|| {
-        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        id.trim().to_owned()
-    })
+    BOOT_ID.get_or_init(system::boot_id)
 }
 
 #[cfg(test)]

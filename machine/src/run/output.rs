@@ -3,11 +3,11 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
 use super::{folder::OUTPUT, spool::segment_name};
+use crate::at::read_at;
 
 /// What is found at an offset.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl OutputReader {
         let mut bytes = vec![0; most.min(usize::try_from(left).unwrap_or(most))];
         let mut filled = 0;
         while filled < bytes.len() {
-            match file.read_at(&mut bytes[filled..], at + filled as u64) {
+            match read_at(file, &mut bytes[filled..], at + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

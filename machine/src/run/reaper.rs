@@ -15,14 +15,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{Ending, Moment};
-
-pub(crate) enum Reaped {
-    /// The main process has ended.
-    Main(Ending, Moment),
-    /// No process of the task is left.
-    AllGone,
-}
+use super::{Ending, Moment, exit::Reaped};
 
 /// The real-time signals have no names, so waiting for a process ended by one tells only that it was one.
 const FIRST_REAL_TIME_SIGNAL: i32 = 34;

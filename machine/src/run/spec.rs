@@ -1,5 +1,10 @@
 //! What a supervisor is told: the command, ready to run, and its limits.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -8,6 +13,11 @@ use std::{
 
 use foreman_protocol::{TaskCommand, TaskSpec};
 use serde::{Deserialize, Serialize};
+
+#[cfg(unix)]
+use unix::shell_line;
+#[cfg(windows)]
+use windows::shell_line;
 
 /// One command as its supervisor runs it. The environment may hold secrets, so its file is private and is
 /// removed once the command has started.
@@ -42,20 +52,15 @@ impl Default for Limits {
 }
 
 impl RunSpec {
-    /// The command of a task, to be run in `cwd`. A shell line goes to bash where there is one, else to sh.
+    /// The command of a task, to be run in `cwd`. A shell line goes to bash where there is one, else to
+    /// sh; on Windows to `cmd`.
     #[must_use]
     pub fn new(task: &TaskSpec, cwd: &Path, limits: Limits, cgroup: Option<PathBuf>) -> Self {
         let (program, args) = match &task.command {
             TaskCommand::Program { program, args } => (program.clone(), args.clone()),
-            TaskCommand::Shell { shell } => {
-                (shell_program().to_owned(), vec!["-c".to_owned(), shell.clone()])
-            }
+            TaskCommand::Shell { shell } => shell_line(shell),
         };
         let timeout = task.timeout_s.map(Duration::from_secs);
         Self { program, args, cwd: cwd.to_owned(), env: task.env.clone(), timeout, limits, cgroup }
     }
-}
-
-fn shell_program() -> &'static str {
-    ["/bin/bash", "/usr/bin/bash"].into_iter().find(|path| Path::new(path).exists()).unwrap_or("/bin/sh")
 }

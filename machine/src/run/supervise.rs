@@ -1,40 +1,30 @@
-//! The supervisor: a process for one task that needs nobody. Plain threads and files, no runtime, so it is small.
+//! The supervisor: a process for one task that needs nobody. Plain threads and files, no runtime where that goes, so
+//! it is small.
 
+#[cfg(unix)]
+mod unix;
 mod watch;
+#[cfg(windows)]
+mod windows;
 
 use std::{
-    ffi::OsString,
     fs,
-    io::{self, PipeReader, Read, Write},
-    os::{
-        fd::AsFd,
-        unix::{
-            ffi::OsStringExt,
-            fs::FileExt,
-            net::{UnixListener, UnixStream},
-            process::CommandExt,
-        },
-    },
+    io::{self, Write},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
-
-use nix::{
-    sys::{
-        resource::{Resource, getrlimit, setrlimit},
-        signal::{SigSet, Signal},
-    },
-    unistd::Pid,
 };
 
 use super::{
     Ending, Exit, Moment, RunSpec, Started,
-    cgroup::TaskGroup,
     folder::{CONTROL, EXIT, OUTPUT, SPEC, STARTED, private_file},
-    notices, reaper,
+    notices,
     spool::Spool,
 };
-use watch::{Running, Watch};
+use crate::at::write_all_at;
+#[cfg(unix)]
+use unix::{Begun, Launcher, Listener};
+use watch::Watch;
+#[cfg(windows)]
+use windows::{Begun, Launcher, Listener};
 
 /// Why a supervisor started nothing.
 #[derive(Debug, thiserror::Error)]
@@ -56,55 +46,32 @@ const EXIT_SPACE: usize = 4096;
 /// When nothing was started: see [`SuperviseError`]. A command that could not be started is no error, that is
 /// how the task ended.
 pub fn supervise(folder: Option<&Path>) -> Result<(), SuperviseError> {
-    // Refused when it is the leader of one already, which is as good.
-    let _ = nix::unistd::setsid();
-    let mut launcher = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from).ok();
-    let told;
-    let folder = match folder {
-        Some(folder) => folder,
-        None => match launcher.as_mut().and_then(wait_for_folder) {
-            // Nobody needed it.
-            None => return Ok(()),
-            Some(path) => {
-                told = path;
-                told.as_path()
-            }
-        },
-    };
-    match prepare(folder) {
+    let begun = Launcher::hear(folder).map_err(|source| SuperviseError::Io { what: "cannot begin", source })?;
+    // Nobody needed it.
+    let Some((mut launcher, folder)) = begun else { return Ok(()) };
+    match prepare(&folder, &mut launcher) {
         Ok(prepared) => {
-            run(folder, prepared, launcher).map_err(|source| SuperviseError::Io { what: "running", source })
+            run(&folder, prepared, launcher).map_err(|source| SuperviseError::Io { what: "running", source })
         }
         Err(error) => {
-            if let Some(mut launcher) = launcher {
-                let _ = match &error {
-                    SuperviseError::Claimed => launcher.write_all(&[notices::TAKEN]),
-                    error => write!(launcher, "{}{error}", char::from(notices::FAILED)),
-                };
+            match &error {
+                SuperviseError::Claimed => launcher.tell(&[notices::TAKEN]),
+                error => launcher.tell(format!("{}{error}", char::from(notices::FAILED)).as_bytes()),
             }
             Err(error)
         }
     }
 }
 
-/// The path with its length before it, because what follows is for later.
-fn wait_for_folder(launcher: &mut UnixStream) -> Option<PathBuf> {
-    let mut length = [0; 2];
-    launcher.read_exact(&mut length).ok()?;
-    let mut path = vec![0; u16::from_be_bytes(length).into()];
-    launcher.read_exact(&mut path).ok()?;
-    Some(OsString::from_vec(path).into())
-}
-
 /// A claimed task, not yet started.
 struct Prepared {
     spec: RunSpec,
-    listener: UnixListener,
+    listener: Listener,
     exit: ReservedExit,
 }
 
 /// Everything up to the claim; nothing has happened when it fails.
-fn prepare(folder: &Path) -> Result<Prepared, SuperviseError> {
+fn prepare(folder: &Path, launcher: &mut Launcher) -> Result<Prepared, SuperviseError> {
     let io = |what| move |source| SuperviseError::Io { what, source };
     std::env::set_current_dir(folder).map_err(io("cannot use the task's folder"))?;
     let spec = match fs::read(SPEC) {
@@ -115,7 +82,7 @@ fn prepare(folder: &Path) -> Result<Prepared, SuperviseError> {
     };
     let spec = serde_json::from_slice(&spec).map_err(|error| io("cannot read what to run")(error.into()))?;
     let exit = ReservedExit::new().map_err(io("cannot write in the task's folder"))?;
-    match claim() {
+    match claim(launcher) {
         Ok(listener) => Ok(Prepared { spec, listener, exit }),
         Err(error) => {
             exit.discard();
@@ -128,15 +95,15 @@ fn prepare(folder: &Path) -> Result<Prepared, SuperviseError> {
     }
 }
 
-/// The claim and the listening socket are one thing, made in one step: who finds the name and cannot connect
+/// The claim and the way to this supervisor are one thing, made in one step: who finds the name and cannot connect
 /// knows that the supervisor is dead.
-fn claim() -> Result<UnixListener, SuperviseError> {
+fn claim(launcher: &mut Launcher) -> Result<Listener, SuperviseError> {
     let what = "cannot claim the task";
     // The name is relative because the path of a socket must fit in 108 bytes.
     let own_name = PathBuf::from(format!("{CONTROL}.{}", std::process::id()));
     // Left by one of the same number that died at this very place.
     let _ = fs::remove_file(&own_name);
-    let listener = UnixListener::bind(&own_name).map_err(|source| SuperviseError::Io { what, source })?;
+    let listener = launcher.listen(&own_name).map_err(|source| SuperviseError::Io { what, source })?;
     let linked = fs::hard_link(&own_name, CONTROL);
     let _ = fs::remove_file(&own_name);
     match linked {
@@ -146,42 +113,35 @@ fn claim() -> Result<UnixListener, SuperviseError> {
     }
 }
 
-fn run(folder: &Path, prepared: Prepared, launcher: Option<UnixStream>) -> Result<(), io::Error> {
+fn run(folder: &Path, prepared: Prepared, launcher: Launcher) -> Result<(), io::Error> {
     let Prepared { spec, listener, exit: reserved } = prepared;
     let spec = &spec;
-    let mut watch = Watch::new(listener, launcher, Spool::new(Path::new(OUTPUT), spec.limits.spool))?;
-    become_reaper();
-    limit_open_files(spec.limits.open_files);
-    let exit = match start(spec) {
+    let mut watch = Watch::new(launcher, listener, Spool::new(Path::new(OUTPUT), spec.limits.spool))?;
+    let exit = match start(&watch, spec) {
         Err(why) => {
             let ending = Ending::CouldNotStart(why);
             Exit { ending, stopped: None, output_total: 0, ended: Moment::now(), remark: None }
         }
-        Ok((pid, pipe)) => {
-            block_signals();
-            let group = spec.cgroup.as_deref().and_then(|parent| {
-                let name = folder.file_name()?.to_str()?;
-                TaskGroup::around(parent, name, pid)
-            });
-            let (bell, ring) = UnixStream::pair()?;
-            let reaped = reaper::start(pid, ring)?;
-            let started = Started { pid: pid.as_raw().unsigned_abs(), at: Moment::now() };
+        Ok(begun) => {
+            let (pid, task) = begun.into_task(spec, folder)?;
+            let started = Started { pid, at: Moment::now() };
             // On a full disk the start goes unrecorded, and the task goes on.
             let _ = private_file(Path::new(STARTED))
                 .and_then(|mut file| file.write_all(&serde_json::to_vec(&started)?));
             watch.tell(notices::STARTED);
-            watch.follow(Running { spec, pid, pipe: Some(pipe), bell: Some(bell), reaped, group })
+            watch.follow(spec, task)
         }
     };
     let _ = fs::remove_file(SPEC);
     let file = reserved.write(&exit)?;
+    watch.leave(folder);
     watch.tell(notices::ENDED);
     make_durable(&file);
     Ok(())
 }
 
-/// Starts the command in a process group of its own, both outputs into one pipe so that their order is kept.
-fn start(spec: &RunSpec) -> Result<(Pid, PipeReader), String> {
+/// Starts the command, both outputs into one pipe so that their order is kept.
+fn start(watch: &Watch, spec: &RunSpec) -> Result<Begun, String> {
     if !spec.cwd.is_dir() {
         return Err(format!("The directory {} does not exist on this device.", spec.cwd.display()));
     }
@@ -190,20 +150,10 @@ fn start(spec: &RunSpec) -> Result<(Pid, PipeReader), String> {
         Ok((reader, writer.try_clone()?, writer))
     };
     let (reader, out, err) = pipe().map_err(|error| format!("No pipe for its output: {error}."))?;
-    let child = Command::new(&spec.program)
-        .args(&spec.args)
-        .envs(&spec.env)
-        .current_dir(&spec.cwd)
-        .stdin(Stdio::null())
-        .stdout(out)
-        .stderr(err)
-        .process_group(0)
-        .spawn()
-        .map_err(|error| why_not(&spec.program, &error))?;
+    let begun = watch.begin(spec, reader, out, err)?;
     // Removed at once: it may hold secrets, and the claim says that it is not needed again.
     let _ = fs::remove_file(SPEC);
-    let pid = i32::try_from(child.id()).map_err(|_| "The system gave it an odd process id.".to_owned())?;
-    Ok((Pid::from_raw(pid), reader))
+    Ok(begun)
 }
 
 fn why_not(program: &str, error: &io::Error) -> String {
@@ -212,30 +162,6 @@ fn why_not(program: &str, error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => format!("The agent's user may not execute `{program}`."),
         _ => format!("`{program}` could not be started: {error}."),
     }
-}
-
-#[cfg(target_os = "linux")]
-fn become_reaper() {
-    // Without it a stop would miss processes that left their parent; nothing else depends on it.
-    let _ = nix::sys::prctl::set_child_subreaper(true);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn become_reaper() {}
-
-/// Also limits this process, which needs a dozen.
-fn limit_open_files(most: u64) {
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        let limit = most.max(64).min(hard);
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, limit, limit);
-    }
-}
-
-/// When the machine shuts down the supervisor must not die before its task: it ends with it and says how it ended.
-/// Only after the start, because a command inherits what is blocked.
-fn block_signals() {
-    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
-    let _ = signals.thread_block();
 }
 
 /// The place of `exit.json`, taken in advance so that a full disk cannot keep the ending from being written down.
@@ -264,7 +190,7 @@ impl ReservedExit {
         // White space behind JSON means nothing.
         json.resize(json.len().max(EXIT_SPACE), b' ');
         loop {
-            match self.file.write_all_at(&json, 0).and_then(|()| fs::rename(&self.name, EXIT)) {
+            match write_all_at(&self.file, &json, 0).and_then(|()| fs::rename(&self.name, EXIT)) {
                 Ok(()) => return Ok(self.file),
                 Err(error) if watch::is_full(&error) => std::thread::sleep(watch::FULL_RETRY),
                 Err(error) => return Err(error),

@@ -29,11 +29,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::run::{
-    Ending,
-    reaper::{self, Reaped},
-    tree,
-};
+use crate::run::{Ending, Reaped, reaper, tree};
 
 /// Between two kills of a tree that will not go.
 const KILL_AGAIN: Duration = Duration::from_millis(100);

@@ -3,12 +3,10 @@
 
 use std::{fs, path::Path};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
+use crate::{
+    process::{self, began},
+    state::{remove_file, replace_file},
 };
-
-use crate::state::{remove_file, replace_file};
 
 /// Remembers a child. When that fails, it is only not found again.
 pub(super) fn remember(path: &Path, pid: u32) {
@@ -25,20 +23,11 @@ pub(super) fn end(path: &Path) {
     if let Some((pid, began_then)) = text.split_once(' ')
         && let Ok(pid) = pid.parse::<u32>()
         && began(pid).is_some_and(|began| began.to_string() == began_then)
-        && let Ok(pid) = i32::try_from(pid)
     {
         tracing::info!(pid, "the `cloudflared` of an earlier agent is ended");
-        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        process::end(pid);
     }
     let _ = remove_file(path);
-}
-
-/// When a process began, in the kernel's ticks; `None` when there is none, or where that cannot be told.
-fn began(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in brackets may hold anything; the time is the twentieth field after it.
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,25 +1,25 @@
 //! The supervisor's loop: takes output, hears the agent, minds the time, and ends the tree when asked.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::{
-    io::{self, ErrorKind, PipeReader, Read, Write},
+    io::{self, ErrorKind, PipeReader, PipeWriter},
     ops::Range,
-    os::{
-        fd::{AsFd, BorrowedFd},
-        unix::net::{UnixListener, UnixStream},
-    },
-    sync::mpsc::Receiver,
+    path::Path,
     time::{Duration, Instant},
 };
 
-use nix::{
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::signal::Signal,
-    unistd::Pid,
+use super::{
+    super::{Ending, Exit, Moment, Reaped, RunSpec, StopCause, notices, spool::Spool},
+    Begun, Launcher, Listener,
 };
-
-use super::super::{
-    Ending, Exit, Moment, RunSpec, StopCause, cgroup::TaskGroup, notices, reaper::Reaped, spool::Spool, tree,
-};
+#[cfg(unix)]
+pub(super) use unix::{Ears, Task};
+#[cfg(windows)]
+pub(super) use windows::{Ears, Task, Wiring};
 
 /// How long output may stay open behind the last process that matters.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -32,22 +32,37 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 const BUFFER: usize = 64 * 1024;
 const MOST_PEERS: usize = 8;
 
-/// What the loop needs of a started command.
-pub(super) struct Running<'a> {
-    pub(super) spec: &'a RunSpec,
-    pub(super) pid: Pid,
-    /// `None` once closed.
-    pub(super) pipe: Option<PipeReader>,
-    /// Rings when `reaped` has news; `None` when it has no more.
-    pub(super) bell: Option<UnixStream>,
-    pub(super) reaped: Receiver<Reaped>,
-    pub(super) group: Option<TaskGroup>,
+/// What was heard in one sleep.
+#[derive(Default)]
+pub(super) struct Heard {
+    reaped: Vec<Reaped>,
+    /// Somebody wants the task to end.
+    stop: bool,
+    /// Somebody let output go.
+    room: bool,
+    output: Output,
+    /// Anything at all.
+    any: bool,
+}
+
+#[derive(Default, PartialEq, Eq)]
+pub(super) enum Output {
+    /// There is none now.
+    #[default]
+    Silent,
+    /// So many bytes are in the buffer; none when the read was interrupted.
+    Bytes(usize),
+    Closed,
+}
+
+struct Running<'a> {
+    spec: &'a RunSpec,
+    task: Task,
 }
 
 /// The supervisor's side that does not depend on the command.
 pub(super) struct Watch {
-    listener: UnixListener,
-    peers: Vec<UnixStream>,
+    ears: Ears,
     spool: Spool,
     buffer: Box<[u8]>,
     /// Read from the pipe and not yet on disk.
@@ -76,32 +91,41 @@ struct Progress {
 }
 
 impl Watch {
-    pub(super) fn new(
-        listener: UnixListener,
-        launcher: Option<UnixStream>,
-        spool: Spool,
-    ) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        let peers = launcher.into_iter().filter(|peer| peer.set_nonblocking(true).is_ok()).collect();
-        Ok(Self { listener, peers, spool, buffer: vec![0; BUFFER].into_boxed_slice(), pending: 0..0 })
+    pub(super) fn new(launcher: Launcher, listener: Listener, spool: Spool) -> io::Result<Self> {
+        let ears = launcher.into_ears(listener)?;
+        Ok(Self { ears, spool, buffer: vec![0; BUFFER].into_boxed_slice(), pending: 0..0 })
     }
 
-    /// Tells everybody who listens. A full socket has unread bytes that say the same.
+    /// Starts the command with these ends of its output.
+    pub(super) fn begin(
+        &self,
+        spec: &RunSpec,
+        reader: PipeReader,
+        out: PipeWriter,
+        err: PipeWriter,
+    ) -> Result<Begun, String> {
+        self.ears.begin(spec, reader, out, err)
+    }
+
+    /// Tells everybody who listens.
     pub(super) fn tell(&mut self, notice: u8) {
-        self.peers.retain_mut(|peer| match peer.write(&[notice]) {
-            Ok(_) => true,
-            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
-        });
+        self.ears.tell(notice);
+    }
+
+    /// Stays out of the way of whoever removes the folder.
+    pub(super) fn leave(&mut self, folder: &Path) {
+        self.ears.leave(folder);
     }
 
     /// Until the task has ended and its output is kept.
-    pub(super) fn follow(&mut self, mut running: Running<'_>) -> Exit {
+    pub(super) fn follow(&mut self, spec: &RunSpec, task: Task) -> Exit {
+        let mut running = Running { spec, task };
         let started = Instant::now();
-        let time_up = running.spec.timeout.and_then(|timeout| started.checked_add(timeout));
+        let time_up = spec.timeout.and_then(|timeout| started.checked_add(timeout));
         let mut now = Progress::default();
         loop {
             self.store();
-            self.mind_time(&mut running, &mut now, time_up);
+            Self::mind_time(&mut running, &mut now, time_up);
             if self.is_over(&running, &mut now) {
                 return self.ending(now);
             }
@@ -126,16 +150,16 @@ impl Watch {
         !self.pending.is_empty()
     }
 
-    fn stop(running: &Running<'_>, now: &mut Progress, cause: StopCause) {
+    fn stop(running: &mut Running<'_>, now: &mut Progress, cause: StopCause) {
         if now.stopping.is_none() && now.all_gone.is_none() {
             now.cut_short = now.main.is_none();
             let since = Instant::now();
             now.stopping = Some(Stopping { cause, since, killing_since: None });
-            tree::signal(running.pid, now.main.is_none(), Signal::SIGTERM);
+            running.task.ask_to_end(now.main.is_none());
         }
     }
 
-    fn mind_time(&mut self, running: &mut Running<'_>, now: &mut Progress, time_up: Option<Instant>) {
+    fn mind_time(running: &mut Running<'_>, now: &mut Progress, time_up: Option<Instant>) {
         let instant = Instant::now();
         if now.main.is_none() && time_up.is_some_and(|time_up| instant >= time_up) {
             let after_s = running.spec.timeout.unwrap_or_default().as_secs();
@@ -154,10 +178,7 @@ impl Watch {
             now.gave_up = Some(instant);
             return;
         }
-        tree::signal(running.pid, now.main.is_none(), Signal::SIGKILL);
-        if let Some(group) = &running.group {
-            group.kill();
-        }
+        running.task.kill(now.main.is_none());
         now.next_kill = Some(instant + KILL_AGAIN);
     }
 
@@ -180,7 +201,7 @@ impl Watch {
             now.dropped = true;
             return true;
         }
-        if running.pipe.is_none() || now.last_read == Some(0) {
+        if !running.task.output_is_open() || now.last_read == Some(0) {
             return true;
         }
         if since.elapsed() >= CLOSING && now.last_read.is_none() {
@@ -206,37 +227,36 @@ impl Watch {
     /// Sleeps until something happens, and takes it in.
     fn wait(&mut self, running: &mut Running<'_>, now: &mut Progress, time_up: Option<Instant>) {
         let blocked = self.blocked();
-        let reads = running.pipe.as_ref().filter(|_| !blocked);
-        let mut fds: Vec<PollFd<'_>> = vec![readable(self.listener.as_fd())];
-        fds.extend(self.peers.iter().map(|peer| readable(peer.as_fd())));
-        fds.extend(running.bell.iter().map(|bell| readable(bell.as_fd())));
-        fds.extend(reads.map(|pipe| readable(pipe.as_fd())));
         let timeout = if now.last_read.is_some() && !blocked {
-            PollTimeout::ZERO
+            Some(Duration::ZERO)
         } else {
             Self::next_deadline(running, now, time_up, blocked)
         };
-        if poll(&mut fds, timeout).is_err() {
-            return;
+        let reading = running.task.output_is_open() && !blocked;
+        let most = if reading { now.last_read.unwrap_or(BUFFER) } else { 0 };
+        let heard = self.ears.listen(&mut running.task, &mut self.buffer[..most], timeout);
+        let Some(heard) = heard else { return };
+        for reaped in heard.reaped {
+            match reaped {
+                Reaped::Main(ending, moment) => {
+                    now.main = Some((ending, moment));
+                    now.main_ended = Some(Instant::now());
+                }
+                Reaped::AllGone => now.all_gone = Some(Instant::now()),
+            }
         }
-        let ready: Vec<bool> =
-            fds.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect();
-        let reading = reads.is_some();
-        let output_ready = reading && ready.last() == Some(&true);
-        let peers = self.peers.len();
-        if running.bell.is_some() && ready[1 + peers] {
-            Self::hear_reaper(running, now);
+        if heard.stop {
+            Self::stop(running, now, StopCause::Asked);
         }
-        let room_made = self.hear_peers(&ready[1..1 + peers], running, now);
-        if ready[0] {
-            self.welcome();
+        match heard.output {
+            Output::Bytes(count) => {
+                self.pending = 0..count;
+                now.last_read = now.last_read.map(|left| left - count);
+            }
+            Output::Silent if reading && now.last_read.is_some() => now.last_read = Some(0),
+            Output::Silent | Output::Closed => {}
         }
-        if output_ready {
-            self.take_output(running, now);
-        } else if reading && now.last_read.is_some() {
-            now.last_read = Some(0);
-        }
-        if room_made || (blocked && !ready.contains(&true)) {
+        if heard.room || (blocked && !heard.any) {
             // A directory that cannot be listed counts as it did before.
             let _ = self.spool.recount();
         }
@@ -247,7 +267,7 @@ impl Watch {
         now: &Progress,
         time_up: Option<Instant>,
         blocked: bool,
-    ) -> PollTimeout {
+    ) -> Option<Duration> {
         let instant = Instant::now();
         let mut deadlines: Vec<Instant> = Vec::with_capacity(4);
         deadlines.extend(time_up.filter(|_| now.main.is_none() && now.stopping.is_none()));
@@ -262,77 +282,10 @@ impl Watch {
             deadlines.retain(|deadline| *deadline > instant);
             deadlines.push(instant + FULL_RETRY);
         }
-        let Some(first) = deadlines.into_iter().min() else { return PollTimeout::NONE };
+        let first = deadlines.into_iter().min()?;
         // Rounded up, so that a wake-up is never too early to find its deadline passed.
-        let wait = first.saturating_duration_since(instant) + Duration::from_millis(1);
-        PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
+        Some(first.saturating_duration_since(instant) + Duration::from_millis(1))
     }
-
-    fn hear_reaper(running: &mut Running<'_>, now: &mut Progress) {
-        // As many bytes as messages, or fewer when some were read together; none when there will be no more.
-        if running.bell.as_mut().is_none_or(|bell| matches!(bell.read(&mut [0; 16]), Ok(0))) {
-            running.bell = None;
-        }
-        while let Ok(reaped) = running.reaped.try_recv() {
-            match reaped {
-                Reaped::Main(ending, moment) => {
-                    now.main = Some((ending, moment));
-                    now.main_ended = Some(Instant::now());
-                }
-                Reaped::AllGone => now.all_gone = Some(Instant::now()),
-            }
-        }
-    }
-
-    /// Whether somebody said that there is room.
-    fn hear_peers(&mut self, ready: &[bool], running: &Running<'_>, now: &mut Progress) -> bool {
-        let mut room = false;
-        let mut ready = ready.iter();
-        self.peers.retain_mut(|peer| {
-            if ready.next() != Some(&true) {
-                return true;
-            }
-            let mut bytes = [0; 64];
-            match peer.read(&mut bytes) {
-                Ok(0) => false,
-                Ok(count) => {
-                    room |= bytes[..count].contains(&notices::ROOM);
-                    if bytes[..count].contains(&notices::STOP) {
-                        Self::stop(running, now, StopCause::Asked);
-                    }
-                    true
-                }
-                Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
-            }
-        });
-        room
-    }
-
-    fn welcome(&mut self) {
-        while let Ok((peer, _)) = self.listener.accept() {
-            if self.peers.len() < MOST_PEERS && peer.set_nonblocking(true).is_ok() {
-                self.peers.push(peer);
-            }
-        }
-    }
-
-    fn take_output(&mut self, running: &mut Running<'_>, now: &mut Progress) {
-        let Some(pipe) = running.pipe.as_mut() else { return };
-        let most = now.last_read.unwrap_or(BUFFER);
-        match pipe.read(&mut self.buffer[..most]) {
-            Ok(0) => running.pipe = None,
-            Ok(count) => {
-                self.pending = 0..count;
-                now.last_read = now.last_read.map(|left| left - count);
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => running.pipe = None,
-        }
-    }
-}
-
-fn readable(fd: BorrowedFd<'_>) -> PollFd<'_> {
-    PollFd::new(fd, PollFlags::POLLIN)
 }
 
 pub(super) fn is_full(error: &io::Error) -> bool {
