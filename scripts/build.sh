@@ -67,5 +67,5 @@ build_programs() {
 # programs is compiled once, with the same features.
 build_tested_programs() {
   step "Building the programs that the tests start (several minutes the first time)"
-  attended cargo build --locked --workspace --bins || build_failed "The programs could not be built."
+  attended cargo build --locked --workspace --exclude foreman-app --bins || build_failed "The programs could not be built."
 }

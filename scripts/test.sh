@@ -10,13 +10,13 @@ test_rust() {
   build_tested_programs
   step "Rust tests"
   if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --locked --workspace --exclude journeys --no-fail-fast
-    cargo test --locked --workspace --exclude journeys --doc
+    cargo nextest run --locked --workspace --exclude foreman-app --exclude journeys --no-fail-fast
+    cargo test --locked --workspace --exclude foreman-app --exclude journeys --doc
   else
-    cargo test --locked --workspace --exclude journeys --no-fail-fast
+    cargo test --locked --workspace --exclude foreman-app --exclude journeys --no-fail-fast
   fi
   step "Journeys: nothing lost (FOREMAN_LONG=1 for the long mode)"
-  FOREMAN_PROGRAMS=$PROGRAMS cargo test --locked --workspace --test journeys
+  FOREMAN_PROGRAMS=$PROGRAMS cargo test --locked --workspace --exclude foreman-app --test journeys
 }
 
 test_drift() {

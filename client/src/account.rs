@@ -22,6 +22,14 @@ impl Foreman {
         self.get("session", &Query::default()).await
     }
 
+    /// Takes back the rights of the token that this is made with.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn sign_out(&self) -> Result<(), Error> {
+        self.send_empty(Method::DELETE, "session").await
+    }
+
     /// All tokens, without their secrets.
     #[must_use]
     pub fn tokens(&self) -> Listing<ApiToken> {

@@ -31,10 +31,12 @@
 //! Branch on [`Error::code`], never on an error's text. This crate must not know Tauri, axum or a database.
 
 mod account;
+pub mod app;
 mod audit;
 pub mod device;
 mod devices;
 mod events;
+mod exchange;
 mod grants;
 mod mirror;
 mod output;
@@ -43,9 +45,10 @@ mod sign_in;
 mod tasks;
 
 pub use audit::AuditFilter;
-pub use device::{DeviceConnection, DeviceOptions, KnownDevice, PathKind, PathState, Store};
+pub use device::{DeviceConnection, DeviceOptions, KnownDevice, PathKind, PathState, Store, StoreError};
 pub use devices::DeviceFilter;
 pub use events::{Events, LiveUpdate};
+pub use exchange::{RawAnswer, RawAsk};
 pub use foreman_link::{http::RequestError as Error, sse::StreamError};
 pub use mirror::{Live, Mirror, Turn};
 pub use output::{OutputPiece, OutputUpdate};

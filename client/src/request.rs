@@ -1,6 +1,6 @@
 //! The connection to one server: its address, the bearer, and how a request is made.
 
-use std::{collections::VecDeque, fmt, time::Duration};
+use std::{borrow::Cow, collections::VecDeque, fmt, time::Duration};
 
 use foreman_link::http;
 use foreman_protocol::{DeviceId, MAX_PAGE, Page};
@@ -179,12 +179,12 @@ const fn invalid(message: String) -> Error {
 
 /// The part of an address behind `?`; absent values are left out.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Query(Vec<(&'static str, String)>);
+pub(crate) struct Query(Vec<(Cow<'static, str>, String)>);
 
 impl Query {
-    pub(crate) fn add(&mut self, name: &'static str, value: Option<impl ToString>) {
+    pub(crate) fn add(&mut self, name: impl Into<Cow<'static, str>>, value: Option<impl ToString>) {
         if let Some(value) = value {
-            self.0.push((name, value.to_string()));
+            self.0.push((name.into(), value.to_string()));
         }
     }
 

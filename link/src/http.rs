@@ -45,6 +45,8 @@ fn client_in(variable: impl Fn(&str) -> Option<String>) -> Result<reqwest::Clien
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_keepalive(Duration::from_secs(30))
         .tcp_nodelay(true)
+        // So that a person can be shown whose certificate it is.
+        .tls_info(true)
         .pool_max_idle_per_host(2)
         .pool_idle_timeout(Duration::from_secs(60))
         .redirect(reqwest::redirect::Policy::none())

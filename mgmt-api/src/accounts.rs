@@ -318,27 +318,33 @@ async fn tenant_name(db: &Db, tenant: TenantId) -> ApiResult<String> {
     Ok(row.try_get(0)?)
 }
 
-/// Signs this browser out.
+/// Signs this browser out; a program's token is revoked.
 #[utoipa::path(delete, path = "/api/v1/session", tag = "accounts", responses((status = 204)))]
 async fn sign_out(
     State(app): State<App>,
     caller: Caller,
     jar: CookieJar,
 ) -> ApiResult<(CookieJar, StatusCode)> {
-    if let Identity::User { id, name, session } = caller.identity.clone() {
-        let cause = caller.cause();
-        app.db
-            .write(move |tx| {
-                Box::pin(async move {
-                    sqlx::query("DELETE FROM sessions WHERE id = $1")
-                        .bind(session.to_string())
-                        .execute(tx.conn())
-                        .await?;
-                    tx.emit(&cause, Event::SessionEnded { user_id: id, name }).await
-                })
+    let cause = caller.cause();
+    let (table, row, ended) = match caller.identity.clone() {
+        Identity::User { id, name, session } => {
+            ("sessions", session.to_string(), Event::SessionEnded { user_id: id, name })
+        }
+        Identity::Token { id, name } => {
+            ("api_tokens", id.to_string(), Event::ApiTokenRevoked { token_id: id, name })
+        }
+    };
+    app.db
+        .write(move |tx| {
+            Box::pin(async move {
+                sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM {table} WHERE id = $1")))
+                    .bind(row)
+                    .execute(tx.conn())
+                    .await?;
+                tx.emit(&cause, ended).await
             })
-            .await?;
-    }
+        })
+        .await?;
     Ok((jar.remove(Cookie::build(SESSION_COOKIE).path("/")), StatusCode::NO_CONTENT))
 }
 

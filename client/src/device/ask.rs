@@ -1,5 +1,7 @@
 //! A request to a device's API and its answer, the same on the link and through the server.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use foreman_link::http;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream::BoxStream};
@@ -51,7 +53,7 @@ impl Ask {
         Self::new(Method::POST, path)
     }
 
-    pub fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
+    pub fn query(mut self, name: impl Into<Cow<'static, str>>, value: Option<impl ToString>) -> Self {
         self.query.add(name, value);
         self
     }

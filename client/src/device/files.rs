@@ -175,8 +175,9 @@ impl DeviceConnection {
     /// See [`Error`].
     pub async fn git(&self, path: &str) -> Result<Option<GitStatus>, Error> {
         match self.json(Ask::get("/files/git").query("path", Some(path))).await {
+            // As agents of before said it.
             Err(error) if error.code() == Some(ProblemCode::NotFound) => Ok(None),
-            outcome => outcome.map(Some),
+            outcome => outcome,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use bytes::{BufMut, Bytes, BytesMut};
 use foreman_link::carrier;
 use foreman_protocol::{DeviceId, MAX_TERMINAL_FRAME, TerminalFrame, TerminalId};
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
@@ -42,7 +41,7 @@ impl Place<'_> {
 pub(super) async fn over_link(session: &Session, place: &Place<'_>) -> Result<Wire, Error> {
     let (to_device, frames) = mpsc::channel(64);
     let ask = place.ask(Ask::post(place.path()));
-    let body = ReceiverStream::new(frames).map(|frame| Ok(with_length(&frame)));
+    let body = ReceiverStream::new(frames).map(|frame: TerminalFrame| Ok(frame.encode_with_length().into()));
     let answer = session.send(ask.stream(body)).await?.success().await?;
     let codec = LengthDelimitedCodec::builder().max_frame_length(MAX_TERMINAL_FRAME).new_codec();
     let frames = FramedRead::new(StreamReader::new(answer.body.map_err(io::Error::other)), codec);
@@ -51,15 +50,6 @@ pub(super) async fn over_link(session: &Session, place: &Place<'_>) -> Result<Wi
         Err(error) => Err(Error::Unreachable { message: error.to_string() }),
     });
     Ok(Wire { to_device, from_device: from_device.boxed() })
-}
-
-fn with_length(frame: &TerminalFrame) -> Bytes {
-    let frame = frame.encode();
-    let mut bytes = BytesMut::with_capacity(4 + frame.len());
-    // What this client makes is far below the limit.
-    bytes.put_u32(u32::try_from(frame.len()).unwrap_or(u32::MAX));
-    bytes.put_slice(&frame);
-    bytes.freeze()
 }
 
 fn decode(bytes: &[u8]) -> Result<TerminalFrame, Error> {

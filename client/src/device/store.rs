@@ -3,12 +3,15 @@
 //! Secrets are files that only their user can read; everything is replaced atomically, so a crash leaves the old or
 //! the new. With what is here a device is reached without any server. It must not know how.
 
+mod listing;
+
 use std::{
     collections::BTreeMap,
     fs, io,
     io::Write,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -19,6 +22,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::known::KnownDevice;
+
+pub use listing::Listing;
 
 const OWNER_KEY: &str = "owner.key";
 const CLIENT_KEY: &str = "client.key";
@@ -49,6 +54,8 @@ pub struct SignIn {
 pub struct Store {
     config: PathBuf,
     data: PathBuf,
+    /// Kept elsewhere, in a keychain.
+    keys: Option<Arc<(Issuer, LinkSecret)>>,
 }
 
 impl Store {
@@ -64,7 +71,13 @@ impl Store {
     /// In these folders, which are made when something is kept.
     #[must_use]
     pub const fn at(config: PathBuf, data: PathBuf) -> Self {
-        Self { config, data }
+        Self { config, data, keys: None }
+    }
+
+    /// With keys that somebody else keeps: no file is made for them, and they are not changed from here.
+    #[must_use]
+    pub fn with_keys(self, owner: Issuer, client: LinkSecret) -> Self {
+        Self { keys: Some(Arc::new((owner, client))), ..self }
     }
 
     /// The Ed25519 key that signs grants; made now when there is none.
@@ -72,7 +85,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn owner_key(&self) -> Result<Issuer, StoreError> {
-        self.secret(OWNER_KEY).map(|bytes| Issuer::from_bytes(&bytes))
+        match self.keys.as_deref() {
+            Some((owner, _)) => Ok(owner.clone()),
+            None => self.secret(OWNER_KEY).map(|bytes| Issuer::from_bytes(&bytes)),
+        }
     }
 
     /// The X25519 secret with which this client calls devices; made now when there is none.
@@ -80,7 +96,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn client_key(&self) -> Result<LinkSecret, StoreError> {
-        self.secret(CLIENT_KEY).map(|bytes| LinkSecret::from_bytes(&bytes))
+        match self.keys.as_deref() {
+            Some((_, client)) => Ok(client.clone()),
+            None => self.secret(CLIENT_KEY).map(|bytes| LinkSecret::from_bytes(&bytes)),
+        }
     }
 
     /// A new key for calling devices; grants for the one before are worth nothing here from now on.

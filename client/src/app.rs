@@ -1,0 +1,14 @@
+//! What an app on a person's own machine needs beyond the SDK: which servers it knows, what a link or a typed address
+//! means before anything is sent, and where its secrets are.
+//!
+//! This module must not know Tauri, windows or how anything is drawn.
+
+mod address;
+mod looks;
+mod secrets;
+mod servers;
+
+pub use address::{AddressError, AppLink, PairLink, ServerAddress};
+pub use looks::{Encryption, ServerLooks};
+pub use secrets::{SecretError, SecretStore};
+pub use servers::{KnownServer, ServerId, Servers};

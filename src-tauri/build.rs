@@ -1,0 +1,30 @@
+//! Writes what Tauri needs from its configuration: each command is a permission of its own, given in `capabilities/`.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    const COMMANDS: &[&str] = &[
+        "ask",
+        "open_stream",
+        "close_stream",
+        "watch_path",
+        "owner_key",
+        "attach_terminal",
+        "type_terminal",
+        "resize_terminal",
+        "pause_terminal",
+        "close_terminal",
+        "servers",
+        "look_at_server",
+        "sign_in",
+        "open_sign_in_page",
+        "stop_sign_in",
+        "use_this_computer",
+        "select_server",
+        "rename_server",
+        "leave_server",
+        "begin",
+        "open_outside",
+    ];
+    let manifest = tauri_build::AppManifest::new().commands(COMMANDS);
+    tauri_build::try_build(tauri_build::Attributes::new().app_manifest(manifest))?;
+    Ok(())
+}

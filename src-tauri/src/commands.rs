@@ -1,0 +1,7 @@
+//! Everything the window may ask of the app. A command unpacks, calls and maps the error; what is decided is decided
+//! elsewhere.
+
+pub mod ask;
+pub mod devices;
+pub mod servers;
+pub mod shell;

@@ -1,0 +1,95 @@
+//! Requests and live streams.
+
+use foreman_client::RawAnswer;
+use futures_util::StreamExt;
+use percent_encoding::percent_decode_str;
+use serde::Serialize;
+use tauri::{
+    State,
+    ipc::{Channel, InvokeBody, InvokeResponseBody, Request, Response},
+};
+use tokio::time::{Duration, timeout};
+use ts_rs::TS;
+
+use crate::{
+    ask::{AnswerHead, AskHead, HEAD, head_of, joined, pass_on},
+    desk::Desk,
+    failure::{AppCode, Failure},
+};
+
+/// The whole answer to a request has to be here within this.
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+/// Bytes of an answer that is given as a whole; longer ones are streamed.
+const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+
+/// An open stream. Its pieces are raw bytes; the last message is a [`StreamEnd`].
+#[derive(Debug, Clone, Serialize, TS)]
+pub struct StreamHead {
+    pub number: u32,
+    pub answer: AnswerHead,
+}
+
+/// Why a stream ended; nothing when it was over.
+#[derive(Debug, Clone, Serialize, TS)]
+pub struct StreamEnd {
+    pub failure: Option<Failure>,
+}
+
+/// Passes one request on; see [`crate::ask`] for the shape.
+#[tauri::command]
+pub async fn ask(desk: State<'_, Desk>, request: Request<'_>) -> Result<Response, Failure> {
+    let wrong = || Failure::new(AppCode::Unreadable, "The window asked in a shape that is not known.");
+    let head = request.headers().get(HEAD).and_then(|head| head.to_str().ok()).ok_or_else(wrong)?;
+    let head = percent_decode_str(head).decode_utf8().map_err(|_| wrong())?;
+    let head: AskHead = serde_json::from_str(&head).map_err(|_| wrong())?;
+    let InvokeBody::Raw(body) = request.body() else { return Err(wrong()) };
+    let body = body.clone();
+    let answer = async {
+        let answer = pass_on(&desk, head, body).await?;
+        let head = head_of(&answer);
+        joined(&head, &answer.whole(ANSWER_LIMIT).await?)
+    };
+    let late = |_| Failure::new(AppCode::Unreachable, "There was no answer in time.");
+    Ok(Response::new(timeout(REQUEST_LIMIT, answer).await.map_err(late)??))
+}
+
+/// Opens a stream; what it says goes into `pieces`.
+#[tauri::command]
+pub async fn open_stream(
+    desk: State<'_, Desk>,
+    head: AskHead,
+    pieces: Channel<InvokeResponseBody>,
+) -> Result<StreamHead, Failure> {
+    let late = |_| Failure::new(AppCode::Unreachable, "There was no answer in time.");
+    let answer = timeout(REQUEST_LIMIT, pass_on(&desk, head, Vec::new())).await.map_err(late)??;
+    let head = StreamHead { number: desk.streams.number(), answer: head_of(&answer) };
+    let task = tokio::spawn(pour(answer, pieces));
+    desk.streams.put(head.number, task.abort_handle());
+    Ok(head)
+}
+
+async fn pour(mut answer: RawAnswer, pieces: Channel<InvokeResponseBody>) {
+    let mut failure = None;
+    while let Some(piece) = answer.body.next().await {
+        match piece {
+            Ok(bytes) => {
+                if pieces.send(InvokeResponseBody::Raw(bytes.to_vec())).is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                failure = Some(Failure::from(error));
+                break;
+            }
+        }
+    }
+    let end = serde_json::to_string(&StreamEnd { failure }).unwrap_or_else(|_| "null".to_owned());
+    let _ = pieces.send(InvokeResponseBody::Json(end));
+}
+
+#[tauri::command]
+pub fn close_stream(desk: State<'_, Desk>, number: u32) {
+    if let Some(task) = desk.streams.take(number) {
+        task.abort();
+    }
+}

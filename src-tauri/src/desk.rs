@@ -1,0 +1,227 @@
+//! What the running app holds: the servers it knows, who it is signed in as, the devices it reaches, and what the
+//! window watches. Bearers and keys live here and in the keychain, never in the window.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use foreman_client::{
+    DeviceConnection, DeviceOptions, Foreman, Store,
+    app::{KnownServer, SecretError, SecretStore, ServerId, Servers},
+};
+use foreman_link::grant::{Issuer, LinkSecret, decode_key, encode_key};
+use foreman_protocol::{DeviceId, Millis};
+use tokio::sync::OnceCell;
+
+use crate::{
+    failure::{AppCode, Failure},
+    held::Held,
+    keychain::Keychain,
+    news::News,
+    sign_in::Waiting,
+    terminals::Terminal,
+    this_computer::ThisComputer,
+};
+
+const OWNER_KEY: &str = "link/owner-key";
+const CLIENT_KEY: &str = "link/client-key";
+
+pub struct Desk {
+    folder: PathBuf,
+    servers: Mutex<Servers>,
+    signed_in: Mutex<HashMap<ServerId, Foreman>>,
+    secrets: OnceCell<Arc<dyn SecretStore>>,
+    store: OnceCell<Store>,
+    devices: tokio::sync::Mutex<Held<(ServerId, DeviceId), DeviceConnection>>,
+    pub this_computer: ThisComputer,
+    pub waiting: Mutex<Option<Waiting>>,
+    pub streams: Running<tokio::task::AbortHandle>,
+    pub terminals: Running<Terminal>,
+    pub news: News,
+}
+
+impl Desk {
+    /// # Errors
+    /// When the list of servers cannot be read.
+    pub fn open(folder: PathBuf) -> Result<Self, Failure> {
+        Ok(Self {
+            servers: Mutex::new(Servers::load(folder.join("servers.json"))?),
+            this_computer: ThisComputer::new(folder.join("this-computer")),
+            folder,
+            signed_in: Mutex::default(),
+            secrets: OnceCell::new(),
+            store: OnceCell::new(),
+            devices: tokio::sync::Mutex::default(),
+            waiting: Mutex::default(),
+            streams: Running::default(),
+            terminals: Running::default(),
+            news: News::default(),
+        })
+    }
+
+    pub fn servers(&self) -> MutexGuard<'_, Servers> {
+        unpoisoned(&self.servers)
+    }
+
+    /// The server whose dashboard is shown.
+    pub fn selected(&self) -> Result<KnownServer, Failure> {
+        self.servers().selected().cloned().ok_or_else(Failure::no_server)
+    }
+
+    /// It, with the right to use it.
+    pub async fn server(&self) -> Result<Foreman, Failure> {
+        let known = self.selected()?;
+        self.foreman(&known).await?.ok_or_else(Failure::no_server)
+    }
+
+    /// A server with the bearer that is kept for it; nothing when this app is signed out there.
+    pub async fn foreman(&self, server: &KnownServer) -> Result<Option<Foreman>, Failure> {
+        if let Some(known) = unpoisoned(&self.signed_in).get(&server.id) {
+            return Ok(Some(known.clone()));
+        }
+        let name = bearer_name(&server.id);
+        let Some(bearer) = self.secret(move |secrets| secrets.get(&name)).await? else { return Ok(None) };
+        let foreman = Foreman::new(server.address.as_str(), &bearer)?;
+        unpoisoned(&self.signed_in).insert(server.id.clone(), foreman.clone());
+        Ok(Some(foreman))
+    }
+
+    /// What is kept for a server.
+    pub async fn bearer(&self, id: &ServerId) -> Result<Option<String>, Failure> {
+        let name = bearer_name(id);
+        let kept = self.secret(move |secrets| secrets.get(&name)).await?;
+        Ok(kept.map(|bearer| bearer.to_string()))
+    }
+
+    /// Keeps the bearer of a server, first in the keychain and only then in the list: a keychain that does not open
+    /// leaves nothing half done.
+    pub async fn keep_bearer(&self, id: &ServerId, bearer: String) -> Result<(), Failure> {
+        let name = bearer_name(id);
+        self.secret(move |secrets| secrets.set(&name, &bearer)).await?;
+        unpoisoned(&self.signed_in).remove(id);
+        Ok(())
+    }
+
+    pub async fn forget_bearer(&self, id: &ServerId) -> Result<(), Failure> {
+        unpoisoned(&self.signed_in).remove(id);
+        self.devices.lock().await.retain(|(server, _)| server != id);
+        let name = bearer_name(id);
+        self.secret(move |secrets| secrets.remove(&name)).await
+    }
+
+    /// A device of the shown server, reached by its best path.
+    pub async fn device(&self, id: DeviceId) -> Result<DeviceConnection, Failure> {
+        let known = self.selected()?;
+        let key = (known.id.clone(), id);
+        let mut devices = self.devices.lock().await;
+        if let Some(open) = devices.get(&key) {
+            return Ok(open.clone());
+        }
+        let server = self.foreman(&known).await?;
+        let store = self.store().await?;
+        let open = DeviceConnection::open(&store, server.as_ref(), id, DeviceOptions::default()).await?;
+        devices.insert(key, open.clone());
+        Ok(open)
+    }
+
+    /// Records of devices, with the keys of the keychain.
+    pub async fn store(&self) -> Result<Store, Failure> {
+        let opened = self.store.get_or_try_init(|| async {
+            let (owner, client) =
+                self.secret(|secrets| Ok((key(secrets, OWNER_KEY)?, key(secrets, CLIENT_KEY)?))).await?;
+            let folder = self.folder.join("devices");
+            let store = Store::at(folder.clone(), folder);
+            Ok::<_, Failure>(store.with_keys(Issuer::from_bytes(&owner), LinkSecret::from_bytes(&client)))
+        });
+        opened.await.cloned()
+    }
+
+    /// Does something with the secrets, where waiting for the keychain disturbs nobody.
+    pub async fn secret<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&dyn SecretStore) -> Result<T, SecretError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let opened = self.secrets.get_or_try_init(|| async {
+            let keychain = off_thread(Keychain::open).await??;
+            Ok::<Arc<dyn SecretStore>, Failure>(Arc::new(keychain))
+        });
+        let secrets = opened.await?.clone();
+        Ok(off_thread(move || act(&*secrets)).await??)
+    }
+}
+
+async fn off_thread<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    let gone = |_| Failure::new(AppCode::KeychainMissing, "The keychain did not answer.");
+    tokio::task::spawn_blocking(act).await.map_err(gone)
+}
+
+fn bearer_name(id: &ServerId) -> String {
+    format!("server/{}/bearer", id.as_str())
+}
+
+/// A key of 32 bytes, made when there is none.
+fn key(secrets: &dyn SecretStore, name: &str) -> Result<[u8; 32], SecretError> {
+    match secrets.get(name)? {
+        Some(text) => {
+            decode_key(&text).map_err(|_| SecretError::Damaged { reason: format!("{name} holds no key") })
+        }
+        None => {
+            let fresh = *LinkSecret::generate().to_bytes();
+            secrets.set(name, &encode_key(&fresh))?;
+            Ok(fresh)
+        }
+    }
+}
+
+pub fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Milliseconds since the epoch.
+pub fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// What the window started and refers to by a number.
+pub struct Running<T> {
+    last: AtomicU32,
+    all: Mutex<HashMap<u32, T>>,
+}
+
+impl<T> Default for Running<T> {
+    fn default() -> Self {
+        Self { last: AtomicU32::new(0), all: Mutex::default() }
+    }
+}
+
+impl<T> Running<T> {
+    pub fn number(&self) -> u32 {
+        self.last.fetch_add(1, Relaxed)
+    }
+
+    pub fn put(&self, number: u32, what: T) {
+        unpoisoned(&self.all).insert(number, what);
+    }
+
+    pub fn take(&self, number: u32) -> Option<T> {
+        unpoisoned(&self.all).remove(&number)
+    }
+
+    /// All of it: the window went to another page and forgot.
+    pub fn take_all(&self) -> Vec<T> {
+        unpoisoned(&self.all).drain().map(|(_, what)| what).collect()
+    }
+}
+
+impl<T: Clone> Running<T> {
+    pub fn get(&self, number: u32) -> Option<T> {
+        unpoisoned(&self.all).get(&number).cloned()
+    }
+}

@@ -1,0 +1,144 @@
+//! Why a command did not succeed, for the dashboard: a code to branch on, a sentence, and what the server said.
+
+use foreman_client::{
+    Error, SignInError, StoreError,
+    app::{AddressError, SecretError},
+    device::OpenError,
+};
+use serde::Serialize;
+use serde_json::Value;
+use ts_rs::TS;
+
+/// The app's own codes; a server's come through as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum AppCode {
+    /// Nobody answered.
+    Unreachable,
+    /// The answer made no sense.
+    Unreadable,
+    /// No server was added, or none is signed in to.
+    NoServer,
+    /// What was typed, pasted or scanned is no address or link.
+    NotAnAddress,
+    /// The server shows another certificate than the link said.
+    OtherCertificate,
+    KeychainLocked,
+    KeychainMissing,
+    /// Whoever was asked said no.
+    SignInDenied,
+    /// Nobody decided in time, or the attempt was given up.
+    SignInExpired,
+    /// A file of the app cannot be read or written.
+    Storage,
+    /// A program that came with the app is not there or does not start.
+    ProgramFailed,
+    /// The device cannot be called directly.
+    NoLink,
+}
+
+/// An unsuccessful answer.
+#[derive(Debug, Clone, PartialEq, Serialize, TS)]
+pub struct Failure {
+    /// An [`AppCode`], or a problem code of the API.
+    pub code: String,
+    /// In English; what happened, what was kept, what to do.
+    pub message: String,
+    /// HTTP status; 0 when nobody answered.
+    pub status: u16,
+    #[ts(type = "Record<string, unknown>")]
+    pub details: Value,
+}
+
+impl Failure {
+    pub fn new(code: AppCode, message: impl Into<String>) -> Self {
+        Self {
+            code: wire_name(code),
+            message: message.into(),
+            status: 0,
+            details: Value::Object(Default::default()),
+        }
+    }
+
+    pub fn no_server() -> Self {
+        Self::new(AppCode::NoServer, "No server was added yet, or you are signed out there.")
+    }
+}
+
+fn wire_name(code: impl Serialize) -> String {
+    match serde_json::to_value(code) {
+        Ok(Value::String(name)) => name,
+        _ => "unreadable".to_owned(),
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::Refused { status, problem } => Self {
+                code: wire_name(problem.code),
+                message: problem.message.clone(),
+                status,
+                details: problem.details.clone().unwrap_or_else(|| Value::Object(Default::default())),
+            },
+            Error::Unrecognised { status: 404, .. } => {
+                Self { code: "not_found".to_owned(), status: 404, ..Self::new(AppCode::Unreadable, message) }
+            }
+            Error::Unrecognised { status, .. } if (502..=504).contains(&status) => {
+                Self { code: "unavailable".to_owned(), status, ..Self::new(AppCode::Unreadable, message) }
+            }
+            Error::Unreachable { .. } => Self::new(AppCode::Unreachable, message),
+            other => {
+                Self { status: other.status().unwrap_or_default(), ..Self::new(AppCode::Unreadable, message) }
+            }
+        }
+    }
+}
+
+impl From<AddressError> for Failure {
+    fn from(error: AddressError) -> Self {
+        Self::new(AppCode::NotAnAddress, error.to_string())
+    }
+}
+
+impl From<SecretError> for Failure {
+    fn from(error: SecretError) -> Self {
+        let code = match error {
+            SecretError::Locked { .. } | SecretError::WrongPassphrase => AppCode::KeychainLocked,
+            SecretError::Missing { .. } => AppCode::KeychainMissing,
+            SecretError::Damaged { .. } => AppCode::Storage,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::new(AppCode::Storage, error.to_string())
+    }
+}
+
+impl From<SignInError> for Failure {
+    fn from(error: SignInError) -> Self {
+        let message = error.to_string();
+        match error {
+            SignInError::Denied => Self::new(AppCode::SignInDenied, message),
+            SignInError::Expired => Self::new(AppCode::SignInExpired, message),
+            SignInError::Server(error) => error.into(),
+        }
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let message = error.to_string();
+        match error {
+            OpenError::Store(error) => error.into(),
+            OpenError::Server(error) => error.into(),
+            OpenError::NotBelieved(_) | OpenError::Unknown | OpenError::NoLink { .. } => {
+                Self::new(AppCode::NoLink, message)
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The app: the dashboard in a window of its own, thin over the SDK. It owns what a page cannot: the keychain, links of
+//! the system, programs beside it, and the sealed way straight to devices. The page asks by a few commands and never
+//! sees a token. Business rules are elsewhere.
+
+mod ask;
+mod commands;
+mod desk;
+mod failure;
+mod held;
+mod keychain;
+mod links;
+mod news;
+mod sign_in;
+mod terminals;
+mod this_computer;
+#[cfg(test)]
+mod types;
+
+use std::time::Duration;
+
+use foreman_client::app::ServerId;
+use tauri::{AppHandle, Manager, RunEvent, WebviewUrl, WebviewWindowBuilder};
+
+use desk::Desk;
+use failure::Failure;
+use this_computer::Step;
+
+/// How often the programs beside the app are looked after.
+const LOOK_AFTER: Duration = Duration::from_secs(2);
+
+/// Runs until the last window is closed.
+///
+/// A window that cannot be made at all ends the program with the reason on standard error.
+#[cfg_attr(mobile, tauri::mobile_entry_point)]
+pub fn run() {
+    let _ = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing::Level::WARN)
+        .try_init();
+    let built = plugins(tauri::Builder::default())
+        .invoke_handler(tauri::generate_handler![
+            commands::ask::ask,
+            commands::ask::open_stream,
+            commands::ask::close_stream,
+            commands::devices::watch_path,
+            commands::devices::owner_key,
+            commands::devices::attach_terminal,
+            commands::devices::type_terminal,
+            commands::devices::resize_terminal,
+            commands::devices::pause_terminal,
+            commands::devices::close_terminal,
+            commands::servers::servers,
+            commands::servers::look_at_server,
+            commands::servers::sign_in,
+            commands::servers::open_sign_in_page,
+            commands::servers::stop_sign_in,
+            commands::servers::use_this_computer,
+            commands::servers::select_server,
+            commands::servers::rename_server,
+            commands::servers::leave_server,
+            commands::shell::begin,
+            commands::shell::open_outside,
+        ])
+        .setup(|app| Ok(set_up(app.handle())?))
+        .build(tauri::generate_context!());
+    match built {
+        Ok(app) => app.run(|app, event| {
+            if let RunEvent::Exit = event
+                && let Some(desk) = app.try_state::<Desk>()
+            {
+                tauri::async_runtime::block_on(desk.this_computer.end());
+            }
+        }),
+        Err(error) => {
+            eprintln!("foreman-app: {error}");
+            std::process::exit(1);
+        }
+    }
+}
+
+fn plugins(builder: tauri::Builder<tauri::Wry>) -> tauri::Builder<tauri::Wry> {
+    // First of all, so that a second start only hands over its link.
+    #[cfg(desktop)]
+    let builder = builder.plugin(tauri_plugin_single_instance::init(|app, _arguments, _folder| show(app)));
+    builder.plugin(tauri_plugin_deep_link::init()).plugin(tauri_plugin_opener::init())
+}
+
+fn set_up(app: &AppHandle) -> Result<(), Box<dyn std::error::Error>> {
+    let folder = app.path().app_data_dir()?;
+    std::fs::create_dir_all(&folder)?;
+    app.manage(Desk::open(folder).map_err(|failure| failure.message)?);
+    links::listen(app)?;
+    let window = WebviewWindowBuilder::new(app, "main", WebviewUrl::default());
+    #[cfg(desktop)]
+    let window = window.title("Foreman").inner_size(1_180.0, 800.0).min_inner_size(360.0, 480.0);
+    // Only the app's own pages: whatever else a page leads to is not opened here.
+    window.on_navigation(is_own_page).build()?;
+    let app = app.clone();
+    tauri::async_runtime::spawn(async move { keep_here(&app).await });
+    Ok(())
+}
+
+/// The addresses that the dashboard inside the app has.
+fn is_own_page(url: &tauri::Url) -> bool {
+    url.scheme() == "tauri" || (url.scheme() == "http" && url.host_str() == Some("tauri.localhost"))
+}
+
+/// The window, in front.
+#[cfg(desktop)]
+fn show(app: &AppHandle) {
+    if let Some(window) = app.get_webview_window("main") {
+        let _ = window.show().and_then(|()| window.unminimize()).and_then(|()| window.set_focus());
+    }
+}
+
+/// Starts what runs beside the app when it ran before, and looks after it.
+async fn keep_here(app: &AppHandle) {
+    let desk = app.state::<Desk>();
+    if commands::servers::here(&desk).is_some()
+        && let Err(failure) = begin_here(&desk, |_| ()).await
+    {
+        tracing::warn!(reason = failure.message, "the server on this computer could not be started");
+    }
+    loop {
+        tokio::time::sleep(LOOK_AFTER).await;
+        if let Err(failure) = desk.this_computer.look_after().await {
+            tracing::warn!(
+                reason = failure.message,
+                "a program beside the app ended and could not be started again"
+            );
+        }
+    }
+}
+
+/// Starts the server and the agent here, with the bearer of an earlier start when there was one, and shows it.
+async fn begin_here(desk: &Desk, tell: impl Fn(Step) + Send) -> Result<ServerId, Failure> {
+    let owner = desk.store().await?.owner_key()?.public();
+    let known = commands::servers::here(desk);
+    let bearer = match &known {
+        Some(id) => desk.bearer(id).await?,
+        None => None,
+    };
+    let began = desk.this_computer.begin(bearer, &owner, tell).await?;
+    sign_in::enter(desk, began.address, began.bearer, true).await
+}

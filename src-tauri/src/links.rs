@@ -1,0 +1,42 @@
+//! Links of the system to this app. A link is read strictly and then only shown: it never connects, sends or approves.
+
+use foreman_client::app::AppLink;
+use tauri::{AppHandle, Manager};
+use tauri_plugin_deep_link::DeepLinkExt;
+
+use crate::{commands::shell::AppNews, desk::Desk};
+
+/// Hands every link to the window, those of a start by link included.
+pub fn listen(app: &AppHandle) -> Result<(), tauri_plugin_deep_link::Error> {
+    // An app that was not installed tells the system where it is; what is installed did so already.
+    #[cfg(any(target_os = "linux", all(debug_assertions, windows)))]
+    app.deep_link().register_all()?;
+    for url in app.deep_link().get_current()?.unwrap_or_default() {
+        came(app, url.as_str());
+    }
+    let handle = app.clone();
+    app.deep_link().on_open_url(move |event| {
+        for url in event.urls() {
+            came(&handle, url.as_str());
+        }
+    });
+    Ok(())
+}
+
+fn came(app: &AppHandle, link: &str) {
+    let desk = app.state::<Desk>();
+    match AppLink::parse(link) {
+        Ok(AppLink::Pair(_)) => desk.news.tell(AppNews::Pair { link: link.to_owned() }),
+        Ok(AppLink::Open { server, page }) => {
+            let shown = desk.selected().ok().map(|known| known.address);
+            // A link to another server would show this one's page under a wrong name.
+            if server.is_none() || server == shown {
+                desk.news.tell(AppNews::Open { page });
+            }
+        }
+        // The link itself is not logged: it may hold what somebody hoped would be.
+        Err(error) => tracing::warn!(%error, "a link was left alone"),
+    }
+    #[cfg(desktop)]
+    crate::show(app);
+}

@@ -1,0 +1,233 @@
+//! "Use this computer": the server and the agent that came with the app, run beside it with their data in its folder.
+//! They are joined as any machine is, by a one-time token that is spent once, and end with the app.
+
+mod program;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use foreman_client::{Foreman, app::ServerAddress};
+use foreman_protocol::{CreateDevice, DeviceType};
+use serde::Serialize;
+use tokio::sync::Mutex;
+use ts_rs::TS;
+
+use crate::{
+    failure::{AppCode, Failure},
+    sign_in::sysname,
+};
+use program::Program;
+
+/// How long the server may take to listen, a first start with its migrations included.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// How far the first start has come, for people who wait for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    Server,
+    Account,
+    Join,
+    Agent,
+}
+
+pub struct ThisComputer {
+    folder: PathBuf,
+    running: Mutex<Option<Both>>,
+}
+
+struct Both {
+    address: ServerAddress,
+    server: Program,
+    agent: Option<Program>,
+}
+
+/// What the first start made.
+pub struct Began {
+    pub address: ServerAddress,
+    pub bearer: String,
+}
+
+impl ThisComputer {
+    pub const fn new(folder: PathBuf) -> Self {
+        Self { folder, running: Mutex::const_new(None) }
+    }
+
+    /// Whether the programs came with this app.
+    pub fn is_possible() -> bool {
+        cfg!(desktop) && programs().is_some_and(|folder| folder.join(file_name("foreman-server")).exists())
+    }
+
+    /// Starts both and joins this machine. `bearer` is what an earlier start made, when it is still there; `owner` the
+    /// public key that the device trusts.
+    pub async fn begin(
+        &self,
+        bearer: Option<String>,
+        owner: &str,
+        tell: impl Fn(Step) + Send,
+    ) -> Result<Began, Failure> {
+        let mut running = self.running.lock().await;
+        if let Some(both) = running.take() {
+            both.end().await;
+        }
+        tell(Step::Server);
+        let (server, address) = self.start_server().await?;
+        let both = running.insert(Both { address: address.clone(), server, agent: None });
+        tell(Step::Account);
+        let bearer = match bearer {
+            Some(bearer) if works(&address, &bearer).await => bearer,
+            _ => self.owner_token().await?,
+        };
+        if !self.is_joined() {
+            tell(Step::Join);
+            self.join(&address, &bearer, owner).await?;
+        }
+        tell(Step::Agent);
+        both.agent = Some(self.start_agent(&address)?);
+        Ok(Began { address, bearer })
+    }
+
+    /// Ends both, the agent first so that it can say goodbye. Tasks go on.
+    pub async fn end(&self) {
+        if let Some(both) = self.running.lock().await.take() {
+            both.end().await;
+        }
+    }
+
+    /// Looks after both once: what ended by itself is started again. The address stays.
+    pub async fn look_after(&self) -> Result<(), Failure> {
+        let mut running = self.running.lock().await;
+        let Some(both) = running.as_mut() else { return Ok(()) };
+        if both.server.has_ended() {
+            (both.server, both.address) = self.start_server().await?;
+        }
+        if both.agent.as_mut().is_some_and(Program::has_ended) && self.is_joined() {
+            both.agent = Some(self.start_agent(&both.address)?);
+        }
+        Ok(())
+    }
+
+    async fn start_server(&self) -> Result<(Program, ServerAddress), Failure> {
+        private_folder(&self.folder)?;
+        let data = self.folder.join("server");
+        // The same port as before, so that agents and bookmarks find it.
+        let kept = fs::read_to_string(self.folder.join("listen")).ok();
+        let listen = kept.as_deref().map_or("127.0.0.1:0", str::trim);
+        let args =
+            ["serve".as_ref(), "--data".as_ref(), data.as_os_str(), "--listen".as_ref(), listen.as_ref()];
+        let mut server = self.program("server")?.start(&args)?;
+        let url = server.says("listening on ", START_LIMIT).await?;
+        let address = ServerAddress::typed(&url)?;
+        fs::write(self.folder.join("listen"), address.host()).map_err(|error| storage(&error))?;
+        Ok((server, address))
+    }
+
+    async fn owner_token(&self) -> Result<String, Failure> {
+        let data = self.folder.join("server");
+        let args = [
+            "token".as_ref(),
+            "create".as_ref(),
+            "--data".as_ref(),
+            data.as_os_str(),
+            "--name".as_ref(),
+            "Foreman app".as_ref(),
+            "--role".as_ref(),
+            "owner".as_ref(),
+        ];
+        self.program("server")?.output(&args, None).await
+    }
+
+    async fn join(&self, address: &ServerAddress, bearer: &str, owner: &str) -> Result<(), Failure> {
+        let server = Foreman::new(address.as_str(), bearer)?;
+        let name: String = sysname().chars().take(64).collect();
+        let device = CreateDevice { name, device_type: DeviceType::GpuCompute };
+        let token = server.create_device(&device).await?.token;
+        let state = self.folder.join("agent");
+        let args = [
+            "connect".as_ref(),
+            "--detach".as_ref(),
+            "--server".as_ref(),
+            address.as_str().as_ref(),
+            "--token".as_ref(),
+            "-".as_ref(),
+            "--allow".as_ref(),
+            "bash,read,logs".as_ref(),
+            "--owner".as_ref(),
+            owner.as_ref(),
+            "--state".as_ref(),
+            state.as_os_str(),
+        ];
+        self.program("agent")?.output(&args, Some(&token)).await?;
+        // What says that the one-time token was spent for this machine.
+        fs::write(self.folder.join("joined"), address.as_str()).map_err(|error| storage(&error))
+    }
+
+    fn is_joined(&self) -> bool {
+        self.folder.join("joined").exists()
+    }
+
+    fn start_agent(&self, address: &ServerAddress) -> Result<Program, Failure> {
+        let state = self.folder.join("agent");
+        let args = [
+            "run".as_ref(),
+            "--server".as_ref(),
+            address.as_str().as_ref(),
+            "--state".as_ref(),
+            state.as_os_str(),
+        ];
+        self.program("agent")?.start(&args)
+    }
+
+    fn program(&self, name: &'static str) -> Result<program::Here<'_>, Failure> {
+        let folder = programs().ok_or_else(|| {
+            Failure::new(AppCode::ProgramFailed, "This app came without foreman-server and foreman-agent.")
+        })?;
+        Ok(program::Here {
+            path: folder.join(file_name(&format!("foreman-{name}"))),
+            name,
+            folder: &self.folder,
+        })
+    }
+}
+
+impl Both {
+    async fn end(self) {
+        if let Some(agent) = self.agent {
+            agent.end().await;
+        }
+        self.server.end().await;
+    }
+}
+
+async fn works(address: &ServerAddress, bearer: &str) -> bool {
+    match Foreman::new(address.as_str(), bearer) {
+        Ok(server) => server.me().await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// Where the programs are: beside this one, or where `FOREMAN_PROGRAMS` says.
+fn programs() -> Option<PathBuf> {
+    let named = std::env::var_os("FOREMAN_PROGRAMS").map(PathBuf::from);
+    named.or_else(|| std::env::current_exe().ok()?.parent().map(Path::to_owned))
+}
+
+fn file_name(program: &str) -> String {
+    format!("{program}{}", std::env::consts::EXE_SUFFIX)
+}
+
+fn storage(error: &io::Error) -> Failure {
+    Failure::new(AppCode::Storage, format!("The app's folder cannot be written: {error}"))
+}
+
+/// Keys and a database are in it: for this account only.
+fn private_folder(path: &Path) -> Result<(), Failure> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|error| storage(&error))
+}
