@@ -85,6 +85,8 @@ fn perform(options: Options, state: &State) -> anyhow::Result<ExitCode> {
     // One thread does: the agent mostly waits, and must stay small.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        // A keystroke is looked for between any two pieces of a download, not only when those pause.
+        .event_interval(1)
         .build()
         .context("Cannot start the runtime")?;
     runtime.block_on(async {

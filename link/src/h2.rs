@@ -26,8 +26,9 @@ const FRAME: u32 = 16 * 1024;
 /// What one stream, and all together, may have on the way unread, in bytes.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-/// Waiting in one stream's send buffer.
-const SEND_BUFFER: usize = 256 * 1024;
+/// Waiting in one stream's send buffer, in bytes: with the heads of its frames no more than one record of a channel,
+/// so that others get their turn between, and no record is sent for a small rest.
+const SEND_BUFFER: usize = 60 * 1024;
 const STREAMS: u32 = 128;
 const HEADERS: u32 = 16 * 1024;
 /// A quiet peer is asked this often whether it lives, and has this long to say so.

@@ -132,23 +132,36 @@ impl TerminalFrame {
     /// Without the length that goes before it on a byte stream.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_behind(&[])
+    }
+
+    /// With its length before it, as on a byte stream.
+    #[must_use]
+    pub fn encode_with_length(&self) -> Vec<u8> {
+        let mut bytes = self.encode_behind(&[0; 4]);
+        // Frames are bounded far below.
+        let length = u32::try_from(bytes.len() - 4).unwrap_or(u32::MAX);
+        bytes[..4].copy_from_slice(&length.to_be_bytes());
+        bytes
+    }
+
+    fn encode_behind(&self, before: &[u8]) -> Vec<u8> {
         let numbered = |kind: u8, number: u64, data: &[u8]| {
-            let mut bytes = Vec::with_capacity(9 + data.len());
+            let mut bytes = Vec::with_capacity(before.len() + 9 + data.len());
+            bytes.extend_from_slice(before);
             bytes.push(kind);
             bytes.extend_from_slice(&number.to_be_bytes());
             bytes.extend_from_slice(data);
             bytes
         };
         let json = |kind: u8, text: Result<Vec<u8>, serde_json::Error>| {
-            let mut bytes = vec![kind];
-            bytes.extend(text.unwrap_or_default());
-            bytes
+            [before, &[kind], &text.unwrap_or_default()].concat()
         };
         match self {
             Self::Input { offset, data } => numbered(INPUT, *offset, data),
             Self::Resize { cols, rows } => {
                 let (c, r) = (cols.to_be_bytes(), rows.to_be_bytes());
-                vec![RESIZE, c[0], c[1], r[0], r[1]]
+                [before, &[RESIZE], &c, &r].concat()
             }
             Self::Output { offset, data } => numbered(OUTPUT, *offset, data),
             Self::State(state) => json(STATE, serde_json::to_vec(state)),

@@ -12,8 +12,9 @@ use super::session::{Inner, Session};
 
 /// Word of what was typed goes with the next output, which is usually its echo; alone only after this long.
 const ACKNOWLEDGE_ALONE: Duration = Duration::from_millis(20);
-/// A frame's kind and offset go before its data.
-const MOST_OUTPUT: usize = MAX_TERMINAL_FRAME - 9;
+/// What fits into one record of the link; with its kind and offset also into a frame.
+pub(super) const MOST_OUTPUT: usize = 60 * 1024;
+const _: () = assert!(MOST_OUTPUT + 9 <= MAX_TERMINAL_FRAME);
 /// The longest name of a writer.
 const MOST_WRITER: usize = 64;
 pub(super) const MOST_VIEWERS: usize = 32;
@@ -91,9 +92,7 @@ impl Typing {
             let typed = match self.type_some(writer, offset, data) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     let Some(pty) = self.session.lock().pty.clone() else { return };
-                    let Ok(mut ready) = pty.writable().await else { return };
-                    // Tried as part of the wait, so that it is waited again when there is no room after all.
-                    ready.try_io(|_| self.type_some(writer, offset, data)).unwrap_or(Ok(false))
+                    pty.when_writable(|| self.type_some(writer, offset, data)).await
                 }
                 typed => typed,
             };

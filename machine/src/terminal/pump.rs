@@ -1,21 +1,17 @@
 //! Takes what a terminal prints as soon as it is there, and sees it end.
 
-use std::{io::ErrorKind, os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use foreman_protocol::{Millis, TerminalEnded};
-use nix::sys::signal::Signal as SignalName;
-use tokio::{
-    signal::unix::Signal,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
-    pty::Pty,
+    pty::{Children, Left, Pty},
     session::{PATIENCE, Session},
 };
 
 /// At most this much is taken before viewers are woken.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = super::attach::MOST_OUTPUT;
 /// How long output may stay silent behind the program's end before it is over: something in the background may hold
 /// the terminal open for good.
 const SILENCE: Duration = Duration::from_millis(300);
@@ -24,7 +20,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 
 /// Until the terminal has ended and all its output is there; tells how it ended. `children` must have been made before its program
 /// started.
-pub(super) async fn pump(session: &Session, pty: Arc<Pty>, mut children: Signal) -> Option<ExitStatus> {
+pub(super) async fn pump(session: &Session, pty: Arc<Pty>, mut children: Children) -> Option<Left> {
     let mut buffer = vec![0; BUFFER].into_boxed_slice();
     let mut status = None;
     let mut closing: Option<(Instant, Instant)> = None;
@@ -37,22 +33,19 @@ pub(super) async fn pump(session: &Session, pty: Arc<Pty>, mut children: Signal)
             }
         };
         tokio::select! {
-            ready = pty.readable() => {
-                let Ok(mut ready) = ready else { break };
-                let mut taken = 0;
-                let rest = ready.try_io(|file| take(file.get_ref(), &mut buffer, &mut taken));
-                if taken > 0 {
-                    session.lock().output.push(&buffer[..taken]);
+            taken = pty.take(&mut buffer) => {
+                if taken.count > 0 {
+                    session.lock().output.push(&buffer[..taken.count]);
                     session.wake();
                     if let Some((silence, _)) = &mut closing {
                         *silence = Instant::now() + SILENCE;
                     }
                 }
-                if matches!(rest, Ok(Ok(Rest::None) | Err(_))) {
+                if taken.over {
                     break;
                 }
             }
-            _ = children.recv(), if status.is_none() => {
+            _ = children.changed(), if status.is_none() => {
                 status = session.lock().child.try_wait().ok().flatten();
                 if status.is_some() {
                     let now = Instant::now();
@@ -69,29 +62,11 @@ pub(super) async fn pump(session: &Session, pty: Arc<Pty>, mut children: Signal)
             Ok(ended) => status = ended,
             Err(_) => break,
         }
-        if status.is_none() && children.recv().await.is_none() {
+        if status.is_none() && children.changed().await.is_none() {
             break;
         }
     }
     status
-}
-
-enum Rest {
-    None,
-    Some,
-}
-
-/// Everything that is there now, in one piece for the viewers. `WouldBlock` when nothing is left for now.
-fn take(file: &std::fs::File, buffer: &mut [u8], taken: &mut usize) -> std::io::Result<Rest> {
-    while *taken < buffer.len() {
-        match Pty::read(file, &mut buffer[*taken..]) {
-            Ok(0) => return Ok(Rest::None),
-            Ok(count) => *taken += count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(Rest::Some)
 }
 
 /// Waits for viewers who are about to lose something, as long as they take anything at all.
@@ -104,11 +79,7 @@ async fn room(session: &Session) {
     }
 }
 
-pub(super) fn ending(at: Millis, status: Option<ExitStatus>) -> TerminalEnded {
-    let Some(status) = status else { return TerminalEnded { at, exit_code: None, signal: None } };
-    let name = |number| {
-        SignalName::try_from(number)
-            .map_or_else(|_| format!("SIG{number}"), |signal| signal.as_str().to_owned())
-    };
-    TerminalEnded { at, exit_code: status.code(), signal: status.signal().map(name) }
+pub(super) fn ending(at: Millis, left: Option<Left>) -> TerminalEnded {
+    let (exit_code, signal) = left.map_or((None, None), |left| (left.exit_code, left.signal));
+    TerminalEnded { at, exit_code, signal }
 }

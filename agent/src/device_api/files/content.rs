@@ -27,6 +27,8 @@ use crate::device_api::{ApiError, ApiResult, Caller};
 
 /// Read at once. One such piece is read ahead while the one before it is sent.
 const PIECE: usize = 512 * 1024;
+/// Given on at once, so that others get their turn between: what fits into one record of the link.
+const SLICE: usize = 60 * 1024;
 
 /// What a browser may show in place; these cannot carry a program.
 const PICTURES: [&str; 5] = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"];
@@ -170,6 +172,8 @@ struct Reading {
     /// What is to be read next.
     at: u64,
     end: u64,
+    /// What was read and not given on yet.
+    here_now: Bytes,
     ahead: Option<JoinHandle<io::Result<Bytes>>>,
 }
 
@@ -210,16 +214,27 @@ fn pieces(
     end: u64,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     let allowed_at = Instant::now();
-    let reading = Reading { here, allowed_at, opened: Arc::new(opened), at: start, end, ahead: None };
+    let reading = Reading {
+        here,
+        allowed_at,
+        opened: Arc::new(opened),
+        at: start,
+        end,
+        here_now: Bytes::new(),
+        ahead: None,
+    };
     stream::try_unfold(reading, |mut reading| async move {
-        if reading.ahead.is_none() {
+        if reading.here_now.is_empty() {
+            if reading.ahead.is_none() {
+                reading.read_ahead();
+            }
+            let Some(ahead) = reading.ahead.take() else { return Ok(None) };
+            reading.still_allowed().await.map_err(|error| io::Error::other(error.message))?;
+            reading.here_now = ahead.await.map_err(io::Error::other)??;
             reading.read_ahead();
         }
-        let Some(ahead) = reading.ahead.take() else { return Ok(None) };
-        reading.still_allowed().await.map_err(|error| io::Error::other(error.message))?;
-        let piece = ahead.await.map_err(io::Error::other)??;
-        reading.read_ahead();
-        Ok(Some((piece, reading)))
+        let slice = reading.here_now.split_to(SLICE.min(reading.here_now.len()));
+        Ok(Some((slice, reading)))
     })
 }
 

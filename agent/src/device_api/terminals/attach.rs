@@ -9,7 +9,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf, BytesMut};
 use foreman_machine::terminal::{AttachError, Typing, Watching};
 use foreman_protocol::{BadFrame, Level, MAX_TERMINAL_FRAME, ProblemCode, TerminalFrame};
 use futures_util::{StreamExt, stream};
@@ -82,7 +82,7 @@ impl Viewer {
         loop {
             tokio::select! {
                 biased;
-                frame = self.watching.next() => return frame.map(|frame| Ok(pack(&frame))),
+                frame = self.watching.next() => return frame.map(|frame| Ok(frame.encode_with_length().into())),
                 read = &mut self.reading, if self.listens => {
                     self.listens = false;
                     if let Ok(Err(cut)) = read {
@@ -98,15 +98,6 @@ impl Drop for Viewer {
     fn drop(&mut self) {
         self.reading.abort();
     }
-}
-
-fn pack(frame: &TerminalFrame) -> Bytes {
-    let frame = frame.encode();
-    let mut bytes = BytesMut::with_capacity(LENGTH + frame.len());
-    // Frames are bounded far below.
-    bytes.put_u32(u32::try_from(frame.len()).unwrap_or(u32::MAX));
-    bytes.put_slice(&frame);
-    bytes.freeze()
 }
 
 /// Does what the client's frames say, until it sends no more.
