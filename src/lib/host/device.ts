@@ -5,6 +5,7 @@ import type { CarriedGrant } from '$lib/api/types';
 import { ProblemError, problemFrom, problemOf } from './problem';
 import { subscribe, type SubscribeOptions, type Subscription } from './subscribe';
 import { TerminalLink, type TerminalLinkOptions } from './terminal-link';
+import { app, inApp, send } from './transport';
 
 export type Query = Record<string, string | number | boolean | undefined>;
 
@@ -24,6 +25,25 @@ const TIMEOUT_MS = 20_000;
 
 export type AttachOptions = Omit<TerminalLinkOptions, 'address' | 'refused'>;
 
+/** A terminal that is watched and typed in, however it is reached. */
+export type TerminalDoor = Pick<
+	TerminalLink,
+	'pendingBytes' | 'type' | 'resize' | 'letResizeGo' | 'pause' | 'resume' | 'reconnect' | 'close'
+>;
+
+/** How a device is reached. */
+export interface DevicePath {
+	/** Nothing while no way is found. */
+	kind?: 'lan' | 'tailscale' | 'cloudflare' | 'relay' | 'server';
+	/** Only the device can read what is sent. */
+	endToEnd: boolean;
+	latencyMs?: number;
+	/** Why there is none, or why it is not a better one; in English. */
+	trouble?: string;
+}
+
+const THROUGH_SERVER: DevicePath = { kind: 'server', endToEnd: false };
+
 export interface DeviceDoor {
 	/** The answer's JSON; nothing where there is none. Throws a ProblemError. */
 	call<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, options?: CallOptions): Promise<T>;
@@ -32,7 +52,9 @@ export interface DeviceDoor {
 	/** A live stream; see `subscribe`. */
 	stream(path: string, query: Query, options: SubscribeOptions): Subscription;
 	/** Watches a terminal and types in it. */
-	attach(terminal: string, options: AttachOptions): TerminalLink;
+	attach(terminal: string, options: AttachOptions): TerminalDoor;
+	/** Says how the device is reached, now and whenever it changes. Returns how to stop. */
+	watchPath(tell: (path: DevicePath) => void): () => void;
 	/** Who else may reach it, as its owners signed; the server carries them and cannot change them. */
 	grants(): Promise<CarriedGrant[]>;
 	/** An address the browser itself can fetch, for downloads. */
@@ -51,7 +73,7 @@ export function device(id: string): DeviceDoor {
 		const limits = [AbortSignal.timeout(timeout), ...(signal ? [signal] : [])];
 		let response: Response;
 		try {
-			response = await fetch(address, {
+			response = await send(address, {
 				method,
 				headers: { ...(json !== undefined && { 'Content-Type': 'application/json' }), ...headers },
 				body: json !== undefined ? JSON.stringify(json) : body,
@@ -81,15 +103,22 @@ export function device(id: string): DeviceDoor {
 		open: (path, options) => open('GET', path, options),
 		stream: (path, query, options) => subscribe(href(path, query), options),
 		attach: (terminal, options) =>
-			new TerminalLink({
-				...options,
-				address: (from, writer) => href(`/terminals/${terminal}/attach`, { from, writer }),
-				refused: () =>
-					open('GET', `/terminals/${terminal}`).then(
-						() => undefined,
-						(thrown: unknown): ProblemError => problemOf(thrown)
-					)
-			}),
+			inApp
+				? new (app().AppTerminal)(id, terminal, options)
+				: new TerminalLink({
+						...options,
+						address: (from, writer) => href(`/terminals/${terminal}/attach`, { from, writer }),
+						refused: () =>
+							open('GET', `/terminals/${terminal}`).then(
+								() => undefined,
+								(thrown: unknown): ProblemError => problemOf(thrown)
+							)
+					}),
+		watchPath(tell) {
+			if (inApp) return app().watchPath(id, tell);
+			tell(THROUGH_SERVER);
+			return () => {};
+		},
 		async grants() {
 			const response = await ask('GET', `/api/v1/devices/${encodeURIComponent(id)}/grants?limit=200`, {});
 			return ((await response.json()) as { items: CarriedGrant[] }).items;

@@ -2,6 +2,7 @@
 // `fetch`; in the app another implementation stands behind the same names. Nothing else talks to the network.
 
 export { answer, request } from './request';
+export { attend } from './attend';
 export { ProblemError, problemOf, type FailureCode } from './problem';
 export {
 	subscribe,
@@ -10,7 +11,16 @@ export {
 	type StreamMessage,
 	type SubscribeOptions
 } from './subscribe';
-export { device, type AttachOptions, type CallOptions, type DeviceDoor } from './device';
+export {
+	device,
+	type AttachOptions,
+	type CallOptions,
+	type DeviceDoor,
+	type DevicePath,
+	type TerminalDoor
+} from './device';
 export { native } from './native';
 export { forget, keep, kept } from './storage';
-export type { TerminalLink } from './terminal-link';
+export { app, inApp, ready } from './transport';
+export type { AppNews } from './app/shell';
+export type { ServerEntry, ServerList, ServerPreview, SignInCode, Step } from './app/servers';

@@ -1,7 +1,9 @@
-// What the machine around the page offers. In a browser: its clipboard and its own share sheet.
+// What the machine around the page offers: in a browser its clipboard, in the app more.
+
+import { app, inApp } from './transport';
 
 export const native = {
-	kind: 'web' as 'web' | 'app',
+	kind: (inApp ? 'app' : 'web') as 'web' | 'app',
 
 	/** Puts text on the clipboard; false when the browser refuses. */
 	async copy(text: string): Promise<boolean> {
@@ -20,6 +22,12 @@ export const native = {
 		} catch {
 			return undefined;
 		}
+	},
+
+	/** Opens a web address in a browser, beside this page. */
+	openOutside(address: string): void {
+		if (inApp) void app().openOutside(address);
+		else window.open(address, '_blank', 'noopener,noreferrer');
 	},
 
 	/** Whether this is a Mac or an iPad, where shortcuts say ⌘. */

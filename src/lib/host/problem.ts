@@ -1,9 +1,10 @@
 // What can go wrong with a request, as something to branch on. Never match on the text.
 
 import type { Problem, ProblemCode } from '$lib/api/types';
+import type { AppCode } from './app/commands';
 
-/** The server's codes, and two of our own: nobody answered, or the answer made no sense. */
-export type FailureCode = ProblemCode | 'unreachable' | 'unreadable';
+/** The server's codes, and our own: nobody answered, the answer made no sense, and what only the app can meet. */
+export type FailureCode = ProblemCode | AppCode | 'unreachable' | 'unreadable';
 
 export class ProblemError extends Error {
 	override readonly name = 'ProblemError';

@@ -3,16 +3,15 @@
 import createClient, { type FetchResponse } from 'openapi-fetch';
 import type { paths } from '$lib/api/schema';
 import { problemFrom, problemOf } from './problem';
+import { inApp, send } from './transport';
 
 /** A request that takes longer has failed: better said than waited for. */
 const TIMEOUT_MS = 20_000;
 
 export const request = createClient<paths>({
-	baseUrl: typeof location === 'undefined' ? 'http://localhost' : location.origin,
+	baseUrl: typeof location === 'undefined' || inApp ? 'http://localhost' : location.origin,
 	credentials: 'same-origin',
-	// Looked up at each call, so that tests can put theirs in place.
-	fetch: (input) =>
-		globalThis.fetch(input, { signal: AbortSignal.any([input.signal, AbortSignal.timeout(TIMEOUT_MS)]) })
+	fetch: (input) => send(input, { signal: AbortSignal.any([input.signal, AbortSignal.timeout(TIMEOUT_MS)]) })
 });
 
 /** The data of a successful answer; throws a ProblemError otherwise. */

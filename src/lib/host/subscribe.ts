@@ -3,6 +3,7 @@
 
 import { ProblemError, problemFrom, problemOf } from './problem';
 import { SseParser, type StreamMessage } from './sse';
+import { send } from './transport';
 
 export type { StreamMessage } from './sse';
 
@@ -94,7 +95,7 @@ export function subscribe(path: string, options: SubscribeOptions): Subscription
 		try {
 			const headers: Record<string, string> = { Accept: 'text/event-stream' };
 			if (lastEventId !== '') headers['Last-Event-ID'] = lastEventId;
-			const response = await fetch(path, {
+			const response = await send(path, {
 				headers,
 				credentials: 'same-origin',
 				cache: 'no-store',

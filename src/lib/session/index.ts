@@ -1,7 +1,7 @@
 // Who is signed in, and how one signs in and out.
 
 import type { Me, Role } from '$lib/api/types';
-import { answer, request } from '$lib/host';
+import { answer, app, inApp, request } from '$lib/host';
 
 const ROLES: readonly Role[] = ['viewer', 'operator', 'admin', 'owner'];
 
@@ -22,7 +22,14 @@ export function signInWithTicket(ticket: string): Promise<Me> {
 	return answer(request.POST('/api/v1/session', { body: { ticket } }));
 }
 
+/** In the app the program signs out: it has the token, and forgets it also when the server is not there. */
 export async function signOut(): Promise<void> {
+	if (inApp) {
+		const { servers } = await app().servers.list();
+		const shown = servers.find((server) => server.selected);
+		if (shown) await app().servers.leave(shown.id, false);
+		return;
+	}
 	await answer(request.DELETE('/api/v1/session'));
 }
 

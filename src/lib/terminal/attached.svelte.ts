@@ -1,7 +1,7 @@
 // One terminal as this page has it: its link to the device, what is known of it, and the screen it is drawn on.
 
 import type { Terminal, TerminalEnded } from '$lib/api/types';
-import { device, type LinkState, type TerminalLink } from '$lib/host';
+import { device, type LinkState, type TerminalDoor } from '$lib/host';
 import { m } from '$lib/i18n';
 import { bytes } from '$lib/format';
 import { NO_MODIFIERS, withModifiers, type Modifiers } from './keys';
@@ -23,7 +23,7 @@ export class Attached {
 	/** Drawn in another size than this window's, because somebody else decided it. */
 	foreignSize = $state(false);
 
-	#link: TerminalLink | undefined;
+	#link: TerminalDoor | undefined;
 	#screen: Screen | undefined;
 	#paused = false;
 	/** This window has said its size, and no other since. */

@@ -8,6 +8,7 @@ import { UnicodeGraphemesAddon } from '@xterm/addon-unicode-graphemes';
 import { WebLinksAddon } from '@xterm/addon-web-links';
 import { WebglAddon } from '@xterm/addon-webgl';
 import { Terminal } from '@xterm/xterm';
+import { native } from '$lib/host';
 import { isAnswer } from './keys';
 import { documentWithSheets, whileMakingSheets } from './style-sheets';
 import { searchColours, themeNow } from './theme';
@@ -58,7 +59,7 @@ export class Screen {
 		terminal.loadAddon(new UnicodeGraphemesAddon());
 		terminal.unicode.activeVersion = '15-graphemes';
 		terminal.loadAddon(
-			new WebLinksAddon((_, address) => window.open(address, '_blank', 'noopener,noreferrer'))
+			new WebLinksAddon((_, address) => native.openOutside(address))
 		);
 		terminal.attachCustomKeyEventHandler((event) => !ours(event));
 		terminal.onData((text) => {

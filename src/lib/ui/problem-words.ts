@@ -79,6 +79,26 @@ export function wordsFor(thrown: unknown): ProblemWords {
 			return { what: m.problem_upstream(), todo: m.problem_upstream_todo() };
 		case 'spend_cap_reached':
 			return capWords(problem.details);
+		case 'no_server':
+			return { what: m.problem_no_server() };
+		case 'not_an_address':
+			return { what: m.problem_not_an_address(), todo: m.problem_not_an_address_todo() };
+		case 'other_certificate':
+			return { what: m.problem_other_certificate(), todo: m.problem_other_certificate_todo() };
+		case 'keychain_locked':
+			return { what: m.problem_keychain_locked(), todo: m.problem_keychain_locked_todo() };
+		case 'keychain_missing':
+			return { what: m.problem_keychain_missing() };
+		case 'sign_in_denied':
+			return { what: m.problem_sign_in_denied() };
+		case 'sign_in_expired':
+			return { what: m.problem_sign_in_expired(), todo: m.problem_sign_in_expired_todo() };
+		case 'storage':
+			return { what: m.problem_storage_here(), todo: problem.message || undefined };
+		case 'program_failed':
+			return { what: m.problem_program_failed(), todo: problem.message || undefined };
+		case 'no_link':
+			return { what: m.problem_no_link(), todo: problem.message || undefined };
 		default:
 			return {
 				what: m.problem_unexpected(),

@@ -1,5 +1,5 @@
 import { error, redirect } from '@sveltejs/kit';
-import { problemOf } from '$lib/host';
+import { inApp, problemOf } from '$lib/host';
 import { currentSession, setupNeeded, signInPath } from '$lib/session';
 import type { LayoutLoad } from './$types';
 
@@ -11,6 +11,7 @@ export const load: LayoutLoad = async ({ url, untrack }) => {
 		return { me: await currentSession() };
 	} catch (thrown) {
 		const problem = problemOf(thrown);
+		if (inApp && ['no_server', 'unauthenticated'].includes(problem.code)) redirect(307, '/welcome');
 		if (problem.code !== 'unauthenticated') error(problem.status || 503, problem.code);
 		const needed = await setupNeeded().catch(() => false);
 		redirect(307, needed ? '/setup' : signInPath(here));

@@ -1,0 +1,8 @@
+// The app's side of the door: everything goes through commands of the program around the page, which holds the tokens
+// and reaches devices directly. Nothing here touches the network.
+
+export { send } from './send';
+export { AppTerminal } from './terminal';
+export { watchPath } from './paths';
+export * as servers from './servers';
+export { listen, openOutside, type AppNews } from './shell';
