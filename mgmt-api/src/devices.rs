@@ -24,6 +24,7 @@ use crate::{
     events::Cause,
     extract::{Json, Path, Query},
     problem::{ApiError, ApiResult},
+    providers,
     query::{Filter, Paging},
     secrets::{self, Kind, fingerprint},
 };
@@ -244,6 +245,7 @@ async fn delete(State(app): State<App>, caller: Caller, Path(id): Path<DeviceId>
                 let device = store::find(tx.conn(), cause.tenant, id)
                     .await?
                     .ok_or_else(|| ApiError::not_found("device"))?;
+                providers::store::device_left(tx, &cause, id).await?;
                 for sql in ["DELETE FROM samples WHERE device_id = $1", "DELETE FROM devices WHERE id = $1"] {
                     sqlx::query(sql).bind(id.to_string()).execute(tx.conn()).await?;
                 }

@@ -6,9 +6,18 @@
 
 mod address;
 mod catalogue;
+mod change;
+mod check;
+mod device;
+mod keep;
 mod kinds;
+mod lists;
+mod models;
+mod pulls;
+mod routes;
 mod send;
-mod store;
+pub mod store;
+mod table;
 mod ways;
 
 use std::{
@@ -22,23 +31,31 @@ use bytes::Bytes;
 use foreman_link::h2::BoxError;
 use foreman_protocol::{Device, Millis, Model, Provider, ProviderId, ProviderState, TenantId};
 use http_body_util::combinators::UnsyncBoxBody;
+use tokio::sync::Notify;
+use utoipa_axum::router::OpenApiRouter;
 
+pub use keep::run as keep;
+#[allow(unused_imports, reason = "the router chooses the format by it")]
 pub use kinds::{Wire, wire};
 
 use crate::{
     App,
-    db::Db,
     problem::{ApiError, ApiResult},
 };
 
 /// The providers of this server's tenants.
 pub struct Providers {
-    db: Db,
     ways: ways::Ways,
     kept: RwLock<HashMap<TenantId, Arc<Catalogue>>>,
     /// One at a time, so that an older picture never replaces a newer one.
     renewing: tokio::sync::Mutex<()>,
     standings: Mutex<HashMap<ProviderId, Standing>>,
+    standing_changed: Notify,
+    pulls: pulls::Pulls,
+}
+
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(routes::router()).merge(models::router()).merge(pulls::router())
 }
 
 /// Everything the router may choose from, as it stands now.
@@ -59,6 +76,8 @@ pub struct Known {
     pub online: bool,
     /// What an Ollama runs on.
     pub device: Option<Arc<Device>>,
+    /// When its models are listed again by itself.
+    pub due_at: Millis,
 }
 
 /// How requests to a provider went lately, as whoever sends them sees it.
@@ -103,13 +122,14 @@ pub enum SendFailed {
 }
 
 impl Providers {
-    pub fn new(db: Db) -> Self {
+    pub fn new() -> Self {
         Self {
-            db,
             ways: ways::Ways::default(),
             kept: RwLock::default(),
             renewing: tokio::sync::Mutex::default(),
             standings: Mutex::default(),
+            standing_changed: Notify::new(),
+            pulls: pulls::Pulls::default(),
         }
     }
 
@@ -144,6 +164,7 @@ impl Providers {
             Some(standing) => standings.insert(provider, standing),
             None => standings.remove(&provider),
         };
+        self.standing_changed.notify_one();
     }
 
     fn standing(&self, provider: ProviderId) -> Option<Standing> {

@@ -75,6 +75,7 @@ fn api() -> (Router<App>, Description) {
         .merge(link::router())
         .merge(tunnels::router())
         .merge(vault::router())
+        .merge(providers::router())
         .routes(routes!(stream::events))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
@@ -203,7 +204,7 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
     vault.start(tenant).await?;
     let app = Arc::new(Server {
         vault,
-        providers: providers::Providers::new(db.clone()),
+        providers: providers::Providers::new(),
         seal: sealing::Seal::open(&options.data.data.join(sealing::KEY_FILE))?,
         tunnels: tunnels.clone(),
         heartbeats: devices::presence::Heartbeats::start(db.clone()),
@@ -219,6 +220,7 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
     });
     tokio::spawn(upkeep::run(app.clone()));
     tokio::spawn(vault::watch_idle(app.clone()));
+    tokio::spawn(providers::keep(app.clone()));
     if let Some(tunnels) = tunnels {
         tokio::spawn(tunnels::keep(app.clone(), tunnels));
     }

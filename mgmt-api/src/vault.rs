@@ -12,7 +12,7 @@ mod master;
 mod portable;
 mod routes;
 mod sealed;
-mod store;
+pub mod store;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +27,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 pub use key_file::load as load_key_file;
+pub use portable::Sealed;
 pub use routes::router;
 use sealed::Key;
 
@@ -75,7 +76,6 @@ impl Vault {
     ///
     /// # Errors
     /// `vault_missing`, `vault_locked`, `not_found`.
-    #[allow(dead_code, reason = "what sends requests to providers asks for it")]
     pub async fn key(
         &self,
         tenant: TenantId,
@@ -229,7 +229,7 @@ fn locked() -> ApiError {
     )
 }
 
-fn missing() -> ApiError {
+pub fn missing() -> ApiError {
     ApiError::new(
         ProblemCode::VaultMissing,
         "There is no vault yet. An admin makes one with a master password.",

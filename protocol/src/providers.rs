@@ -62,11 +62,43 @@ pub enum ProviderState {
     Disabled,
 }
 
+/// What went wrong when a provider was asked for its models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderFault {
+    /// It does not take the key.
+    KeyRefused,
+    /// Nothing answers at its address, or Ollama does not run on its device.
+    Unreachable,
+    /// Something answers that does not speak the API.
+    NotAnApi,
+    RateLimited,
+    /// It did not answer in time.
+    Timeout,
+    /// It answered with an error of its own.
+    Failed,
+    VaultLocked,
+    VaultMissing,
+    /// Its key is no longer in the vault.
+    KeyMissing,
+    DeviceOffline,
+    /// The device lets this server do nothing, or not enough.
+    NotTrusted,
+    /// The device's policy says no: `ALLOW_MODELS`.
+    PolicyForbids,
+    /// The device's agent is from before models.
+    AgentTooOld,
+}
+
 /// How a provider has answered lately.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ProviderHealth {
     pub state: ProviderState,
+    /// What went wrong when it was last asked for its models.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub fault: Option<ProviderFault>,
     /// Why, in the provider's or Foreman's words; no secrets.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
@@ -121,6 +153,10 @@ pub struct Provider {
 #[serde(deny_unknown_fields)]
 pub struct AddProvider {
     pub kind: ProviderKind,
+    /// `oauth`: `key` is a token that somebody signed in for. Absent: what fits the rest.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub auth: Option<ProviderAuth>,
+    /// Absent: after its kind or its device.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub name: Option<String>,
     /// Needed for `openai_compatible`. `http` only to private addresses.
@@ -159,6 +195,7 @@ pub struct UpdateProvider {
     /// `true` takes the mark from the one that had it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub is_default: Option<bool>,
+    /// Empty: none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub default_model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -264,4 +301,16 @@ pub struct PullProgress {
     pub total: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub completed: Option<u64>,
+}
+
+/// A model on its way to a device. It goes on when nobody looks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RunningPull {
+    pub device_id: DeviceId,
+    pub model: String,
+    pub started_at: Millis,
+    /// Who asked for it.
+    pub by: String,
+    pub progress: PullProgress,
 }

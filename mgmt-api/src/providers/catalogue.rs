@@ -1,30 +1,37 @@
-//! The picture of everything there is to choose from, put together from rows, devices and the vault.
+//! The picture of everything there is to choose from, put together from rows, devices, the table and the vault.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use foreman_protocol::{Device, DeviceStatus, Model, Provider, ProviderAuth, ProviderState, TenantId};
+use foreman_protocol::{
+    Device, DeviceStatus, KnownFrom, Model, ModelPrice, Provider, ProviderAuth, ProviderKind, ProviderState,
+    TenantId,
+};
 
-use super::{Catalogue, Known, Providers, store};
+use super::{Catalogue, Known, Providers, lists, store, store::StoredModel, table};
 use crate::{App, devices, problem::ApiResult};
 
 pub async fn read(app: &App, tenant: TenantId) -> ApiResult<Catalogue> {
-    let rows = store::all(&app.db, tenant).await?;
+    let rows = store::all(app.db.read(), tenant).await?;
+    let mut models = match rows.is_empty() {
+        true => HashMap::new(),
+        false => store::models(app.db.read(), tenant).await?,
+    };
     let unlocked = match rows.iter().any(|row| row.provider.auth != ProviderAuth::None) {
         true => app.vault.status(tenant).await?.unlocked,
         false => true,
     };
     let mut providers = Vec::with_capacity(rows.len());
-    for row in rows {
-        let mut provider = row.provider;
+    for store::Stored { mut provider, due_at } in rows {
         let device = match provider.device_id {
             Some(id) => devices::store::find(app.db.read(), tenant, id).await?,
             None => None,
         };
         let online = provider.device_id.is_none() || device.as_ref().is_some_and(runs_ollama);
         provider.health.state = state(&app.providers, &mut provider, online, unlocked);
-        let models: Vec<Model> = Vec::new();
+        let rows = models.remove(&provider.id).unwrap_or_default();
+        let models = models_of(&provider, device.as_ref(), online, rows);
         let device_name = device.as_ref().map(|device| device.name.clone());
-        providers.push(Known { provider, models, device_name, online, device: device.map(Arc::new) });
+        providers.push(Known { provider, models, device_name, online, device: device.map(Arc::new), due_at });
     }
     Ok(Catalogue { providers })
 }
@@ -53,4 +60,80 @@ fn state(from: &Providers, provider: &mut Provider, online: bool, unlocked: bool
         }
         None => provider.health.state,
     }
+}
+
+fn models_of(
+    provider: &Provider,
+    device: Option<&Device>,
+    online: bool,
+    mut rows: Vec<(String, StoredModel)>,
+) -> Vec<Model> {
+    // Before anything was asked of it, a device has told what it has.
+    let found = device.and_then(|device| device.capabilities.as_ref()?.ollama.as_ref());
+    if let Some(found) = found.filter(|_| provider.health.models.is_none()) {
+        for model in &found.models {
+            if !rows.iter().any(|(id, _)| *id == model.name) {
+                let listed = lists::Listed {
+                    id: model.name.clone(),
+                    size: Some(model.size),
+                    remote: lists::is_remote(&model.name),
+                    ..lists::Listed::default()
+                };
+                rows.push((model.name.clone(), StoredModel { listed: Some(listed), entered: None }));
+            }
+        }
+    }
+    let loaded = device.and_then(|device| device.latest.as_ref()).map(|sample| &sample.loaded_models);
+    let is_loaded = |id: &str| loaded.map(|loaded| online && loaded.iter().any(|name| name == id));
+    rows.into_iter().filter_map(|(id, row)| model(provider, is_loaded(&id), id, row)).collect()
+}
+
+/// What a person entered wins over what the provider tells, and that over the table.
+fn model(provider: &Provider, loaded: Option<bool>, id: String, row: StoredModel) -> Option<Model> {
+    let listed = row.listed?;
+    let ollama = provider.kind == ProviderKind::Ollama;
+    let (entry, date) = match table::find(provider.kind, &id) {
+        Some((entry, date)) => (Some(entry), Some(date)),
+        None => (None, None),
+    };
+    let private = ollama && !listed.remote;
+    // What runs on one's own device costs nothing for a token.
+    let told_price = listed.price.or_else(|| private.then(ModelPrice::default));
+    let from_table = entry.is_some_and(|entry| {
+        (listed.context.is_none()) || (told_price.is_none() && entry.price.is_some())
+    });
+    let told = ollama || listed.context.is_some() || listed.price.is_some() || listed.tools.is_some();
+    let by_person = row.entered.as_ref().is_some_and(says_something);
+    let entered = row.entered.unwrap_or(foreman_protocol::UpdateModel { enabled: true, ..Default::default() });
+    let known_from = match (by_person, from_table, told) {
+        (true, ..) => KnownFrom::Person,
+        (_, true, _) => KnownFrom::Table,
+        (.., true) => KnownFrom::Provider,
+        _ => KnownFrom::Unknown,
+    };
+    Some(Model {
+        provider_id: provider.id,
+        provider: provider.name.clone(),
+        context_tokens: entered.context_tokens.or(listed.context).or(entry.map(|entry| entry.context)),
+        output_tokens: entered.output_tokens.or(listed.output).or(entry.and_then(|entry| entry.output)),
+        tools: entered.tools.or(listed.tools).or(entry.and_then(|entry| entry.tools)),
+        vision: entered.vision.or(listed.vision).or(entry.and_then(|entry| entry.vision)),
+        embeddings: listed.embeddings || entry.is_some_and(|entry| entry.embeddings),
+        price: entered.price.or(told_price).or(entry.and_then(|entry| entry.price)),
+        known_from,
+        known_at: date.filter(|_| known_from == KnownFrom::Table).map(str::to_owned),
+        private,
+        size: listed.size,
+        loaded: if ollama { loaded } else { None },
+        enabled: entered.enabled,
+        id,
+    })
+}
+
+fn says_something(entered: &foreman_protocol::UpdateModel) -> bool {
+    entered.context_tokens.is_some()
+        || entered.output_tokens.is_some()
+        || entered.tools.is_some()
+        || entered.vision.is_some()
+        || entered.price.is_some()
 }

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use crate::problem::{ApiError, ApiResult};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// The format of requests and answers.
@@ -54,15 +55,31 @@ pub const fn vault_provider(kind: ProviderKind) -> Option<VaultProvider> {
     })
 }
 
+/// The address of a call. Vendors whose own list of models tells more than the one in the format they share are
+/// asked for that.
+pub fn url(kind: ProviderKind, base: &str, path: &str) -> String {
+    match (kind, path) {
+        (ProviderKind::Google, "models") => {
+            format!("{}/models?pageSize=1000", base.strip_suffix("/openai").unwrap_or(base))
+        }
+        (ProviderKind::Anthropic, "models") => format!("{base}/models?limit=1000"),
+        _ => format!("{base}/{path}"),
+    }
+}
+
 /// Puts the key where the vendor looks for it, marked as what no log may show.
 pub fn show_key(
     headers: &mut HeaderMap,
     kind: ProviderKind,
     auth: ProviderAuth,
+    path: &str,
     key: &Zeroizing<String>,
 ) -> ApiResult<()> {
-    let (name, text) = match (wire(kind), auth) {
-        (Wire::Anthropic, ProviderAuth::ApiKey) => (X_API_KEY, Zeroizing::new(key.as_str().to_owned())),
+    let bare = || Zeroizing::new(key.as_str().to_owned());
+    let (name, text) = match (kind, auth) {
+        (ProviderKind::Anthropic, ProviderAuth::ApiKey) => (X_API_KEY, bare()),
+        // Its own list takes a key nowhere else.
+        (ProviderKind::Google, ProviderAuth::ApiKey) if path == "models" => (X_GOOG_API_KEY, bare()),
         _ => (header::AUTHORIZATION, Zeroizing::new(format!("Bearer {}", key.as_str()))),
     };
     let mut value = HeaderValue::from_str(&text).map_err(ApiError::internal)?;

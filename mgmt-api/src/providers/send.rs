@@ -1,10 +1,11 @@
 //! One request to a provider, with its key put in here and nowhere else.
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use foreman_link::h2::BoxError;
 use foreman_protocol::{ProblemCode, Provider, ProviderAuth, ProviderKind, TenantId};
 use http_body_util::BodyExt;
 
-use super::{Answer, Call, Known, Providers, SendFailed, address, kinds};
+use super::{Answer, Call, Known, Providers, SendFailed, address, device, kinds};
 use crate::{
     App,
     problem::{ApiError, ApiResult},
@@ -24,12 +25,13 @@ impl Providers {
         call: Call,
     ) -> Result<Answer, SendFailed> {
         match known.provider.kind {
-            ProviderKind::Ollama => Err(SendFailed::Unreachable("Not reached yet.".into())),
+            ProviderKind::Ollama => device::send(app, tenant, known, call).await,
             _ => self.send_out(app, tenant, &known.provider, call).await,
         }
     }
 
-    async fn send_out(
+    /// The same for what has an address of its own.
+    pub(super) async fn send_out(
         &self,
         app: &App,
         tenant: TenantId,
@@ -39,11 +41,10 @@ impl Providers {
         let base = provider.base_url.as_deref().or_else(|| kinds::vendor_address(provider.kind));
         let base = base.ok_or_else(|| SendFailed::Unreachable("It has no address.".into()))?;
         let mut headers = call.headers;
+        let url = kinds::url(provider.kind, base, call.path);
         kinds::announce(&mut headers, provider.kind);
-        self.put_key(app, tenant, provider, &mut headers).await?;
-        let client =
-            self.ways.get(address::is_plain(base), call.connect).map_err(SendFailed::Refused)?;
-        let url = format!("{base}/{}", call.path);
+        put_key(app, tenant, provider, call.path, &mut headers).await?;
+        let client = self.ways.get(address::is_plain(base), call.connect).map_err(SendFailed::Refused)?;
         let request = match call.body {
             Some(body) => {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -53,26 +54,26 @@ impl Providers {
         };
         let answer = request.headers(headers).send().await.map_err(failed)?;
         let (parts, body) = axum::http::Response::from(answer).into_parts();
-        let body = body.map_err(Into::into).boxed_unsync();
+        let body = body.map_err(|error| Box::new(error) as BoxError).boxed_unsync();
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
+}
 
-    async fn put_key(
-        &self,
-        app: &App,
-        tenant: TenantId,
-        provider: &Provider,
-        headers: &mut HeaderMap,
-    ) -> Result<(), SendFailed> {
-        if provider.auth == ProviderAuth::None {
-            return Ok(());
-        }
-        let key = key(app, tenant, provider).await.map_err(|error| match error.code {
-            ProblemCode::VaultLocked | ProblemCode::VaultMissing => SendFailed::Locked(error),
-            _ => SendFailed::Refused(error),
-        })?;
-        kinds::show_key(headers, provider.kind, provider.auth, &key).map_err(SendFailed::Refused)
+async fn put_key(
+    app: &App,
+    tenant: TenantId,
+    provider: &Provider,
+    path: &str,
+    headers: &mut HeaderMap,
+) -> Result<(), SendFailed> {
+    if provider.auth == ProviderAuth::None {
+        return Ok(());
     }
+    let key = key(app, tenant, provider).await.map_err(|error| match error.code {
+        ProblemCode::VaultLocked | ProblemCode::VaultMissing => SendFailed::Locked(error),
+        _ => SendFailed::Refused(error),
+    })?;
+    kinds::show_key(headers, provider.kind, provider.auth, path, &key).map_err(SendFailed::Refused)
 }
 
 async fn key(app: &App, tenant: TenantId, provider: &Provider) -> ApiResult<zeroize::Zeroizing<String>> {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     bounds,
-    db::now,
+    db::{Tx, now},
     events::Cause,
     problem::{ApiError, ApiResult},
 };
@@ -54,6 +54,28 @@ fn checked_key(text: &str) -> ApiResult<&str> {
     Ok(text)
 }
 
+/// A key that is sealed and not in the vault yet.
+pub struct Sealed {
+    epoch: i64,
+    key: SealedKey,
+}
+
+impl Sealed {
+    /// Puts it into the vault, together with whatever else `tx` does.
+    pub async fn put(self, tx: &mut Tx, cause: &Cause) -> ApiResult<VaultKey> {
+        let (added, _) = store::add(tx, cause.tenant, self.epoch, vec![self.key]).await?;
+        let Some(added) = added.into_iter().next() else {
+            return Err(ApiError::conflict(
+                "There is a key of this name for this provider. Remove it first, or choose another name.",
+            ));
+        };
+        let event =
+            Event::VaultKeyAdded { key_id: added.id, provider: added.provider, name: added.name.clone() };
+        tx.emit(cause, event).await?;
+        Ok(store::shown(added))
+    }
+}
+
 impl Vault {
     /// Seals a key into the vault.
     pub async fn add(
@@ -63,29 +85,22 @@ impl Vault {
         name: &str,
         key: &str,
     ) -> ApiResult<VaultKey> {
+        let sealed = self.seal(cause.tenant, provider, name, key).await?;
+        self.db.write(move |tx| Box::pin(async move { sealed.put(tx, &cause).await })).await
+    }
+
+    /// Seals a key for the vault. It is in it once it was put there.
+    pub async fn seal(
+        &self,
+        tenant: TenantId,
+        provider: VaultProvider,
+        name: &str,
+        key: &str,
+    ) -> ApiResult<Sealed> {
         let name = bounds::name("name", name)?;
         let key = checked_key(key)?;
-        let epoch = self.epoch(cause.tenant).await?;
-        let sealed = self.seal_key(cause.tenant, epoch, provider, name, key)?;
-        self.db
-            .write(move |tx| {
-                Box::pin(async move {
-                    let (added, _) = store::add(tx, cause.tenant, epoch, vec![sealed]).await?;
-                    let Some(added) = added.into_iter().next() else {
-                        return Err(ApiError::conflict(
-                            "There is a key of this name for this provider. Remove it first, or choose another name.",
-                        ));
-                    };
-                    let event = Event::VaultKeyAdded {
-                        key_id: added.id,
-                        provider: added.provider,
-                        name: added.name.clone(),
-                    };
-                    tx.emit(&cause, event).await?;
-                    Ok(store::shown(added))
-                })
-            })
-            .await
+        let epoch = self.epoch(tenant).await?;
+        Ok(Sealed { epoch, key: self.seal_key(tenant, epoch, provider, name, key)? })
     }
 
     async fn epoch(&self, tenant: TenantId) -> ApiResult<i64> {

@@ -213,6 +213,32 @@ pub async fn remove(db: &Db, cause: Cause, id: VaultKeyId) -> ApiResult<()> {
     .await
 }
 
+/// Removes the key of this name, together with whatever else `tx` does; nothing when there is none.
+pub async fn take_out(tx: &mut Tx, cause: &Cause, provider: VaultProvider, name: &str) -> ApiResult<()> {
+    let row = sqlx::query(
+        "DELETE FROM vault_keys WHERE tenant_id = $1 AND provider = $2 AND name = $3 RETURNING id",
+    )
+    .bind(cause.tenant.to_string())
+    .bind(provider.as_str())
+    .bind(name)
+    .fetch_optional(tx.conn())
+    .await?;
+    let Some(row) = row else { return Ok(()) };
+    let key_id = parse(&row.try_get::<String, _>(0)?)?;
+    tx.emit(cause, Event::VaultKeyRemoved { key_id, provider, name: name.to_owned() }).await?;
+    Ok(())
+}
+
+/// What the keys of this provider are called.
+pub async fn names(db: &Db, tenant: TenantId, provider: VaultProvider) -> ApiResult<Vec<String>> {
+    let rows = sqlx::query("SELECT name FROM vault_keys WHERE tenant_id = $1 AND provider = $2")
+        .bind(tenant.to_string())
+        .bind(provider.as_str())
+        .fetch_all(db.read())
+        .await?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
 pub async fn used(db: &Db, id: VaultKeyId) -> ApiResult<()> {
     db.write(move |tx| {
         Box::pin(async move {

@@ -1,0 +1,258 @@
+//! Asking a provider for its models: that lists them, and tells whether its key and its address are right.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use axum::http::{HeaderMap, Method, Response, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use foreman_protocol::{
+    Event, Provider, ProviderFault, ProviderHealth, ProviderId, ProviderKind, ProblemCode, TenantId,
+};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde_json::json;
+
+use super::{
+    Answer, Call, Known, SendFailed, device,
+    lists::{self, Listed},
+    store::{self, Check, StoredModel},
+};
+use crate::{
+    App,
+    db::now,
+    events::Cause,
+    problem::{ApiError, ApiResult},
+};
+
+const CONNECT: Duration = Duration::from_secs(10);
+/// A whole look at a provider.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The longest list known is a tenth of it.
+const LIST_BYTES: usize = 8 * 1024 * 1024;
+/// Lists change rarely.
+const EVERY_MS: i64 = 24 * 3_600_000;
+/// What failed is tried again by itself.
+const AGAIN_MS: i64 = 10 * 60_000;
+
+/// Why there is no list, in Foreman's words: a provider's own may repeat the key.
+struct Trouble {
+    fault: ProviderFault,
+    reason: String,
+}
+
+impl Trouble {
+    fn new(fault: ProviderFault, reason: impl Into<String>) -> Self {
+        Self { fault, reason: reason.into() }
+    }
+}
+
+/// Lists a provider's models, keeps the list, and tells how it went.
+///
+/// # Errors
+/// When the database cannot be written; what the provider does wrong is in the answer.
+pub async fn run(app: &App, cause: Cause, id: ProviderId) -> ApiResult<ProviderHealth> {
+    let tenant = cause.tenant;
+    let catalogue = app.providers.catalogue(app, tenant).await?;
+    let known = catalogue.providers.iter().find(|known| known.provider.id == id);
+    let known = known.ok_or_else(|| ApiError::not_found("provider"))?;
+    let started = Instant::now();
+    let outcome = match tokio::time::timeout(PATIENCE, list(app, tenant, known)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Trouble::new(ProviderFault::Timeout, format!("No answer within {} s.", PATIENCE.as_secs()))),
+    };
+    let took = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+    let (list, check) = match outcome {
+        Ok((list, latency_ms)) => {
+            let models = u32::try_from(list.len()).ok();
+            let check =
+                Check { fault: None, reason: None, models, latency_ms: Some(latency_ms), due_at: now() + EVERY_MS };
+            (Some(list), check)
+        }
+        Err(Trouble { fault, reason }) => {
+            tracing::debug!(provider = known.provider.name, ?fault, reason, "a provider did not list its models");
+            let check = Check {
+                fault: Some(fault),
+                reason: Some(reason),
+                models: None,
+                latency_ms: Some(took),
+                due_at: now() + AGAIN_MS,
+            };
+            (None, check)
+        }
+    };
+    keep(app, cause, id, list, check).await?;
+    let catalogue = app.providers.renew(app, tenant).await?;
+    let known = catalogue.providers.iter().find(|known| known.provider.id == id);
+    known.map(|known| known.provider.health.clone()).ok_or_else(|| ApiError::not_found("provider"))
+}
+
+/// Writes the list and how it went; an event when either is another than before.
+async fn keep(
+    app: &App,
+    cause: Cause,
+    id: ProviderId,
+    list: Option<Vec<Listed>>,
+    check: Check,
+) -> ApiResult<()> {
+    app.db
+        .write(move |tx| {
+            Box::pin(async move {
+                let before = store::find(tx.conn(), cause.tenant, id).await?.provider.health;
+                let other_list = match &list {
+                    Some(list) => store::write_list(tx, id, list).await?,
+                    None => false,
+                };
+                store::write_check(tx, id, &check).await?;
+                if other_list || before.fault != check.fault || before.checked_at.is_none() {
+                    let provider = store::find(tx.conn(), cause.tenant, id).await?.provider;
+                    tx.emit(&cause, Event::ProviderUpdated { provider: Box::new(provider) }).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+}
+
+/// The list, and how long the provider took to give it, in milliseconds.
+async fn list(app: &App, tenant: TenantId, known: &Known) -> Result<(Vec<Listed>, u32), Trouble> {
+    let provider = &known.provider;
+    if provider.kind == ProviderKind::Ollama {
+        return of_device(app, tenant, known).await;
+    }
+    if provider.kind == ProviderKind::Openrouter {
+        // It shows its list to everybody; this says whether it takes the key.
+        let answer = get(app, tenant, provider, "key").await?;
+        checked(provider.kind, answer.status, &answer.headers)?;
+    }
+    let started = Instant::now();
+    let answer = get(app, tenant, provider, "models").await?;
+    let (status, headers) = (answer.status, answer.headers);
+    let body = body_of(answer.body).await?;
+    let took = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+    checked(provider.kind, status, &headers)?;
+    let list = lists::read(provider.kind, &body).ok_or_else(not_an_api)?;
+    Ok((list, took))
+}
+
+async fn get(app: &App, tenant: TenantId, provider: &Provider, path: &'static str) -> Result<Answer, Trouble> {
+    let call = Call { path, body: None, connect: CONNECT, headers: HeaderMap::new() };
+    app.providers.send_out(app, tenant, provider, call).await.map_err(trouble)
+}
+
+/// What an answer's status says of the key and the address.
+fn checked(kind: ProviderKind, status: StatusCode, headers: &HeaderMap) -> Result<(), Trouble> {
+    let code = status.as_u16();
+    Err(match code {
+        200..=299 => return Ok(()),
+        // Google says so for a key that it does not know.
+        400 if kind == ProviderKind::Google => {
+            Trouble::new(ProviderFault::KeyRefused, "It does not take the key.")
+        }
+        401 | 403 => Trouble::new(ProviderFault::KeyRefused, format!("It does not take the key ({code}).")),
+        429 => {
+            let wait = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+            let wait = wait.and_then(|text| text.trim().parse::<u32>().ok());
+            let reason = match wait {
+                Some(wait) => format!("Too many requests to it. It says to come back in {wait} s."),
+                None => "Too many requests to it.".to_owned(),
+            };
+            Trouble::new(ProviderFault::RateLimited, reason)
+        }
+        300..=399 | 404 | 405 => not_an_api(),
+        _ => Trouble::new(ProviderFault::Failed, format!("It answered {code}.")),
+    })
+}
+
+fn not_an_api() -> Trouble {
+    Trouble::new(
+        ProviderFault::NotAnApi,
+        "What answers there has no list of models. Check the address: often it ends in /v1.",
+    )
+}
+
+fn trouble(failed: SendFailed) -> Trouble {
+    match failed {
+        SendFailed::Unreachable(reason) => Trouble::new(ProviderFault::Unreachable, reason),
+        SendFailed::Timeout => Trouble::new(ProviderFault::Timeout, "The connection did not open in time."),
+        SendFailed::Locked(error) => {
+            let fault = match error.code {
+                ProblemCode::VaultMissing => ProviderFault::VaultMissing,
+                _ => ProviderFault::VaultLocked,
+            };
+            Trouble::new(fault, error.message)
+        }
+        SendFailed::Refused(error) => {
+            let fault = match error.code {
+                ProblemCode::NotFound => ProviderFault::KeyMissing,
+                ProblemCode::PolicyForbids => ProviderFault::PolicyForbids,
+                ProblemCode::ProtocolTooOld => ProviderFault::AgentTooOld,
+                ProblemCode::ServerNotTrusted | ProblemCode::GrantNotEnough | ProblemCode::Forbidden => {
+                    ProviderFault::NotTrusted
+                }
+                _ => ProviderFault::Failed,
+            };
+            Trouble::new(fault, error.message)
+        }
+    }
+}
+
+async fn body_of<B>(mut body: B) -> Result<Bytes, Trouble>
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+{
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let broken = |_| Trouble::new(ProviderFault::Failed, "Its answer broke off.");
+        let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
+        if whole.len() + piece.len() > LIST_BYTES {
+            return Err(Trouble::new(ProviderFault::NotAnApi, "Its answer is longer than any list of models."));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+async fn of_device(app: &App, tenant: TenantId, known: &Known) -> Result<(Vec<Listed>, u32), Trouble> {
+    let Some(device) = known.device.as_ref().filter(|_| known.online) else {
+        return Err(Trouble::new(
+            ProviderFault::DeviceOffline,
+            "Its device is offline, or Ollama does not run there.",
+        ));
+    };
+    let caller = device::own(tenant).map_err(|error| trouble(SendFailed::Refused(error)))?;
+    let ask = async |method: Method, path: &str, body: Option<Bytes>| -> Result<Response<Incoming>, Trouble> {
+        device::ask(app, &caller, device, device::Asked { method, path, body, connect: CONNECT })
+            .await
+            .map_err(trouble)
+    };
+    let started = Instant::now();
+    let answer = ask(Method::GET, "api/tags", None).await?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let body = body_of(answer.into_body()).await?;
+    let took = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+    checked(ProviderKind::Ollama, status, &headers)?;
+    let mut list = lists::read(ProviderKind::Ollama, &body).ok_or_else(not_an_api)?;
+    let before = store::models(app.db.read(), tenant)
+        .await
+        .map_err(|error| Trouble::new(ProviderFault::Failed, error.message))?
+        .remove(&known.provider.id)
+        .unwrap_or_default();
+    let before: HashMap<String, StoredModel> = before.into_iter().collect();
+    for model in &mut list {
+        let told = before.get(&model.id).and_then(|row| row.listed.as_ref());
+        if let Some(told) = told.filter(|told| told.digest == model.digest && told.tools.is_some()) {
+            *model = Listed { size: model.size, ..told.clone() };
+            continue;
+        }
+        let question = json!({ "model": model.id }).to_string();
+        let answer = ask(Method::POST, "api/show", Some(question.into())).await?;
+        if answer.status().is_success() {
+            let body = body_of(answer.into_body()).await?;
+            // One that tells nothing of itself is still a model.
+            let _ = lists::show(&body, model);
+        }
+    }
+    Ok((list, took))
+}
