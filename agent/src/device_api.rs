@@ -3,6 +3,7 @@
 //! Who calls is known before a request is looked at: the link puts a [`Caller`] into each. What the caller may do is
 //! decided by their grant first and by this device's policy last. This must not know how the bytes came here.
 
+#[cfg_attr(windows, path = "device_api/files/absent.rs")]
 pub mod files;
 mod forward;
 pub mod logs;
@@ -10,6 +11,7 @@ pub mod metrics;
 mod models;
 mod problem;
 pub mod terminals;
+#[cfg_attr(windows, path = "device_api/uploads/absent.rs")]
 pub mod uploads;
 
 use std::{path::PathBuf, sync::Arc};

@@ -4,14 +4,12 @@
 //! hostile server meets the same rules as a friendly one, and everything here can be tried with no server.
 
 mod at;
-#[cfg(unix)]
+#[cfg_attr(windows, path = "files/absent.rs")]
 pub mod files;
-#[cfg(unix)]
 pub mod logs;
 pub mod policy;
 pub mod private;
 pub mod probe;
 pub mod run;
 pub mod sample;
-#[cfg(unix)]
 pub mod terminal;

@@ -8,7 +8,7 @@ mod follow;
 mod open;
 mod place;
 
-use std::{os::unix::fs::FileExt, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use foreman_protocol::{LogKind, LogSource};
 
@@ -68,7 +68,7 @@ pub(super) fn open(wanted: Wanted) -> Result<Follower, OpenError> {
     let length = file.metadata().map_err(told)?.len();
     let begin = tail::start(0..length, lines, &filter, |at, most| {
         let mut bytes = vec![0; most];
-        let count = file.read_at(&mut bytes, at)?;
+        let count = crate::at::read_at(&file, &mut bytes, at)?;
         bytes.truncate(count);
         Ok(bytes)
     })

@@ -5,7 +5,6 @@
 
 use std::{
     io::Write as _,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -22,7 +21,7 @@ use tokio::{
 };
 
 use super::session::{Recorder, Session};
-use crate::run::Moment;
+use crate::{private, run::Moment};
 
 /// The largest recording, in bytes.
 const MOST: u64 = 64 << 20;
@@ -95,9 +94,9 @@ pub(super) async fn finish(session: &Session) {
 /// A file of its own for each recording, for this user alone.
 fn create(name: &str, recordings: &Path) -> anyhow::Result<(PathBuf, std::fs::File)> {
     let context = || format!("cannot make a file in {}", recordings.display());
-    std::fs::DirBuilder::new().mode(0o700).recursive(true).create(recordings).with_context(context)?;
+    private::make_directory(recordings).with_context(context)?;
     let path = recordings.join(name);
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let file = private::options().write(true).create_new(true).open(&path);
     Ok((path, file.with_context(context)?))
 }
 

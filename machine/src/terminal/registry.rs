@@ -12,12 +12,12 @@ use std::{
 use foreman_protocol::{
     LinkUse, OpenTerminal, Policy, TaskCommand, TaskSpec, Terminal, TerminalId, UpdateTerminal,
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     attach::{self, AttachError, Typing, Watching},
     hold::Orders,
-    pty, pump, record,
+    pty::{self, Children},
+    pump, record,
     session::Session,
     shell::{self, Program},
 };
@@ -197,7 +197,7 @@ impl Terminals {
         let argv = setup.holder.iter().cloned().chain(orders.into_args()).collect();
         let env = shell::environment(setup.hidden_env);
         let size = (terminal.cols, terminal.rows);
-        let children = signal(SignalKind::child())?;
+        let children = Children::new()?;
         // In a thread: what others type must not wait for a process to start.
         let started = tokio::task::spawn_blocking(move || pty::start(argv, env, size)).await??;
         let (pty, child) = started.into_pty()?;
@@ -288,7 +288,7 @@ impl Terminals {
 }
 
 /// One terminal's life, to the day it is forgotten.
-async fn live(shared: Arc<Shared>, session: Arc<Session>, children: Signal) {
+async fn live(shared: Arc<Shared>, session: Arc<Session>, children: Children) {
     let Some(pty) = session.lock().pty.clone() else { return };
     let status = pump::pump(&session, pty, children).await;
     record::finish(&session).await;

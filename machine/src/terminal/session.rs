@@ -2,23 +2,21 @@
 
 use std::{
     collections::BTreeMap,
-    process::Child,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use foreman_protocol::{Terminal, TerminalEnded, TerminalId};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
     time::Instant,
 };
 
-use super::{pty::Pty, scrollback::Scrollback};
+use super::{
+    pty::{Child, Pty},
+    scrollback::Scrollback,
+};
 
 /// How far the fastest viewer may stay behind before the program has to wait for it. A program that prints faster
 /// than anybody can take it then loses nothing, as long as somebody takes it at all.
@@ -132,10 +130,8 @@ impl Session {
     /// Asks for the end of everything in it. One that has ended is left as it is.
     pub(super) fn end(&self, by: &str) {
         let mut inner = self.lock();
-        // While the lock is held nobody else waits for it, so the number is still its own.
-        if let (Ok(None), Ok(pid)) = (inner.child.try_wait(), i32::try_from(inner.child.id())) {
+        if inner.child.ask_to_end() {
             inner.ended_by.get_or_insert_with(|| by.to_owned());
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
     }
 

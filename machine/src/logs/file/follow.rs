@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -255,7 +254,7 @@ impl Reading {
     fn piece(&mut self) -> io::Result<Piece> {
         let mut bytes = vec![0; PIECE];
         let count = loop {
-            match self.file.read_at(&mut bytes, self.at) {
+            match crate::at::read_at(&self.file, &mut bytes, self.at) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => break read?,
             }

@@ -3,15 +3,25 @@
 //! A number of an inode alone is not enough: it is used again after a deletion, and it stays when a file is emptied
 //! and written anew. How the file begins tells those apart, and finds a copy.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::{
     fmt,
     fs::{File, Metadata},
     io,
-    os::unix::fs::{FileExt, MetadataExt},
     str::FromStr,
 };
 
 use sha2::{Digest as _, Sha256};
+
+use crate::at::read_at;
+#[cfg(unix)]
+use unix::numbers;
+#[cfg(windows)]
+use windows::numbers;
 
 /// So many first bytes are compared.
 const BEGINNING: usize = 256;
@@ -25,7 +35,8 @@ pub(super) struct FileId {
 
 impl FileId {
     pub(super) fn of(facts: &Metadata) -> Self {
-        Self { dev: facts.dev(), ino: facts.ino() }
+        let (dev, ino) = numbers(facts);
+        Self { dev, ino }
     }
 }
 
@@ -122,7 +133,7 @@ fn read(file: &File, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; most];
     let mut filled = 0;
     while filled < most {
-        match file.read_at(&mut bytes[filled..], filled as u64) {
+        match read_at(file, &mut bytes[filled..], filled as u64) {
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

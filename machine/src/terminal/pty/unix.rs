@@ -1,0 +1,167 @@
+//! A pseudo-terminal of the kernel, read and written without a thread between.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{self, ErrorKind, Read, Write},
+    os::unix::process::ExitStatusExt as _,
+    process::ExitStatus,
+    sync::{Mutex, PoisonError},
+};
+
+use anyhow::{Context, anyhow};
+use filedescriptor::FileDescriptor;
+use nix::{
+    libc,
+    sys::signal::{Signal as SignalName, kill},
+    unistd::Pid,
+};
+use portable_pty::{CommandBuilder, MasterPty, native_pty_system};
+use tokio::{
+    io::unix::AsyncFd,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use super::{Left, Taken, size};
+
+/// The end that shows what is printed and takes what is typed. Dropping it hangs up.
+pub(in super::super) struct Pty {
+    file: AsyncFd<File>,
+    /// Only for the size.
+    master: Mutex<Box<dyn MasterPty + Send>>,
+}
+
+/// What [`start`] leaves to be done inside the runtime.
+pub(in super::super) struct Started {
+    child: std::process::Child,
+    file: File,
+    master: Box<dyn MasterPty + Send>,
+}
+
+/// The process that leads the session.
+pub(in super::super) struct Child(std::process::Child);
+
+/// Hears that some child of this process may have ended. To be made before the child is.
+pub(in super::super) struct Children(Signal);
+
+/// Starts a program as the leader of a session of its own on a new pseudo-terminal. Blocks while it starts.
+pub(in super::super) fn start(
+    argv: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    (cols, rows): (u16, u16),
+) -> anyhow::Result<Started> {
+    let pair = native_pty_system().openpty(size(cols, rows))?;
+    let mut command = CommandBuilder::from_argv(argv);
+    command.env_clear();
+    for (name, value) in env {
+        command.env(name, value);
+    }
+    command.cwd("/");
+    // A second descriptor, because reading and writing through the library's own would block.
+    let raw = pair.master.as_raw_fd().context("the pseudo-terminal has no descriptor")?;
+    let mut descriptor = FileDescriptor::dup(&raw)?;
+    descriptor.set_non_blocking(true)?;
+    let file = descriptor.as_file()?;
+    let child: Box<dyn portable_pty::Child> = pair.slave.spawn_command(command)?;
+    let child = child.downcast::<std::process::Child>().map_err(|_| anyhow!("the program is not a process"))?;
+    Ok(Started { child: *child, file, master: pair.master })
+}
+
+impl Started {
+    /// Must be called inside the runtime that will read.
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe; a file owns its descriptor, which is what that asks for"
+    )]
+    pub(in super::super) fn into_pty(self) -> io::Result<(Pty, Child)> {
+        let pty = Pty { file: AsyncFd::new(self.file)?, master: Mutex::new(self.master) };
+        Ok((pty, Child(self.child)))
+    }
+}
+
+impl Child {
+    /// How it ended; `None` while it runs.
+    pub(in super::super) fn try_wait(&mut self) -> io::Result<Option<Left>> {
+        Ok(self.0.try_wait()?.map(left))
+    }
+
+    /// Asks it to end everything. `false` when it has ended.
+    pub(in super::super) fn ask_to_end(&mut self) -> bool {
+        // While this is borrowed nobody else waits for it, so the number is still its own.
+        let (Ok(None), Ok(pid)) = (self.0.try_wait(), i32::try_from(self.0.id())) else { return false };
+        let _ = kill(Pid::from_raw(pid), SignalName::SIGTERM);
+        true
+    }
+}
+
+impl Children {
+    pub(in super::super) fn new() -> io::Result<Self> {
+        signal(SignalKind::child()).map(Self)
+    }
+
+    pub(in super::super) async fn changed(&mut self) -> Option<()> {
+        self.0.recv().await
+    }
+}
+
+fn left(status: ExitStatus) -> Left {
+    let name = |number| {
+        SignalName::try_from(number)
+            .map_or_else(|_| format!("SIG{number}"), |signal| signal.as_str().to_owned())
+    };
+    Left { exit_code: status.code(), signal: status.signal().map(name) }
+}
+
+impl Pty {
+    /// Waits for output and takes all that is there. May be cancelled, nothing is lost.
+    pub(in super::super) async fn take(&self, buffer: &mut [u8]) -> Taken {
+        let Ok(mut ready) = self.file.readable().await else { return Taken { count: 0, over: true } };
+        let mut count = 0;
+        let rest = ready.try_io(|file| take(file.get_ref(), buffer, &mut count));
+        Taken { count, over: matches!(rest, Ok(Ok(Rest::None) | Err(_))) }
+    }
+
+    /// Types when there is room again. `typing` is tried until it finds some.
+    pub(in super::super) async fn when_writable<T>(
+        &self,
+        typing: impl Fn() -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            let mut ready = self.file.writable().await?;
+            // Tried as part of the wait, so that it is waited again when there is no room after all.
+            if let Ok(typed) = ready.try_io(|_| typing()) {
+                return typed;
+            }
+        }
+    }
+
+    /// Types as much as there is room for.
+    pub(in super::super) fn write(&self, data: &[u8]) -> io::Result<usize> {
+        let mut file = self.file.get_ref();
+        file.write(data)
+    }
+
+    pub(in super::super) fn resize(&self, cols: u16, rows: u16) -> anyhow::Result<()> {
+        self.master.lock().unwrap_or_else(PoisonError::into_inner).resize(size(cols, rows))
+    }
+}
+
+enum Rest {
+    None,
+    Some,
+}
+
+/// Everything that is there now, in one piece for the viewers. `WouldBlock` when nothing is left for now.
+fn take(mut file: &File, buffer: &mut [u8], taken: &mut usize) -> io::Result<Rest> {
+    while *taken < buffer.len() {
+        match file.read(&mut buffer[*taken..]) {
+            // So Linux says that nobody holds the other end any more.
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(Rest::None),
+            Ok(0) => return Ok(Rest::None),
+            Ok(count) => *taken += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Rest::Some)
+}
