@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use crate::{auth, db::Location, link, tunnels};
+use crate::{auth, db::Location, link, router, tunnels};
 
 /// Where the data is; shared by all subcommands.
 #[derive(Debug, Clone, Args)]
@@ -98,6 +98,8 @@ pub struct ServeOptions {
     /// takes effect with the next unlock. Keep it apart from copies of the database: together they give every key.
     #[arg(long, env = "FOREMAN_VAULT_KEY_FILE", value_name = "FILE")]
     pub vault_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub router: router::RouterOptions,
     #[command(flatten)]
     pub cloudflare: CloudflareOptions,
     /// How the log is written to standard error.

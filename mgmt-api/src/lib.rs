@@ -21,7 +21,6 @@ mod meters;
 mod problem;
 mod providers;
 mod query;
-#[allow(dead_code, reason = "the chat and the routes of /v1 use it")]
 mod router;
 mod sealing;
 mod secrets;
@@ -62,6 +61,8 @@ pub struct Server {
     pub(crate) vault: vault::Vault,
     /// Where models are asked.
     pub(crate) providers: providers::Providers,
+    /// Chooses among their models, and counts.
+    pub(crate) router: router::Router,
     pub(crate) metrics: metrics_exporter_prometheus::PrometheusHandle,
     /// Cancelled when the server begins to shut down: endless streams end then.
     pub(crate) closing: CancellationToken,

@@ -24,6 +24,8 @@ pub enum Kind {
     /// Good for one connection through the relay.
     RelayTicket,
     DeviceCode,
+    /// Stands for a provider's key where a client wants one.
+    ModelKey,
 }
 
 impl Kind {
@@ -36,6 +38,7 @@ impl Kind {
             Kind::SignInLink => "fml_",
             Kind::RelayTicket => "fmr_",
             Kind::DeviceCode => "fmp_",
+            Kind::ModelKey => crate::router::KEY_PREFIX,
         }
     }
 }

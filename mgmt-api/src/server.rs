@@ -14,7 +14,7 @@ use axum::{
 };
 use foreman_protocol::{
     AddGrant, AddRevocation, CarriedGrant, Command, DeviceHello, FileEntry, FileRoots, GitStatus, LogLine,
-    LogSources, MakeDirectory, MoveFile, OpenTerminal, OutputChunk, OutputGap, Problem, ProblemCode,
+    LogSources, MakeDirectory, MessagePiece, MoveFile, OpenTerminal, OutputChunk, OutputGap, Problem, ProblemCode,
     RestoreFile, Revocation, SearchEnd, SearchHit, StartUpload, StreamPing, StreamReady, StreamSample,
     Terminal, TerminalEnded, TerminalState, Trashed, UpdateTerminal, Upload,
 };
@@ -30,7 +30,7 @@ use utoipa::{OpenApi, openapi::OpenApi as Description};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    App, Server, accounts, auth, bounds,
+    App, Server, accounts, auth, bounds, chats,
     config::{ServeOptions, Settings},
     db::{Db, Engine, Location, OpenOptions},
     devices,
@@ -38,7 +38,7 @@ use crate::{
     extract::Json,
     host, link, meters,
     problem::{ApiError, ApiResult},
-    providers, sealing, tasks, tunnels, upkeep, vault, web,
+    providers, router, sealing, tasks, tunnels, upkeep, vault, web,
 };
 
 /// How long open requests and streams get to end after a stop was asked for.
@@ -61,7 +61,7 @@ const READERS: u32 = 8;
         Problem, ProblemCode, StreamReady, StreamSample, StreamPing, OutputChunk, OutputGap, Command,
         DeviceHello, Terminal, OpenTerminal, UpdateTerminal, TerminalState, TerminalEnded,
         FileEntry, FileRoots, MoveFile, MakeDirectory, Trashed, RestoreFile, StartUpload, Upload, SearchHit,
-        SearchEnd, GitStatus, LogSources, LogLine, CarriedGrant, AddGrant, AddRevocation, Revocation
+        SearchEnd, MessagePiece, GitStatus, LogSources, LogLine, CarriedGrant, AddGrant, AddRevocation, Revocation
     ))
 )]
 struct ApiDoc;
@@ -76,6 +76,8 @@ fn api() -> (Router<App>, Description) {
         .merge(tunnels::router())
         .merge(vault::router())
         .merge(providers::router())
+        .merge(router::router())
+        .merge(chats::router())
         .routes(routes!(stream::events))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
@@ -202,7 +204,9 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
     let vault_key = options.vault_key_file.as_deref().map(vault::load_key_file).transpose()?;
     let vault = vault::Vault::new(db.clone(), options.vault_lock_after_s, vault_key);
     vault.start(tenant).await?;
+    let router = router::Router::open(db.clone(), tenant, &options.data.data, &options.router).await?;
     let app = Arc::new(Server {
+        router,
         vault,
         providers: providers::Providers::new(),
         seal: sealing::Seal::open(&options.data.data.join(sealing::KEY_FILE))?,
@@ -220,7 +224,10 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
     });
     tokio::spawn(upkeep::run(app.clone()));
     tokio::spawn(vault::watch_idle(app.clone()));
+    tokio::spawn(router::follow(app.clone()));
+    tokio::spawn(router::keep(app.clone()));
     tokio::spawn(providers::keep(app.clone()));
+    tokio::spawn(chats::answering::watch(app.clone()));
     if let Some(tunnels) = tunnels {
         tokio::spawn(tunnels::keep(app.clone(), tunnels));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::Row;
 
-use crate::{App, chats, db::now, link, problem::ApiResult};
+use crate::{App, chats, db::now, link, problem::ApiResult, router};
 
 const EVERY: Duration = Duration::from_secs(60);
 const HOUR_MS: i64 = 3_600_000;
@@ -32,6 +32,7 @@ pub async fn run(app: App) {
             ("old measurements", samples(&app).await),
             ("old tasks", tasks(&app).await),
             ("old link reports", link::reports::prune(&app).await),
+            ("old model usage", router::prune(&app).await),
             ("files that were never sent", chats::prune(&app).await),
             ("deleted secrets", app.db.settle().await),
         ] {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, Millis, ModelKeyId, ProviderId, UseFor, UserId};
+use crate::{AccountId, DeviceId, Millis, ModelKeyId, ProviderId, UseFor};
 
 /// By what `auto` puts models in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -136,6 +136,77 @@ pub enum MissCause {
     Locked,
 }
 
+/// Asks which model a request would get. What is said of the request stands for the request itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ExplainRoute {
+    /// `auto`, a profile, `provider/model` or a model's bare name.
+    pub model: String,
+    /// It has tools.
+    #[serde(default)]
+    pub tools: bool,
+    /// It has pictures.
+    #[serde(default)]
+    pub vision: bool,
+    /// How long it is, tokens.
+    #[serde(default)]
+    pub input_tokens: u32,
+    /// It looks like work on code.
+    #[serde(default)]
+    pub code: bool,
+    /// It asks for a search of the web.
+    #[serde(default)]
+    pub research: bool,
+    /// It wants embeddings, not an answer.
+    #[serde(default)]
+    pub embeddings: bool,
+}
+
+/// Which models a request would go to, in the order they would be tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RouteExplained {
+    /// The profile that was used; absent when a model was named.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub profile: Option<String>,
+    /// The first is the one that would answer. At most 100.
+    pub routes: Vec<Route>,
+    /// Would be passed over now, and why: paused, rate-limited, its device offline, its key locked.
+    pub passed_over: Vec<RouteMiss>,
+    /// Considered and not fit. At most 100.
+    pub unfit: Vec<RouteUnfit>,
+}
+
+/// A model that cannot take a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RouteUnfit {
+    pub provider: String,
+    pub model: String,
+    pub because: UnfitBecause,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum UnfitBecause {
+    /// It, or its provider, is switched off.
+    Disabled,
+    /// Requests to it would leave one's own devices.
+    NotPrivate,
+    /// Its provider is not used for this.
+    UseFor,
+    /// Too little context, or not known to have enough.
+    Context,
+    Tools,
+    Vision,
+    /// Embeds and does not chat, or the other way round.
+    Kind,
+    /// The caller's key is not for it.
+    Key,
+}
+
 /// What a cap of a key counts over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -168,7 +239,7 @@ pub struct ModelKey {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub revoked_at: Option<Millis>,
     pub created_at: Millis,
-    pub created_by: UserId,
+    pub created_by: AccountId,
     /// To the minute.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_used_at: Option<Millis>,

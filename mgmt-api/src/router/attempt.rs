@@ -1,0 +1,493 @@
+//! Asking models in order until one answers. Another is tried only before the first token: on a refused connection, a
+//! missing model, 408, 429, 5xx or no answer in time. What a provider refuses for a reason of the request is its
+//! answer.
+
+use std::{collections::HashSet, time::Instant};
+
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use bytes::Bytes;
+use foreman_link::h2::BoxError;
+use foreman_protocol::{
+    MessageUsage, MissCause, ProblemCode, ProviderId, ProviderKind, Route, RouteMiss, Routing, UsageOutcome,
+};
+use futures_util::{FutureExt, future::BoxFuture};
+use http_body_util::{BodyExt, Collected, Limited, combinators::UnsyncBoxBody};
+use serde_json::{Value, json};
+
+use super::{
+    access::Who,
+    breaker::{self, Change},
+    choose::{self, Candidate, Choice},
+    ledger::{Meter, Target},
+    passing::{Format, Passing},
+    peek::Peek,
+    shape,
+    translate::{answer, ask_anthropic, ask_openai},
+    words,
+};
+use crate::{
+    App,
+    db::now,
+    problem::{ApiError, ApiResult},
+    providers::{Answer, Call, Catalogue, SendFailed, Wire, wire},
+};
+
+/// Models that one request tries.
+const TRIES: usize = 6;
+/// An answer that is not a stream, bytes.
+const MOST_ANSWER: usize = 32 * 1024 * 1024;
+/// What is read of an error, bytes.
+const MOST_ERROR: usize = 256 * 1024;
+
+/// What of a provider's headers reaches the client: nothing of its cookies or its network.
+const TOLD: [HeaderName; 5] = [
+    header::CONTENT_TYPE,
+    header::RETRY_AFTER,
+    HeaderName::from_static("retry-after-ms"),
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("x-request-id"),
+];
+const TOLD_PREFIXES: [&str; 3] = ["anthropic-ratelimit-", "x-ratelimit-", "openai-"];
+
+/// A request, as it came.
+pub struct Inquiry {
+    pub who: Who,
+    pub project: Option<String>,
+    /// What the client speaks.
+    pub format: Wire,
+    pub peek: Peek,
+    pub body: Bytes,
+    /// For the provider, where it speaks the client's format.
+    pub headers: HeaderMap,
+}
+
+/// What came of it.
+pub struct Answered {
+    pub route: Route,
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub content: Content,
+    /// Of an answer that is whole.
+    pub usage: Option<MessageUsage>,
+}
+
+pub enum Content {
+    Whole(Bytes),
+    Stream(Box<Passing>),
+}
+
+/// How one try ended.
+enum Try {
+    Answered {
+        status: StatusCode,
+        headers: HeaderMap,
+        content: Content,
+        usage: Option<MessageUsage>,
+    },
+    Missed {
+        cause: MissCause,
+        status: Option<u16>,
+        why: Option<String>,
+    },
+    /// The vault is locked, or a device does not allow it: of use to whoever asked only when nothing else answers.
+    Refused {
+        cause: MissCause,
+        error: ApiError,
+    },
+    /// Goes to whoever asked at once.
+    Over(ApiError),
+}
+
+/// Asks until a model answers; returns with its first token, or the whole answer.
+///
+/// # Errors
+/// `spend_cap_reached`, `model_unavailable`, `upstream_failed`, `rate_limited`, `vault_locked` and what a device says.
+pub async fn answer(app: &App, asked: &Inquiry) -> ApiResult<Answered> {
+    let routing = app.router.routing();
+    app.router.ledger.check(asked.who.tenant, &routing.caps, asked.who.key.as_deref())?;
+    let catalogue = app.providers.catalogue(app, asked.who.tenant).await?;
+    let choice = chosen(asked, &catalogue, &routing);
+    let Some(first) = choice.candidates.first() else { return Err(nothing_fits(asked, &choice)) };
+    let mut meter = Meter::new(
+        app.router.ledger.clone(),
+        &asked.who,
+        asked.project.clone(),
+        i64::from(asked.peek.needs.input_tokens),
+        Target { known: first.known, model: &first.model },
+    );
+    let mut missed: Vec<RouteMiss> = Vec::new();
+    let mut refused: Option<ApiError> = None;
+    let mut gone: HashSet<ProviderId> = HashSet::new();
+    let mut tries = 0;
+    for candidate in &choice.candidates {
+        let provider = &candidate.known.provider;
+        if gone.contains(&provider.id) || other_vectors(asked, first, candidate) {
+            continue;
+        }
+        let may = match candidate.known.online {
+            true => app.router.breakers.let_through(provider.id, Instant::now()),
+            false => Err(MissCause::Unreachable),
+        };
+        if let Err(cause) = may {
+            gone.insert(provider.id);
+            missed.push(miss(candidate, cause, None));
+            continue;
+        }
+        tries += 1;
+        if tries > TRIES {
+            break;
+        }
+        meter.begin(Target { known: candidate.known, model: &candidate.model })?;
+        match attempt(app, asked, candidate, meter).await {
+            (back, Try::Answered { status, mut headers, content, usage }) => {
+                // Still here: the answer is a refusal.
+                if let Some(mut meter) = back {
+                    meter.end(UsageOutcome::Failed);
+                }
+                let route = candidate.route(&missed);
+                words::tell(&route, &mut headers);
+                return Ok(Answered { route, status, headers, content, usage });
+            }
+            (back, Try::Missed { cause, status, why }) => {
+                meter = back.ok_or_else(|| ApiError::internal(anyhow::anyhow!("a meter was lost")))?;
+                tracing::debug!(provider = provider.name, model = %candidate.model.id, ?cause, status, why, "tried in vain");
+                // Another of its models would fare no better, but for one that is only missing.
+                if cause != MissCause::ModelMissing {
+                    gone.insert(provider.id);
+                }
+                missed.push(miss(candidate, cause, status));
+            }
+            (back, Try::Refused { cause, error }) => {
+                meter = back.ok_or_else(|| ApiError::internal(anyhow::anyhow!("a meter was lost")))?;
+                gone.insert(provider.id);
+                missed.push(miss(candidate, cause, None));
+                refused.get_or_insert(error);
+            }
+            (back, Try::Over(error)) => {
+                if let Some(mut meter) = back {
+                    meter.end(UsageOutcome::Failed);
+                }
+                return Err(error);
+            }
+        }
+    }
+    meter.end(UsageOutcome::Failed);
+    Err(refused.unwrap_or_else(|| all_failed(asked, &missed)))
+}
+
+fn chosen<'c>(asked: &Inquiry, catalogue: &'c Catalogue, routing: &'c Routing) -> Choice<'c> {
+    let allowed =
+        |profile: Option<&str>, provider: &str, model: &str| asked.who.allows(profile, provider, model);
+    choose::choose(catalogue, routing, &asked.peek.model, &asked.peek.needs, &allowed)
+}
+
+/// A body that is not passed on piece by piece.
+fn collect(body: UnsyncBoxBody<Bytes, BoxError>, most: usize) -> BoxFuture<'static, Result<Bytes, BoxError>> {
+    Limited::new(body, most).collect().map(|whole| whole.map(Collected::to_bytes)).boxed()
+}
+
+/// Vectors of one model mean nothing to another: only the same model may stand in.
+fn other_vectors(asked: &Inquiry, first: &Candidate<'_>, candidate: &Candidate<'_>) -> bool {
+    asked.peek.needs.embeddings && first.model.id != candidate.model.id
+}
+
+fn miss(candidate: &Candidate<'_>, cause: MissCause, status: Option<u16>) -> RouteMiss {
+    RouteMiss {
+        provider: candidate.known.provider.name.clone(),
+        model: candidate.model.id.clone(),
+        cause,
+        status,
+    }
+}
+
+fn nothing_fits(asked: &Inquiry, choice: &Choice<'_>) -> ApiError {
+    let name = &asked.peek.model;
+    let message = match (choice.profile, choice.unfit.is_empty()) {
+        (None, true) => {
+            format!("No provider has a model {name:?}, as far as is known. GET /v1/models lists them.")
+        }
+        (Some(_), true) => {
+            "There is no model yet. Add a provider, or connect a device that runs Ollama.".to_owned()
+        }
+        (_, false) => format!(
+            "No model fits {name:?}: those that are known are switched off, not allowed here or cannot do it."
+        ),
+    };
+    ApiError::new(ProblemCode::ModelUnavailable, message).with(json!({ "tried": [], "unfit": choice.unfit }))
+}
+
+fn all_failed(asked: &Inquiry, missed: &[RouteMiss]) -> ApiError {
+    let said: Vec<String> = missed.iter().map(words::miss).collect();
+    let said = said.join("; ");
+    let all = |cause: MissCause| missed.iter().all(|miss| miss.cause == cause);
+    let error = if all(MissCause::RateLimited) {
+        ApiError::new(
+            ProblemCode::RateLimited,
+            format!("Too much was asked of every model that fits: {said}. Try again in a moment."),
+        )
+    } else if all(MissCause::ModelMissing) {
+        let name = &asked.peek.model;
+        ApiError::new(ProblemCode::ModelUnavailable, format!("No provider has {name:?} any more: {said}."))
+    } else {
+        ApiError::new(
+            ProblemCode::UpstreamFailed,
+            format!("No model answered: {said}. Nothing was lost but this request."),
+        )
+    };
+    error.with(json!({ "tried": missed }))
+}
+
+/// The request in the provider's format.
+fn request(asked: &Inquiry, candidate: &Candidate<'_>, spoken: Wire) -> ApiResult<Bytes> {
+    let kind = candidate.known.provider.kind;
+    let model = candidate.model.id.as_str();
+    if asked.format == spoken {
+        // Mistral always counts, and takes no field that it does not know.
+        let count = spoken == Wire::OpenAi && kind != ProviderKind::Mistral;
+        return asked.peek.request(&asked.body, model, count);
+    }
+    let body: Value = serde_json::from_slice(&asked.body)?;
+    let translated = match spoken {
+        Wire::Anthropic => ask_anthropic::request(&body, model, candidate.model.output_tokens)?,
+        Wire::OpenAi => {
+            let mut out = ask_openai::request(&body, model, kind == ProviderKind::Openai);
+            if kind == ProviderKind::Mistral
+                && let Some(fields) = out.as_object_mut()
+            {
+                fields.remove("stream_options");
+            }
+            out
+        }
+    };
+    Ok(translated.to_string().into())
+}
+
+/// One try. The meter comes back unless the answer took it along.
+async fn attempt(
+    app: &App,
+    asked: &Inquiry,
+    candidate: &Candidate<'_>,
+    meter: Meter,
+) -> (Option<Meter>, Try) {
+    let spoken = wire(candidate.known.provider.kind);
+    if asked.peek.needs.embeddings && spoken == Wire::Anthropic {
+        return (Some(meter), Try::Missed { cause: MissCause::ModelMissing, status: None, why: None });
+    }
+    let body = match request(asked, candidate, spoken) {
+        Ok(body) => body,
+        Err(error) => return (Some(meter), Try::Over(error)),
+    };
+    let limits = &app.router.limits;
+    let call = Call {
+        path: match (asked.peek.needs.embeddings, spoken) {
+            (true, _) => "embeddings",
+            (false, Wire::OpenAi) => "chat/completions",
+            (false, Wire::Anthropic) => "messages",
+        },
+        body: Some(body),
+        connect: limits.connect,
+        headers: if asked.format == spoken { asked.headers.clone() } else { HeaderMap::new() },
+    };
+    let patience = if asked.peek.stream { limits.first_token } else { limits.whole };
+    let mut meter = Some(meter);
+    let opening = open(app, asked, candidate, call, &mut meter);
+    let tried = tokio::time::timeout(patience, opening).await.unwrap_or(Try::Missed {
+        cause: MissCause::Timeout,
+        status: None,
+        why: Some(format!("No answer within {} s.", patience.as_secs())),
+    });
+    note_health(app, asked, candidate, &tried);
+    (meter, tried)
+}
+
+/// What a try says of its provider.
+fn note_health(app: &App, asked: &Inquiry, candidate: &Candidate<'_>, tried: &Try) {
+    let provider = &candidate.known.provider;
+    let breakers = &app.router.breakers;
+    let (change, why) = match tried {
+        Try::Answered { .. } => (breakers.succeeded(provider.id), None),
+        Try::Missed { cause: MissCause::ModelMissing, .. } => (breakers.succeeded(provider.id), None),
+        // Who asks for patience was told so where its headers were read.
+        Try::Missed { cause: MissCause::RateLimited, .. } | Try::Refused { .. } | Try::Over(_) => return,
+        Try::Missed { why, .. } => (breakers.failed(provider.id, Instant::now()), why.clone()),
+    };
+    if let Some(change) = change {
+        breaker::tell(app, asked.who.tenant, provider, change, why);
+    }
+}
+
+async fn open(
+    app: &App,
+    asked: &Inquiry,
+    candidate: &Candidate<'_>,
+    call: Call,
+    meter: &mut Option<Meter>,
+) -> Try {
+    let known = candidate.known;
+    let answer = match app.providers.send(app, asked.who.tenant, known, call).await {
+        Ok(answer) => answer,
+        Err(SendFailed::Unreachable(why)) => {
+            return Try::Missed { cause: MissCause::Unreachable, status: None, why: Some(why) };
+        }
+        Err(SendFailed::Timeout) => {
+            return Try::Missed {
+                cause: MissCause::Timeout,
+                status: None,
+                why: Some("No connection in time.".into()),
+            };
+        }
+        Err(SendFailed::Locked(error)) => return Try::Refused { cause: MissCause::Locked, error },
+        Err(SendFailed::Refused(error)) => return Try::Refused { cause: MissCause::Unreachable, error },
+    };
+    if !answer.status.is_success() {
+        return unsuccessful(app, asked, candidate, answer).await;
+    }
+    let headers = told(&answer.headers);
+    let event_stream = answer
+        .headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    if asked.peek.stream && event_stream {
+        return stream(app, asked, candidate, answer, headers, meter).await;
+    }
+    let body = match collect(answer.body, MOST_ANSWER).await {
+        Ok(body) => body,
+        Err(error) => {
+            return Try::Missed {
+                cause: MissCause::Failed,
+                status: None,
+                why: Some(format!("The answer broke off: {error}")),
+            };
+        }
+    };
+    whole(asked, candidate, answer.status, headers, body, meter)
+}
+
+fn whole(
+    asked: &Inquiry,
+    candidate: &Candidate<'_>,
+    status: StatusCode,
+    mut headers: HeaderMap,
+    body: Bytes,
+    meter: &mut Option<Meter>,
+) -> Try {
+    let spoken = wire(candidate.known.provider.kind);
+    let content = if asked.format == spoken || asked.peek.needs.embeddings {
+        body.clone()
+    } else {
+        let Ok(said) = serde_json::from_slice::<Value>(&body) else {
+            return Try::Missed {
+                cause: MissCause::Failed,
+                status: Some(status.as_u16()),
+                why: Some("The answer is not JSON.".into()),
+            };
+        };
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        match asked.format {
+            Wire::OpenAi => answer::to_openai(&said, now() / 1_000),
+            Wire::Anthropic => answer::to_anthropic(&said),
+        }
+        .to_string()
+        .into()
+    };
+    let mut usage = None;
+    if let Some(mut meter) = meter.take() {
+        meter.whole(&body);
+        meter.first_token();
+        meter.end(UsageOutcome::Answered);
+        usage = Some(meter.usage());
+    }
+    Try::Answered { status, headers, content: Content::Whole(content), usage }
+}
+
+async fn stream(
+    app: &App,
+    asked: &Inquiry,
+    candidate: &Candidate<'_>,
+    answer: Answer,
+    headers: HeaderMap,
+    meter: &mut Option<Meter>,
+) -> Try {
+    let Some(taken) = meter.take() else {
+        return Try::Over(ApiError::internal(anyhow::anyhow!("a meter was lost")));
+    };
+    let format = Format {
+        client: asked.format,
+        provider: wire(candidate.known.provider.kind),
+        usage_asked: asked.peek.usage_asked,
+        input: i64::from(asked.peek.needs.input_tokens),
+    };
+    let mut passing = Passing::new(answer.body, format, taken, app.router.limits.idle);
+    match passing.until_first_token().await {
+        Ok(()) => {
+            let content = Content::Stream(Box::new(passing));
+            Try::Answered { status: answer.status, headers, content, usage: None }
+        }
+        Err(why) => {
+            *meter = Some(passing.into_meter());
+            Try::Missed { cause: MissCause::Failed, status: None, why: Some(why) }
+        }
+    }
+}
+
+/// An answer that is an error: the next model's turn, or the client's to read.
+async fn unsuccessful(app: &App, asked: &Inquiry, candidate: &Candidate<'_>, answer: Answer) -> Try {
+    let status = answer.status;
+    let provider = &candidate.known.provider;
+    let body = collect(answer.body, MOST_ERROR).await.unwrap_or_default();
+    let why = shape::message_of(&body);
+    let missed = |cause| Try::Missed { cause, status: Some(status.as_u16()), why: why.clone() };
+    match status.as_u16() {
+        404 => return missed(MissCause::ModelMissing),
+        400 if names_a_missing_model(&body) => return missed(MissCause::ModelMissing),
+        429 => {
+            if let Some(retry) = breaker::patience(&answer.headers, now()) {
+                let change: Option<Change> = app.router.breakers.limited(provider.id, retry, Instant::now());
+                if let Some(change) = change {
+                    breaker::tell(app, asked.who.tenant, provider, change, why.clone());
+                }
+            }
+            return missed(MissCause::RateLimited);
+        }
+        408 | 500..=599 => return missed(MissCause::Failed),
+        // The client's key is fine; ours is not.
+        401 | 403 => {
+            return Try::Over(
+                ApiError::new(
+                    ProblemCode::UpstreamFailed,
+                    format!(
+                        "{} does not accept its key ({status}). Look at the provider under Models.",
+                        provider.name
+                    ),
+                )
+                .with(json!({ "tried": [miss(candidate, MissCause::Failed, Some(status.as_u16()))] })),
+            );
+        }
+        _ => {}
+    }
+    let mut headers = told(&answer.headers);
+    let content = if asked.format == wire(provider.kind) {
+        body
+    } else {
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        shape::refusal(asked.format, status, &body).to_string().into()
+    };
+    Try::Answered { status, headers, content: Content::Whole(content), usage: None }
+}
+
+/// Some say 400 with a code for what others say 404.
+fn names_a_missing_model(body: &[u8]) -> bool {
+    let Ok(said) = serde_json::from_slice::<Value>(body) else { return false };
+    let code = said["error"]["code"].as_str().or(said["code"].as_str()).unwrap_or_default();
+    matches!(code, "model_not_found" | "model_not_available" | "invalid_model" | "unknown_model")
+}
+
+fn told(headers: &HeaderMap) -> HeaderMap {
+    headers
+        .iter()
+        .filter(|(name, _)| {
+            TOLD.contains(name) || TOLD_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
+        })
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}

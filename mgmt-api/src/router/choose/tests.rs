@@ -1,0 +1,196 @@
+use foreman_protocol::{
+    DeviceId, Provider, ProviderAuth, ProviderHealth, ProviderId, ProviderKind, ProviderState,
+};
+
+use super::*;
+use crate::router::profiles::defaults;
+
+/// `name`, on a device or not, what it is used for, and its models.
+fn known(name: &str, own: bool, use_for: &[UseFor], models: Vec<Model>) -> Known {
+    let id = ProviderId::fresh();
+    let provider = Provider {
+        id,
+        kind: if own { ProviderKind::Ollama } else { ProviderKind::Openai },
+        auth: ProviderAuth::None,
+        name: name.into(),
+        base_url: None,
+        device_id: own.then(DeviceId::fresh),
+        vault_key: None,
+        found: own,
+        enabled: true,
+        is_default: false,
+        default_model: None,
+        use_for: use_for.to_vec(),
+        health: ProviderHealth {
+            state: ProviderState::Up,
+            reason: None,
+            checked_at: None,
+            models: None,
+            latency_ms: None,
+            retry_at: None,
+        },
+        created_at: 0,
+    };
+    let models = models.into_iter().map(|model| Model {
+        provider_id: id,
+        provider: name.into(),
+        private: own,
+        ..model
+    });
+    Known {
+        provider,
+        models: models.collect(),
+        device_name: own.then(|| format!("{name}-box")),
+        online: true,
+        device: None,
+    }
+}
+
+fn model(id: &str, dollars: Option<i64>) -> Model {
+    let price = dollars.map(|dollars| ModelPrice {
+        input_micros: dollars * 1_000_000,
+        output_micros: dollars * 4_000_000,
+        cached_micros: None,
+    });
+    let like = known("x", false, &[], vec![]);
+    Model {
+        price,
+        context_tokens: Some(128_000),
+        tools: Some(true),
+        vision: Some(false),
+        ..unlisted(&like, id)
+    }
+}
+
+/// A device with two models, one of them loaded; a default provider; a cheap one for code only; one only by name.
+fn catalogue() -> Catalogue {
+    let loaded = Model {
+        loaded: Some(true),
+        context_tokens: Some(8_000),
+        tools: Some(false),
+        ..model("llama3.2:latest", None)
+    };
+    let home = known("home", true, &[UseFor::All], vec![model("qwen3", None), loaded]);
+    let mut openai = known(
+        "openai",
+        false,
+        &[UseFor::All],
+        vec![
+            model("gpt-big", Some(10)),
+            Model { vision: Some(true), ..model("gpt-eyes", Some(20)) },
+            Model { embeddings: true, ..model("embed-small", Some(1)) },
+        ],
+    );
+    openai.provider.is_default = true;
+    let groq =
+        known("groq", false, &[UseFor::Code], vec![Model { context_tokens: None, ..model("fast", Some(1)) }]);
+    let hidden = known("hidden", false, &[], vec![model("secret", Some(0))]);
+    Catalogue { providers: vec![groq, openai, home, hidden] }
+}
+
+fn pick(asked: &str, needs: Needs) -> (Option<String>, Vec<String>, Vec<Vec<RouteReason>>) {
+    let (catalogue, routing) = (catalogue(), defaults());
+    let choice = choose(&catalogue, &routing, asked, &needs, &|_, _, _| true);
+    let names =
+        choice.candidates.iter().map(|c| format!("{}/{}", c.known.provider.name, c.model.id)).collect();
+    let because = choice.candidates.into_iter().map(|candidate| candidate.because).collect();
+    (choice.profile.map(str::to_owned), names, because)
+}
+
+#[test]
+fn auto_is_local_first_loaded_before_others_then_the_default_provider() {
+    let (profile, names, because) = pick("auto", Needs::default());
+    assert_eq!(profile.as_deref(), Some("auto"));
+    assert_eq!(
+        names,
+        ["home/llama3.2:latest", "home/qwen3", "openai/gpt-big", "openai/gpt-eyes", "groq/fast"]
+    );
+    assert_eq!(because[0], [RouteReason::Local, RouteReason::Loaded]);
+    assert_eq!(because[2], [RouteReason::DefaultProvider]);
+}
+
+#[test]
+fn private_never_leaves_the_devices_whatever_else_there_is() {
+    let (_, names, because) = pick("auto:private", Needs::default());
+    assert_eq!(names, ["home/llama3.2:latest", "home/qwen3"]);
+    assert_eq!(because[0], [RouteReason::Private, RouteReason::Loaded]);
+    let (_, none, _) = pick("auto:private", Needs { vision: true, ..Needs::default() });
+    assert!(none.is_empty());
+}
+
+#[test]
+fn cheapest_goes_by_price_and_ones_own_cost_nothing() {
+    let (_, names, because) = pick("auto:cheapest", Needs::default());
+    assert_eq!(names[..3], ["home/llama3.2:latest", "home/qwen3", "groq/fast"]);
+    assert!(because[0].contains(&RouteReason::Cheapest) && !because[1].contains(&RouteReason::Cheapest));
+}
+
+#[test]
+fn what_a_model_cannot_do_leaves_it_out() {
+    let (_, names, _) = pick("auto:private", Needs { tools: true, ..Needs::default() });
+    assert_eq!(names, ["home/qwen3"], "the other one has no tools");
+    let (_, names, because) = pick("auto", Needs { vision: true, ..Needs::default() });
+    assert_eq!(names, ["openai/gpt-eyes"]);
+    assert!(because[0].contains(&RouteReason::Able));
+    let (_, names, _) = pick("auto", Needs { input_tokens: 20_000, ..Needs::default() });
+    assert!(!names.contains(&"home/llama3.2:latest".to_owned()), "8,000 tokens of context");
+    let (_, names, _) = pick("auto", Needs { embeddings: true, ..Needs::default() });
+    assert_eq!(names, ["openai/embed-small"]);
+}
+
+#[test]
+fn auto_looks_at_the_request() {
+    let (profile, names, because) = pick("auto", Needs { code: true, ..Needs::default() });
+    assert_eq!(profile.as_deref(), Some("auto:code"));
+    assert!(names.contains(&"groq/fast".to_owned()) && because[0].contains(&RouteReason::Code));
+    let (profile, names, _) = pick("auto", Needs { input_tokens: 40_000, ..Needs::default() });
+    assert_eq!(profile.as_deref(), Some("auto:long"));
+    assert!(!names.contains(&"groq/fast".to_owned()), "how much it takes is not known");
+    let (profile, _, _) = pick("auto", Needs { research: true, code: true, ..Needs::default() });
+    assert_eq!(profile.as_deref(), Some("auto:research"));
+    let (profile, ..) = pick("auto:cheapest", Needs { code: true, ..Needs::default() });
+    assert_eq!(profile.as_deref(), Some("auto:cheapest"), "only auto looks");
+}
+
+#[test]
+fn a_model_is_found_by_its_name() {
+    let named = |asked: &str| pick(asked, Needs::default()).1;
+    assert_eq!(named("openai/gpt-big"), ["openai/gpt-big"]);
+    assert_eq!(named("home/llama3.2"), ["home/llama3.2:latest"]);
+    assert_eq!(named("llama3.2"), ["home/llama3.2:latest"]);
+    assert_eq!(named("hidden/secret"), ["hidden/secret"], "by name what no profile uses");
+    assert_eq!(named("openai/newer-than-the-list"), ["openai/newer-than-the-list"]);
+    assert!(named("nothing-like-it").is_empty() && named("openai").is_empty());
+    assert!(named("auto:unknown").is_empty());
+    assert_eq!(pick("qwen3", Needs::default()).2[0], [RouteReason::Asked, RouteReason::Private]);
+}
+
+#[test]
+fn a_list_goes_before_the_order_and_alone_when_asked_to() {
+    let catalogue = catalogue();
+    let mut routing = defaults();
+    routing.profiles[0].models = vec!["hidden/secret".into(), "groq/fast".into()];
+    let names = |routing: &Routing| -> Vec<String> {
+        let choice = choose(&catalogue, routing, "auto", &Needs::default(), &|_, _, _| true);
+        choice.candidates.iter().map(|candidate| candidate.model.id.clone()).collect()
+    };
+    assert_eq!(names(&routing)[..3], ["secret", "fast", "llama3.2:latest"]);
+    routing.profiles[0].order = RoutingOrder::AsListed;
+    assert_eq!(names(&routing), ["secret", "fast"]);
+}
+
+#[test]
+fn what_is_switched_off_or_not_allowed_is_no_candidate_and_says_why() {
+    let mut catalogue = catalogue();
+    catalogue.providers[2].provider.enabled = false;
+    let routing = defaults();
+    let choice = choose(&catalogue, &routing, "home/qwen3", &Needs::default(), &|_, _, _| true);
+    assert!(choice.candidates.is_empty());
+    assert_eq!(choice.unfit[0].because, UnfitBecause::Disabled);
+    let only = |_: Option<&str>, provider: &str, _: &str| provider == "groq";
+    let choice = choose(&catalogue, &routing, "auto", &Needs::default(), &only);
+    assert_eq!(choice.candidates.len(), 1);
+    assert!(
+        choice.unfit.iter().any(|unfit| unfit.provider == "openai" && unfit.because == UnfitBecause::Key)
+    );
+}

@@ -1,0 +1,136 @@
+//! Usage as rows: many in one statement, each once.
+
+use std::collections::{HashMap, HashSet};
+
+use foreman_protocol::UsageOutcome;
+use sqlx::Row;
+
+use super::Entry;
+use crate::{
+    db::{Db, Tx},
+    problem::ApiResult,
+};
+
+const COLUMNS: &str = "id, tenant_id, at, day, account, key_id, project, provider_id, provider, model, device_id, \
+     device, input_tokens, output_tokens, cached_tokens, cost_micros, estimated, latency_ms, first_token_ms, outcome";
+const COLUMN_COUNT: usize = 20;
+/// Rows in one statement.
+const ROWS: usize = 50;
+
+pub const fn outcome_name(outcome: UsageOutcome) -> &'static str {
+    match outcome {
+        UsageOutcome::Answered => "answered",
+        UsageOutcome::Cancelled => "cancelled",
+        UsageOutcome::Broken => "broken",
+        UsageOutcome::Failed => "failed",
+        UsageOutcome::Interrupted => "interrupted",
+    }
+}
+
+/// Makes rows of them and adds up what they cost. Those that are rows already are skipped.
+pub async fn insert(db: &Db, entries: Vec<Entry>) -> ApiResult<()> {
+    db.write(move |tx| {
+        Box::pin(async move {
+            for some in entries.chunks(ROWS) {
+                insert_some(tx, some).await?;
+            }
+            Ok(())
+        })
+    })
+    .await
+}
+
+async fn insert_some(tx: &mut Tx, entries: &[Entry]) -> ApiResult<()> {
+    let rows: Vec<String> = (0..entries.len())
+        .map(|row| format!("({})", crate::db::placeholders(row * COLUMN_COUNT + 1, COLUMN_COUNT)))
+        .collect();
+    let sql = format!(
+        "INSERT INTO model_usage ({COLUMNS}) VALUES {} ON CONFLICT (id) DO NOTHING RETURNING id",
+        rows.join(", ")
+    );
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+    for entry in entries {
+        query = query
+            .bind(entry.id.to_string())
+            .bind(entry.tenant.to_string())
+            .bind(entry.at)
+            .bind(entry.day())
+            .bind(&entry.account)
+            .bind(entry.key.map(|key| key.to_string()))
+            .bind(&entry.project)
+            .bind(entry.provider_id.to_string())
+            .bind(&entry.provider)
+            .bind(&entry.model)
+            .bind(entry.device_id.map(|device| device.to_string()))
+            .bind(&entry.device)
+            .bind(entry.input)
+            .bind(entry.output)
+            .bind(entry.cached)
+            .bind(entry.cost_micros)
+            .bind(i64::from(entry.estimated))
+            .bind(entry.latency_ms)
+            .bind(entry.first_token_ms)
+            .bind(outcome_name(entry.outcome));
+    }
+    let made = query.fetch_all(tx.conn()).await?;
+    let made = made.iter().map(|row| row.try_get(0)).collect::<Result<HashSet<String>, _>>()?;
+    let mut sums: HashMap<(String, i64, String), i64> = HashMap::new();
+    let mut used: HashMap<String, i64> = HashMap::new();
+    for entry in entries.iter().filter(|entry| made.contains(&entry.id.to_string())) {
+        let key = entry.key.map(|key| key.to_string()).unwrap_or_default();
+        if !key.is_empty() {
+            let last = used.entry(key.clone()).or_insert(entry.at);
+            *last = (*last).max(entry.at);
+        }
+        *sums.entry((entry.tenant.to_string(), entry.day(), key)).or_insert(0) +=
+            entry.cost_micros.unwrap_or(0);
+    }
+    add_up(tx, sums).await?;
+    note_use(tx, used).await
+}
+
+async fn add_up(tx: &mut Tx, sums: HashMap<(String, i64, String), i64>) -> ApiResult<()> {
+    for ((tenant, day, key), cost) in sums.into_iter().filter(|(_, cost)| *cost != 0) {
+        sqlx::query(
+            "INSERT INTO model_spend (tenant_id, day, key_id, cost_micros) VALUES ($1, $2, $3, $4) \
+             ON CONFLICT (tenant_id, day, key_id) DO UPDATE SET cost_micros = model_spend.cost_micros + excluded.cost_micros",
+        )
+        .bind(tenant)
+        .bind(day)
+        .bind(key)
+        .bind(cost)
+        .execute(tx.conn())
+        .await?;
+    }
+    Ok(())
+}
+
+/// To the minute.
+async fn note_use(tx: &mut Tx, used: HashMap<String, i64>) -> ApiResult<()> {
+    for (key, at) in used {
+        sqlx::query(
+            "UPDATE model_keys SET last_used_at = $1 WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $3)",
+        )
+        .bind(at)
+        .bind(key)
+        .bind(at - 60_000)
+        .execute(tx.conn())
+        .await?;
+    }
+    Ok(())
+}
+
+pub async fn prune(db: &Db, before: i64) -> ApiResult<()> {
+    db.write(move |tx| {
+        Box::pin(async move {
+            sqlx::query(
+                "DELETE FROM model_usage WHERE id IN (SELECT id FROM model_usage WHERE at < $1 ORDER BY id LIMIT 1000)",
+            )
+            .bind(before)
+            .execute(tx.conn())
+            .await?;
+            Ok(())
+        })
+    })
+    .await
+}

@@ -1,0 +1,247 @@
+//! What was spent, added up by day, month and key, and the caps on it. In memory, so that no request waits for a sum.
+
+use std::collections::{HashMap, HashSet};
+
+use foreman_protocol::{CapPeriod, Millis, ModelKeyId, ProblemCode, SpendCaps, TenantId};
+use serde_json::json;
+use sqlx::Row;
+
+use super::{Entry, Held};
+use crate::{
+    auth::parse,
+    db::Db,
+    problem::{ApiError, ApiResult},
+};
+
+pub const DAY_MS: i64 = 86_400_000;
+
+/// A limit on what one key or everybody may spend in a period.
+#[derive(Debug, Clone)]
+pub struct Cap {
+    pub tenant: TenantId,
+    pub key: Option<ModelKeyId>,
+    /// The key's.
+    pub name: Option<String>,
+    pub period: CapPeriod,
+    pub micros: i64,
+}
+
+/// The caps a request is under.
+pub fn caps(tenant: TenantId, caps: &SpendCaps, key: Option<&Held>) -> Vec<Cap> {
+    let of_all = [(CapPeriod::Day, caps.day_micros), (CapPeriod::Month, caps.month_micros)];
+    let of_all = of_all
+        .into_iter()
+        .filter_map(|(period, micros)| Some(Cap { tenant, key: None, name: None, period, micros: micros? }));
+    let of_key = key.and_then(|key| {
+        let (id, name) = (Some(key.id), Some(key.name.clone()));
+        Some(Cap { tenant, key: id, name, period: key.cap_period, micros: key.cap_micros? })
+    });
+    of_key.into_iter().chain(of_all).collect()
+}
+
+impl Cap {
+    /// What it is called among announcements.
+    pub fn id(&self) -> String {
+        let period = match self.period {
+            CapPeriod::Day => "day",
+            CapPeriod::Month => "month",
+            CapPeriod::Ever => "ever",
+        };
+        match self.key {
+            // A cap that was raised and is reached again is told again.
+            Some(key) => format!("{key} {period} {}", self.micros),
+            None => format!("{period} {}", self.micros),
+        }
+    }
+
+    /// The running period.
+    pub fn period_number(&self, now: Millis) -> i64 {
+        match self.period {
+            CapPeriod::Day => now.div_euclid(DAY_MS),
+            CapPeriod::Month => month_start(now.div_euclid(DAY_MS)),
+            CapPeriod::Ever => 0,
+        }
+    }
+
+    fn resets_at(&self, now: Millis) -> Option<Millis> {
+        let day = now.div_euclid(DAY_MS);
+        match self.period {
+            CapPeriod::Day => Some((day + 1) * DAY_MS),
+            CapPeriod::Month => Some(month_start(month_start(day) + 31) * DAY_MS),
+            CapPeriod::Ever => None,
+        }
+    }
+}
+
+/// The first day of a day's month, in days since the epoch, UTC.
+///
+/// After Howard Hinnant's `civil_from_days`: years begin in March, so that the odd month is the last.
+pub fn month_start(day: i64) -> i64 {
+    let shifted = day + 719_468;
+    let of_era = shifted.rem_euclid(146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let of_month = of_year - (153 * month + 2) / 5;
+    day - of_month
+}
+
+/// Micro-dollars of a day, by key.
+type Days = HashMap<(TenantId, Option<ModelKeyId>, i64), i64>;
+type Ever = HashMap<(TenantId, ModelKeyId), i64>;
+
+/// Sums from rows, and what ended since they were read.
+#[derive(Debug, Default)]
+pub struct Spend {
+    /// Of the running month and the day before it. Keys' own, and under no key everything together.
+    days: Days,
+    ever: Ever,
+    waiting_days: Days,
+    waiting_ever: Ever,
+    announced: HashSet<(String, i64)>,
+}
+
+impl Spend {
+    /// The sums as the rows have them.
+    pub async fn read(db: &Db, now: Millis) -> ApiResult<Self> {
+        let mut spend = Self::default();
+        let month = month_start(now.div_euclid(DAY_MS));
+        let rows = sqlx::query("SELECT tenant_id, key_id, day, cost_micros FROM model_spend WHERE day >= $1")
+            .bind(month - 1)
+            .fetch_all(db.read())
+            .await?;
+        for row in &rows {
+            let tenant: TenantId = parse(&row.try_get::<String, _>(0)?)?;
+            let key: String = row.try_get(1)?;
+            let (day, cost) = (row.try_get(2)?, row.try_get(3)?);
+            add(&mut spend.days, tenant, None, day, cost);
+            if !key.is_empty() {
+                add(&mut spend.days, tenant, Some(parse(&key)?), day, cost);
+            }
+        }
+        // Only for the keys that are capped for ever.
+        let rows = sqlx::query(
+            "SELECT s.tenant_id, s.key_id, CAST(SUM(s.cost_micros) AS BIGINT) FROM model_spend s \
+             JOIN model_keys k ON k.id = s.key_id WHERE k.cap_period = 'ever' GROUP BY s.tenant_id, s.key_id",
+        )
+        .fetch_all(db.read())
+        .await?;
+        for row in &rows {
+            let (tenant, key): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            spend.ever.insert((parse(&tenant)?, parse(&key)?), row.try_get(2)?);
+        }
+        Ok(spend)
+    }
+
+    /// A request ended here and is no row yet.
+    pub fn add(&mut self, entry: &Entry) {
+        self.wait(entry, 1);
+    }
+
+    fn wait(&mut self, entry: &Entry, sign: i64) {
+        let cost = sign * entry.cost_micros.unwrap_or(0);
+        if cost == 0 {
+            return;
+        }
+        add(&mut self.waiting_days, entry.tenant, None, entry.day(), cost);
+        if let Some(key) = entry.key {
+            add(&mut self.waiting_days, entry.tenant, Some(key), entry.day(), cost);
+            *self.waiting_ever.entry((entry.tenant, key)).or_insert(0) += cost;
+        }
+    }
+
+    /// Takes sums that were read after these became rows.
+    pub fn renew<'e>(&mut self, fresh: Self, rows: impl Iterator<Item = &'e Entry>) {
+        for entry in rows {
+            self.wait(entry, -1);
+        }
+        self.waiting_days.retain(|_, cost| *cost != 0);
+        self.waiting_ever.retain(|_, cost| *cost != 0);
+        self.days = fresh.days;
+        self.ever = fresh.ever;
+    }
+
+    /// These became rows, and the sums could not be read: they count as if they had been.
+    pub fn keep<'e>(&mut self, rows: impl Iterator<Item = &'e Entry>) {
+        for entry in rows {
+            self.wait(entry, -1);
+            let cost = entry.cost_micros.unwrap_or(0);
+            add(&mut self.days, entry.tenant, None, entry.day(), cost);
+            if let Some(key) = entry.key {
+                add(&mut self.days, entry.tenant, Some(key), entry.day(), cost);
+                *self.ever.entry((entry.tenant, key)).or_insert(0) += cost;
+            }
+        }
+    }
+
+    /// Micro-dollars in the running period.
+    pub fn of(&self, tenant: TenantId, key: Option<ModelKeyId>, period: CapPeriod, now: Millis) -> i64 {
+        let today = now.div_euclid(DAY_MS);
+        let on = |day: i64| {
+            let at = (tenant, key, day);
+            self.days.get(&at).unwrap_or(&0) + self.waiting_days.get(&at).unwrap_or(&0)
+        };
+        match (period, key) {
+            (CapPeriod::Day, _) => on(today),
+            (CapPeriod::Month, _) => (month_start(today)..=today).map(on).sum(),
+            (CapPeriod::Ever, Some(key)) => {
+                let at = (tenant, key);
+                self.ever.get(&at).unwrap_or(&0) + self.waiting_ever.get(&at).unwrap_or(&0)
+            }
+            (CapPeriod::Ever, None) => 0,
+        }
+    }
+
+    /// What a request gets whose cap is reached.
+    pub fn reached(&self, cap: &Cap, now: Millis) -> Option<ApiError> {
+        let spent = self.of(cap.tenant, cap.key, cap.period, now);
+        if spent < cap.micros {
+            return None;
+        }
+        let dollars = |micros: i64| format!("{:.2} $", micros as f64 / 1e6);
+        let (whose, word) = match (cap.key.is_some(), cap.period) {
+            (true, CapPeriod::Day) => ("This key", "key_day"),
+            (true, CapPeriod::Month) => ("This key", "key_month"),
+            (true, CapPeriod::Ever) => ("This key", "key_ever"),
+            (false, CapPeriod::Day) => ("This Foreman", "day"),
+            (false, _) => ("This Foreman", "month"),
+        };
+        let when = match cap.period {
+            CapPeriod::Day => " a day",
+            CapPeriod::Month => " a month",
+            CapPeriod::Ever => "",
+        };
+        Some(
+            ApiError::new(
+                ProblemCode::SpendCapReached,
+                format!(
+                    "{whose} may spend {}{when} on models and has spent {}. Nothing was sent.",
+                    dollars(cap.micros),
+                    dollars(spent)
+                ),
+            )
+            .with(json!({
+                "cap": word,
+                "cap_micros": cap.micros,
+                "spent_micros": spent,
+                "resets_at": cap.resets_at(now),
+            })),
+        )
+    }
+
+    pub fn is_announced(&self, cap: &Cap, now: Millis) -> bool {
+        self.announced.contains(&(cap.id(), cap.period_number(now)))
+    }
+
+    pub fn note_announced(&mut self, cap: &Cap, now: Millis) {
+        // Those of last month are of no use; the rows remember them.
+        if self.announced.len() > 10_000 {
+            self.announced.clear();
+        }
+        self.announced.insert((cap.id(), cap.period_number(now)));
+    }
+}
+
+fn add(days: &mut Days, tenant: TenantId, key: Option<ModelKeyId>, day: i64, cost: i64) {
+    *days.entry((tenant, key, day)).or_insert(0) += cost;
+}

@@ -1,0 +1,364 @@
+//! An answer on its way: events go on as they come, are listened to for what they use, and are translated only where
+//! the client speaks another format. Dropping it ends the request at the provider.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use foreman_link::h2::BoxError;
+use foreman_protocol::{MessageUsage, ProblemCode, UsageOutcome};
+use futures_util::{FutureExt, Stream};
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Body;
+use memchr::memmem;
+use serde::Deserialize;
+use tokio::time::Sleep;
+
+use super::{
+    ledger::Meter,
+    shape,
+    sse::{self, Splitter},
+    tally,
+    translate::{to_anthropic::ToAnthropic, to_openai::ToOpenAi},
+};
+use crate::{db::now, problem::ApiError, providers::Wire};
+
+/// Events that may come before the first token.
+const PREAMBLE: usize = 32;
+
+/// Who speaks what.
+#[derive(Debug, Clone, Copy)]
+pub struct Format {
+    pub client: Wire,
+    pub provider: Wire,
+    /// The client of OpenAI's format wants the event that says what was used.
+    pub usage_asked: bool,
+    /// Estimated, tokens.
+    pub input: i64,
+}
+
+enum Translator {
+    None,
+    OpenAi(Box<ToOpenAi>),
+    Anthropic(Box<ToAnthropic>),
+}
+
+/// What an event is, before the first token.
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    Preamble,
+    Token,
+    Error(String),
+}
+
+pub struct Passing {
+    /// Gone once it has ended.
+    upstream: Option<UnsyncBoxBody<Bytes, BoxError>>,
+    splitter: Splitter,
+    /// For the client.
+    ready: VecDeque<Bytes>,
+    broken: Option<ApiError>,
+    translator: Translator,
+    format: Format,
+    meter: Meter,
+    /// The provider said that the answer is whole.
+    ended: bool,
+    first_token: bool,
+    idle: Duration,
+    heard_at: Instant,
+    alarm: Pin<Box<Sleep>>,
+}
+
+impl Passing {
+    pub fn new(body: UnsyncBoxBody<Bytes, BoxError>, format: Format, meter: Meter, idle: Duration) -> Self {
+        let translator = match (format.client, format.provider) {
+            (Wire::OpenAi, Wire::Anthropic) => {
+                Translator::OpenAi(Box::new(ToOpenAi::new(now() / 1_000, format.usage_asked)))
+            }
+            (Wire::Anthropic, Wire::OpenAi) => {
+                Translator::Anthropic(Box::new(ToAnthropic::new(format.input)))
+            }
+            _ => Translator::None,
+        };
+        Self {
+            upstream: Some(body),
+            splitter: Splitter::default(),
+            ready: VecDeque::new(),
+            broken: None,
+            translator,
+            format,
+            meter,
+            ended: false,
+            first_token: false,
+            idle,
+            heard_at: Instant::now(),
+            alarm: Box::pin(tokio::time::sleep(idle)),
+        }
+    }
+
+    /// Waits for the first event that carries something of the answer; what comes before is kept for the client.
+    ///
+    /// # Errors
+    /// In words, when the stream ends, breaks or says that it failed before.
+    pub async fn until_first_token(&mut self) -> Result<(), String> {
+        poll_fn(|cx| {
+            while !self.first_token {
+                match self.poll_upstream(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) => {}
+                }
+                if let Some(error) = self.broken.take() {
+                    return Poll::Ready(Err(error.message));
+                }
+                if self.upstream.is_none() && !self.first_token {
+                    return Poll::Ready(Err("The answer ended before it began.".to_owned()));
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    /// Ends the request at the provider and gives the meter back for another try.
+    pub fn into_meter(self) -> Meter {
+        self.meter
+    }
+
+    /// What was used; whole once the stream has ended.
+    pub fn usage(&self) -> MessageUsage {
+        self.meter.usage()
+    }
+
+    /// Takes in one piece of the answer.
+    fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(upstream) = &mut self.upstream else { return Poll::Ready(()) };
+        match Pin::new(upstream).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.heard_at = Instant::now();
+                if let Ok(piece) = frame.into_data() {
+                    self.take(piece);
+                }
+                Poll::Ready(())
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.finish(Some(format!("The connection to the provider broke: {error}.")));
+                Poll::Ready(())
+            }
+            Poll::Ready(None) => {
+                let rest = self.splitter.rest();
+                if !rest.trim_ascii().is_empty() {
+                    self.event(rest);
+                }
+                self.finish(None);
+                Poll::Ready(())
+            }
+            Poll::Pending => self.poll_idle(cx),
+        }
+    }
+
+    /// The alarm is set anew only when it goes off: most events come long before.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.alarm.poll_unpin(cx).is_ready() {
+            let until = self.heard_at + self.idle;
+            if Instant::now() >= until {
+                self.finish(Some(format!("Nothing came for {} s.", self.idle.as_secs())));
+                return Poll::Ready(());
+            }
+            self.alarm.as_mut().reset(until.into());
+        }
+        Poll::Pending
+    }
+
+    fn take(&mut self, piece: Bytes) {
+        self.splitter.push(piece);
+        while let Some(event) = self.splitter.next() {
+            self.event(event);
+            if self.broken.is_some() {
+                return;
+            }
+        }
+        if self.splitter.is_too_long() {
+            self.finish(Some("An event of the answer has no end.".into()));
+        }
+    }
+
+    fn event(&mut self, event: Bytes) {
+        if !self.first_token {
+            match kind(&event, self.format.provider) {
+                Kind::Error(why) => return self.finish(Some(why)),
+                Kind::Preamble if self.ready.len() < PREAMBLE => {}
+                Kind::Preamble | Kind::Token => {
+                    self.first_token = true;
+                    self.meter.first_token();
+                }
+            }
+        }
+        self.meter.event(&event, self.heard_at);
+        let has = |word: &str| memmem::find(&event, word.as_bytes()).is_some();
+        let over = match self.format.provider {
+            Wire::OpenAi => {
+                self.ended |= has("\"finish_reason\":\"") || has("\"finish_reason\": \"");
+                has("data: [DONE]") || has("data:[DONE]")
+            }
+            Wire::Anthropic => has("message_stop"),
+        };
+        match &mut self.translator {
+            Translator::None => {
+                let ours = self.format.client == Wire::OpenAi && !self.format.usage_asked;
+                if !(ours && tally::is_usage_alone(&event)) {
+                    self.ready.push_back(event);
+                }
+            }
+            Translator::OpenAi(translator) => {
+                let mut out = Vec::new();
+                if let Some(data) = sse::data(&event) {
+                    translator.event(&data, &mut out);
+                }
+                self.ready.extend(out);
+            }
+            Translator::Anthropic(translator) => {
+                let mut out = Vec::new();
+                if let Some(data) = sse::data(&event) {
+                    translator.event(&data, &mut out);
+                }
+                self.ready.extend(out);
+            }
+        }
+        if over {
+            self.ended = true;
+            // Recorded before the client has the last event.
+            self.meter.end(UsageOutcome::Answered);
+        }
+    }
+
+    /// Nothing more comes. What arrived stays in front of the error.
+    fn finish(&mut self, why: Option<String>) {
+        self.upstream = None;
+        if self.ended && why.is_none() {
+            if let Translator::Anthropic(translator) = &mut self.translator {
+                let mut out = Vec::new();
+                translator.end(&mut out);
+                self.ready.extend(out);
+            }
+            self.meter.end(UsageOutcome::Answered);
+            return;
+        }
+        // The end was said; how the connection was closed after it is nobody's business.
+        if self.ended && self.meter.is_over() {
+            return;
+        }
+        if self.first_token {
+            self.meter.end(UsageOutcome::Broken);
+        }
+        let why = why.unwrap_or_else(|| "The provider ended the connection.".to_owned());
+        self.broken = Some(ApiError::new(
+            ProblemCode::UpstreamFailed,
+            format!("The answer broke off. What arrived is kept. {why}"),
+        ));
+    }
+}
+
+impl Stream for Passing {
+    type Item = Result<Bytes, ApiError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(event) = this.ready.pop_front() {
+                return Poll::Ready(Some(Ok(event)));
+            }
+            if let Some(error) = this.broken.take() {
+                return Poll::Ready(Some(Err(error)));
+            }
+            if this.upstream.is_none() {
+                return Poll::Ready(None);
+            }
+            if this.poll_upstream(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+/// OpenAI's chunk, as far as it tells whether the answer has begun.
+#[derive(Deserialize)]
+struct Chunk {
+    #[serde(default)]
+    choices: Vec<ChunkChoice>,
+    error: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct ChunkChoice {
+    #[serde(default)]
+    delta: serde_json::Map<String, serde_json::Value>,
+    finish_reason: Option<String>,
+}
+
+fn kind(event: &[u8], format: Wire) -> Kind {
+    let Some(data) = sse::data(event) else { return Kind::Preamble };
+    match format {
+        Wire::Anthropic => {
+            #[derive(Deserialize)]
+            struct Event {
+                r#type: String,
+            }
+            match serde_json::from_slice::<Event>(&data).map(|event| event.r#type).as_deref() {
+                Ok("error") => Kind::Error(shape::message_of(&data).unwrap_or_else(|| "It failed.".into())),
+                Ok("message_start" | "ping" | "content_block_start") => Kind::Preamble,
+                _ => Kind::Token,
+            }
+        }
+        Wire::OpenAi => {
+            let Ok(chunk) = serde_json::from_slice::<Chunk>(&data) else { return Kind::Token };
+            if chunk.error.is_some_and(|error| !error.is_null()) {
+                return Kind::Error(shape::message_of(&data).unwrap_or_else(|| "It failed.".into()));
+            }
+            let says = |choice: &ChunkChoice| {
+                let empty = |value: &serde_json::Value| {
+                    value.is_null() || value == "" || *value == serde_json::json!([])
+                };
+                choice.finish_reason.is_some()
+                    || choice.delta.iter().any(|(name, value)| name != "role" && !empty(value))
+            };
+            if chunk.choices.iter().any(says) { Kind::Token } else { Kind::Preamble }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_token_is_what_carries_something() {
+        let openai = |data: &str| kind(format!("data: {data}\n\n").as_bytes(), Wire::OpenAi);
+        assert_eq!(
+            openai(
+                r#"{"choices":[{"delta":{"role":"assistant","content":"","refusal":null},"finish_reason":null}]}"#
+            ),
+            Kind::Preamble
+        );
+        assert_eq!(openai(r#"{"choices":[{"delta":{"content":"H"}}]}"#), Kind::Token);
+        assert_eq!(
+            openai(r#"{"choices":[{"delta":{"role":"assistant","tool_calls":[{"index":0}]}}]}"#),
+            Kind::Token
+        );
+        assert_eq!(openai(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#), Kind::Token);
+        assert_eq!(openai("[DONE]"), Kind::Token);
+        assert_eq!(openai(r#"{"error":{"message":"overloaded"}}"#), Kind::Error("overloaded".into()));
+        let anthropic = |data: &str| kind(format!("event: x\ndata: {data}\n\n").as_bytes(), Wire::Anthropic);
+        assert_eq!(anthropic(r#"{"type":"message_start","message":{}}"#), Kind::Preamble);
+        assert_eq!(anthropic(r#"{"type":"content_block_delta","delta":{"text":"H"}}"#), Kind::Token);
+        assert_eq!(
+            anthropic(r#"{"type":"error","error":{"message":"Overloaded"}}"#),
+            Kind::Error("Overloaded".into())
+        );
+        assert_eq!(kind(b": keep-alive\n\n", Wire::OpenAi), Kind::Preamble);
+    }
+}
