@@ -9,6 +9,7 @@ pub mod clock;
 pub mod cloudflare;
 pub mod database;
 pub mod device;
+pub mod models;
 pub mod network;
 pub mod numbered;
 pub mod processes;
