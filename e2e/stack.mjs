@@ -32,7 +32,10 @@ export function environment(extra = {}) {
 
 /** A started program, what it has said so far, and waiting for what it says. */
 export class Program {
-	/** @param {string} command @param {string[]} args @param {object} [options] */
+	/**
+	 * `input: null` leaves its input open, for a program that ends with it.
+	 * @param {string} command @param {string[]} args @param {any} [options]
+	 */
 	constructor(command, args, { env = {}, input = '', ...options } = {}) {
 		this.name = command;
 		/** @type {string[]} */
@@ -52,7 +55,7 @@ export class Program {
 			for (const listener of this.listeners) listener();
 			return { code, signal };
 		});
-		this.child.stdin.end(input);
+		if (input !== null) this.child.stdin.end(input);
 	}
 
 	get running() {
@@ -248,6 +251,17 @@ export async function stack(test, { device, ...options } = {}) {
 	await server.start();
 	if (device) await agent.join(server, device);
 	return { server, agent, folder: folder.path };
+}
+
+/**
+ * A vendor of models on this machine, speaking the published APIs; gives its base address.
+ * @param {import('node:test').TestContext} test @param {...string} models
+ */
+export async function vendor(test, ...models) {
+	const program = new Program(join(PROGRAMS, 'model-stub'), models, { input: null });
+	atEnd(test, () => program.stop());
+	const [, base] = await program.line(/^listening on (http:\/\/\S+)/);
+	return base;
 }
 
 /** Tasks outlive the agent, so a test stops them before it goes. @param {Server} server @param {string} device */

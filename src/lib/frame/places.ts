@@ -2,6 +2,7 @@
 
 import type { Component } from 'svelte';
 import Activity from '@lucide/svelte/icons/activity';
+import Boxes from '@lucide/svelte/icons/boxes';
 import Ellipsis from '@lucide/svelte/icons/ellipsis';
 import House from '@lucide/svelte/icons/house';
 import MessageSquare from '@lucide/svelte/icons/message-square';
@@ -30,11 +31,12 @@ const work: Place = {
 	key: 'w'
 };
 const chat: Place = { href: '/chat', label: m.nav_chat, icon: MessageSquare };
+const models: Place = { href: '/models', label: m.nav_models, icon: Boxes, key: 'm' };
 const activity: Place = { href: '/activity', label: m.nav_activity, icon: Activity, key: 'a' };
 const settings: Place = { href: '/settings', label: m.nav_settings, icon: Settings, key: 's' };
 const more: Place = {
 	href: '/more',
-	covers: ['/more', '/activity', '/settings'],
+	covers: ['/more', '/models', '/activity', '/settings'],
 	label: m.nav_more,
 	icon: Ellipsis
 };
@@ -42,9 +44,18 @@ const more: Place = {
 /** Five, because a thumb reaches five. */
 export const bottomBar: readonly Place[] = [home, devices, work, chat, more];
 /** There is room for what the phone keeps under More. */
-export const sideBar: readonly Place[] = [home, devices, work, chat, activity, settings];
+export const sideBar: readonly Place[] = [home, devices, work, chat, models, activity, settings];
+/** Below Models, and what belongs to it in the settings; the palette leads there too. */
+export const modelPages: readonly Pick<Place, 'href' | 'label'>[] = [
+	{ href: '/models/catalogue', label: m.models_catalogue },
+	{ href: '/models/routing', label: m.models_routing },
+	{ href: '/models/keys', label: m.palette_keys },
+	{ href: '/models/usage', label: m.models_usage },
+	{ href: '/settings/vault', label: m.vault_title }
+];
+
 /** What More leads to. */
-export const behindMore: readonly Place[] = [activity, settings];
+export const behindMore: readonly Place[] = [models, activity, settings];
 
 export function isAt(place: Place, pathname: string): boolean {
 	if (place.href === '/') return pathname === '/';

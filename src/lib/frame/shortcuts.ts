@@ -19,6 +19,7 @@ const GO: Record<string, string> = {
 	h: '/',
 	d: '/devices',
 	w: '/work',
+	m: '/models',
 	a: '/activity',
 	s: '/settings'
 };
@@ -70,6 +71,7 @@ export function sheet(apple: boolean): { keys: string[]; then?: boolean; what: s
 		{ keys: ['g', 'h'], then: true, what: m.shortcut_home() },
 		{ keys: ['g', 'd'], then: true, what: m.shortcut_devices() },
 		{ keys: ['g', 'w'], then: true, what: m.shortcut_work() },
+		{ keys: ['g', 'm'], then: true, what: m.shortcut_models() },
 		{ keys: ['g', 'a'], then: true, what: m.shortcut_activity() },
 		{ keys: ['g', 's'], then: true, what: m.shortcut_settings() },
 		{ keys: ['?'], what: m.shortcut_sheet() },

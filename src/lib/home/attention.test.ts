@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Device, Task } from '$lib/api/types';
-import { attention, endedSince } from './attention';
+import type { Device, Provider, Task } from '$lib/api/types';
+import { attention, endedSince, type Seen } from './attention';
+import type { ModelNews } from './model-news.svelte';
 
 const NOW = 100 * 60_000;
 const NOTHING_SEEN = { until: 0, tasks: [] };
@@ -98,5 +99,42 @@ describe('endedSince', () => {
 			task('d', { ended_at: 30 })
 		];
 		expect(kinds(endedSince(tasks, 10))).toEqual(['d', 'b']);
+	});
+});
+
+describe('models', () => {
+	const provider = (name: string, change: Partial<Provider> = {}): Provider => ({
+		id: name,
+		kind: 'anthropic',
+		auth: 'api_key',
+		name,
+		found: false,
+		enabled: true,
+		is_default: false,
+		use_for: [],
+		health: { state: 'up', checked_at: 5 },
+		created_at: 1,
+		...change
+	});
+	const find = (news: Partial<ModelNews>, seen: Seen = NOTHING_SEEN) =>
+		kinds(attention([], [], seen, NOW, [], { providers: [], vaultLocked: false, caps: [], ...news }));
+
+	it('need somebody while a provider is paused', () => {
+		const paused = provider('openai', { health: { state: 'paused' } });
+		expect(find({ providers: [provider('anthropic'), paused] })).toEqual(['provider openai']);
+	});
+
+	it('need somebody while the vault is locked and a provider waits for it', () => {
+		const keyed = provider('openai', { vault_key: 'openai' });
+		expect(find({ vaultLocked: true, providers: [keyed] })).toEqual(['vault']);
+		expect(find({ vaultLocked: true, providers: [provider('bench')] })).toEqual([]);
+		expect(find({ vaultLocked: true, providers: [{ ...keyed, enabled: false }] })).toEqual([]);
+	});
+
+	it('tell of a cap once, and not after a day', () => {
+		const cap = { cursor: 7, at: NOW, cap: 5, spent: 6 };
+		expect(find({ caps: [cap] })).toEqual(['cap 7']);
+		expect(find({ caps: [cap] }, { until: 0, tasks: ['cap 7'] })).toEqual([]);
+		expect(find({ caps: [{ ...cap, at: NOW - 25 * 3_600_000 }] })).toEqual([]);
 	});
 });

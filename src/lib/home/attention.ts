@@ -1,12 +1,17 @@
 // What needs a person, found in what is known. Pure: time and what was seen are passed in.
 
-import type { Device, Task } from '$lib/api/types';
+import type { Device, Provider, Task } from '$lib/api/types';
+import type { CapReached, ModelNews } from './model-news.svelte';
 import { byDevice, type Refusal } from './refusals.svelte';
 
 export type Attention =
 	| { kind: 'offline'; id: string; at: number; device: Device }
 	| { kind: 'gpu-memory'; id: string; at: number; device: Device }
 	| { kind: 'pending'; id: string; at: number; device: Device }
+	| { kind: 'provider'; id: string; at: number; provider: Provider }
+	/** Since when is not known. */
+	| { kind: 'vault'; id: string; at: number; names: readonly string[] }
+	| { kind: 'cap'; id: string; at: number; cap: CapReached }
 	| { kind: 'refused'; id: string; at: number; refusal: Refusal }
 	| { kind: 'task'; id: string; at: number; task: Task };
 
@@ -20,6 +25,8 @@ export interface Seen {
 
 /** A device that was only just made is being connected by the one who made it. */
 const PENDING_GRACE_MS = 10 * 60_000;
+/** A cap of a day counts anew the next one. */
+const CAP_MS = 24 * 3_600_000;
 
 /** Newest first. A state that is still true stays until it is not; a task that ended badly stays until seen. */
 export function attention(
@@ -27,7 +34,8 @@ export function attention(
 	tasks: readonly Task[],
 	seen: Seen,
 	now: number,
-	refusals: readonly Refusal[] = []
+	refusals: readonly Refusal[] = [],
+	models?: ModelNews
 ): Attention[] {
 	const found: Attention[] = [];
 	for (const device of devices) {
@@ -45,6 +53,7 @@ export function attention(
 			found.push({ kind: 'refused', id, at: refusal.at, refusal });
 		}
 	}
+	if (models) found.push(...modelAttention(models, seen, now));
 	for (const task of tasks) {
 		if (!endedBadly(task)) continue;
 		const at = task.ended_at ?? task.created_at;
@@ -52,6 +61,26 @@ export function attention(
 			found.push({ kind: 'task', id: `task ${task.id}`, at, task });
 	}
 	return found.sort((a, b) => b.at - a.at);
+}
+
+/** A paused provider, and a vault that others wait for, stay until they are not; a cap until it was seen. */
+function modelAttention({ providers, vaultLocked, caps }: ModelNews, seen: Seen, now: number): Attention[] {
+	const found: Attention[] = providers
+		.filter(({ health }) => health.state === 'paused')
+		.map((provider) => ({
+			kind: 'provider',
+			id: `provider ${provider.id}`,
+			at: provider.health.checked_at ?? provider.created_at,
+			provider
+		}));
+	const names = providers.filter((one) => one.vault_key && one.enabled).map(({ name }) => name);
+	if (vaultLocked && names.length > 0) found.push({ kind: 'vault', id: 'vault', at: now, names });
+	for (const cap of caps) {
+		const id = `cap ${cap.cursor}`;
+		const news = cap.at > seen.until && !seen.tasks.includes(id) && now - cap.at < CAP_MS;
+		if (news) found.push({ kind: 'cap', id, at: cap.at, cap });
+	}
+	return found;
 }
 
 /** Not by somebody's wish: a stopped task is what was asked for. */

@@ -2,19 +2,20 @@
 
 import { problemFrom, problemOf } from './problem';
 import { SseParser, type StreamMessage } from './sse';
+import { send } from './transport';
 
 export interface AttendOptions {
 	/** Sent as JSON. */
 	json?: unknown;
 	message: (message: StreamMessage) => void;
-	/** Aborted, the call ends on the server too. */
+	/** Aborted, nobody listens any more. */
 	signal: AbortSignal;
 }
 
 /** Resolves at the end of the stream. Throws a ProblemError, or what the signal was aborted with. */
 export async function attend(path: string, { json, message, signal }: AttendOptions): Promise<void> {
 	try {
-		const response = await fetch(path, {
+		const response = await send(path, {
 			method: 'POST',
 			headers: { Accept: 'text/event-stream', 'Content-Type': 'application/json' },
 			body: JSON.stringify(json ?? {}),

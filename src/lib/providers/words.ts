@@ -1,6 +1,6 @@
 // Providers as people know them: names, states, what they are used for.
 
-import type { Provider, ProviderKind, ProviderState, UseFor, VaultKey } from '$lib/api/types';
+import type { Provider, ProviderFault, ProviderKind, ProviderState, UseFor, VaultKey } from '$lib/api/types';
 import { m } from '$lib/i18n';
 import type { Status } from '$lib/ui';
 
@@ -44,6 +44,24 @@ export function stateWord(state: ProviderState): string {
 		locked: m.provider_state_locked,
 		disabled: m.provider_state_disabled
 	}[state]();
+}
+
+export function faultWord(fault: ProviderFault): string {
+	return {
+		key_refused: m.provider_fault_key_refused,
+		unreachable: m.provider_fault_unreachable,
+		not_an_api: m.provider_fault_not_an_api,
+		rate_limited: m.provider_fault_rate_limited,
+		timeout: m.provider_fault_timeout,
+		failed: m.provider_fault_failed,
+		vault_locked: m.provider_fault_vault_locked,
+		vault_missing: m.provider_fault_vault_missing,
+		key_missing: m.provider_fault_key_missing,
+		device_offline: m.provider_fault_device_offline,
+		not_trusted: m.provider_fault_not_trusted,
+		policy_forbids: m.provider_fault_policy,
+		agent_too_old: m.provider_fault_agent
+	}[fault]();
 }
 
 export function statusOfProvider(state: ProviderState): Status {

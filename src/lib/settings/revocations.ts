@@ -2,23 +2,22 @@
  * Revoking with a way back: the token vanishes at once and is revoked a few seconds later, unless somebody changes their
  * mind. When the server says no, it comes back.
  */
-import type { ApiToken } from '$lib/api/types';
 
 /** As long as the notice with "Undo" stays. */
 export const UNDO_MS = 9_000;
 
-export class Revocations {
-	#waiting = new Map<string, { token: ApiToken; timer: ReturnType<typeof setTimeout> }>();
+export class Revocations<Token extends { id: string }> {
+	#waiting = new Map<string, { token: Token; timer: ReturnType<typeof setTimeout> }>();
 	#gone = new Set<string>();
 
 	constructor(
 		private readonly revoke: (id: string) => Promise<unknown>,
 		/** Told which tokens not to show, whenever that changes. */
 		private readonly changed: (gone: ReadonlySet<string>) => void,
-		private readonly failed: (token: ApiToken, thrown: unknown) => void
+		private readonly failed: (token: Token, thrown: unknown) => void
 	) {}
 
-	add(token: ApiToken): void {
+	add(token: Token): void {
 		if (this.#gone.has(token.id)) return;
 		this.#gone.add(token.id);
 		this.#waiting.set(token.id, { token, timer: setTimeout(() => void this.#send(token.id), UNDO_MS) });
