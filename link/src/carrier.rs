@@ -5,7 +5,9 @@
 
 mod connect;
 mod messages;
+mod pulse;
 mod tunnel;
+mod websocket;
 
 use std::error::Error;
 
@@ -15,6 +17,7 @@ use crate::http::RequestError;
 
 pub use connect::{Dialer, connect_tcp};
 pub use messages::{Frame, MessageStream, Wording};
+pub use websocket::{Role, WebSocket};
 
 /// Any byte stream that a channel can lie on.
 pub trait Way: AsyncRead + AsyncWrite + Send + Unpin {}

@@ -1,6 +1,6 @@
 //! Making ways: names, TCP, proxies, TLS and the WebSocket upgrade, all within one time-out.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hyper::{HeaderMap, Uri, http::uri::Scheme};
 use hyper_util::client::proxy::matcher::Matcher;
@@ -15,10 +15,11 @@ use tokio_rustls::TlsConnector;
 use super::{AnyWay, Way, tunnel, unreachable};
 use crate::http::{CONNECT_TIMEOUT, ProxySettings, RequestError};
 
-/// Opens ways. Make one for a process and clone it: the system's certificates are read once.
+/// Opens ways. Make one for a process and clone it: the system's certificates are read once, when the first way needs
+/// them.
 #[derive(Clone)]
 pub struct Dialer {
-    tls: TlsConnector,
+    tls: Arc<OnceLock<TlsConnector>>,
     proxies: Arc<Matcher>,
 }
 
@@ -33,7 +34,7 @@ impl Dialer {
     /// [`crate::http::client`] takes them.
     ///
     /// # Errors
-    /// When the system's certificates cannot be read or a proxy's address cannot be understood.
+    /// When a proxy's address cannot be understood.
     pub fn from_environment() -> Result<Self, RequestError> {
         Self::new(|name| std::env::var(name).ok())
     }
@@ -58,6 +59,13 @@ impl Dialer {
             .https(https.unwrap_or_default())
             .no(direct)
             .build();
+        Ok(Self { tls: Arc::default(), proxies: Arc::new(proxies) })
+    }
+
+    fn tls(&self) -> Result<&TlsConnector, RequestError> {
+        if let Some(tls) = self.tls.get() {
+            return Ok(tls);
+        }
         let unusable = |error: rustls::Error| RequestError::Invalid {
             message: format!("the system's certificates cannot be used: {error}"),
         };
@@ -68,7 +76,8 @@ impl Dialer {
             .map_err(unusable)?
             .with_no_client_auth();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: TlsConnector::from(Arc::new(tls)), proxies: Arc::new(proxies) })
+        // Who comes second made it for nothing.
+        Ok(self.tls.get_or_init(|| TlsConnector::from(Arc::new(tls))))
     }
 
     /// A WebSocket as a byte stream. `address` begins with `http`, `https`, `ws` or `wss`; secrets belong into
@@ -115,7 +124,8 @@ impl Dialer {
     async fn encrypted(&self, way: AnyWay, host: &str) -> Result<AnyWay, RequestError> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| RequestError::Invalid { message: format!("{host} is no name of a server") })?;
-        Ok(Box::new(self.tls.connect(name, way).await.map_err(|error| unreachable("no TLS", host, &error))?))
+        let sealed = self.tls()?.connect(name, way).await;
+        Ok(Box::new(sealed.map_err(|error| unreachable("no TLS", host, &error))?))
     }
 }
 

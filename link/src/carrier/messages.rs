@@ -1,8 +1,6 @@
-//! A byte stream over binary WebSocket messages. It pings every 25 s, because boxes on the way forget quiet
-//! connections, and gives a peer up that leaves two pings without a sign of life.
+//! A byte stream over binary messages of a WebSocket that belongs to a server framework.
 //!
-//! It knows no WebSocket library: a [`Wording`] translates, so that server frameworks with their own message type
-//! can use it.
+//! It knows no WebSocket library: a [`Wording`] translates.
 
 use std::{
     error::Error,
@@ -10,21 +8,13 @@ use std::{
     marker::PhantomData,
     pin::Pin,
     task::{Context, Poll, Waker, ready},
-    time::Duration,
 };
 
 use bytes::{Buf, Bytes};
 use futures_util::{Sink, Stream};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Interval, MissedTickBehavior, interval_at},
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Between two pings.
-pub(super) const PING_EVERY: Duration = Duration::from_secs(25);
-
-/// Pings without a sign of life before the peer is given up.
-const UNANSWERED: u8 = 2;
+use super::pulse::Pulse;
 
 /// No message is sent longer, in bytes.
 const MESSAGE: usize = 64 * 1024;
@@ -53,9 +43,7 @@ pub struct MessageStream<S, M> {
     wording: Wording<M>,
     unread: Bytes,
     ended: bool,
-    pings: Interval,
-    /// Pings since something was heard.
-    unanswered: u8,
+    pulse: Pulse,
     ping: Ping,
     /// Who waits to write: a WebSocket remembers one waker only, and a ping takes its place.
     writer: Option<Waker>,
@@ -83,31 +71,21 @@ where
 {
     /// Needs a Tokio runtime with time.
     pub fn new(socket: S, wording: Wording<M>) -> Self {
-        let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
-        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             socket,
             wording,
             unread: Bytes::new(),
             ended: false,
-            pings,
-            unanswered: 0,
+            pulse: Pulse::new(),
             ping: Ping::None,
             writer: None,
             messages: PhantomData,
         }
     }
 
-    /// Pings when it is time. Only a reader comes here, so a peer that we do not listen to is not given up.
+    /// Pings when it is time.
     fn poll_pings(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        while self.pings.poll_tick(cx).is_ready() {
-            if self.unanswered >= UNANSWERED {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the other end has not answered for a minute",
-                ));
-            }
-            self.unanswered += 1;
+        if self.pulse.poll(cx)? {
             self.ping = Ping::Due;
         }
         if self.ping == Ping::None {
@@ -156,7 +134,7 @@ where
             }
             match Pin::new(&mut this.socket).poll_next(cx) {
                 Poll::Ready(Some(message)) => {
-                    this.unanswered = 0;
+                    this.pulse.heard();
                     match (this.wording.read)(message.map_err(failed)?) {
                         Frame::Data(data) => this.unread = data,
                         Frame::Close => this.ended = true,

@@ -9,22 +9,13 @@ use hyper::{
     header::{self, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        Message,
-        handshake::{client::generate_key, derive_accept_key},
-        protocol::{Role, WebSocketConfig},
-    },
-};
+use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 
-use super::{AnyWay, Frame, MessageStream, Wording, unreachable};
+use super::{AnyWay, Role, WebSocket, unreachable};
 use crate::http::RequestError;
 
 /// An error's body is not read further, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024;
-/// Nobody sends us a longer message, in bytes.
-const MESSAGE_LIMIT: usize = 1024 * 1024;
 
 type Upgraded = TokioIo<hyper::upgrade::Upgraded>;
 
@@ -51,7 +42,7 @@ pub(super) async fn websocket(
     way: AnyWay,
     address: &Uri,
     headers: HeaderMap,
-) -> Result<MessageStream<WebSocketStream<Upgraded>, Message>, RequestError> {
+) -> Result<WebSocket<Upgraded>, RequestError> {
     let key = generate_key();
     let host = address.authority().map_or("", |authority| authority.as_str());
     let path = address.path_and_query().map_or("/", |path| path.as_str());
@@ -76,11 +67,7 @@ pub(super) async fn websocket(
         let message = format!("{host} answered as a WebSocket and is none");
         return Err(RequestError::Malformed { message });
     }
-    let limits =
-        WebSocketConfig::default().max_message_size(Some(MESSAGE_LIMIT)).max_frame_size(Some(MESSAGE_LIMIT));
-    let socket =
-        WebSocketStream::from_raw_socket(taken_over(host, response).await?, Role::Client, Some(limits)).await;
-    Ok(MessageStream::new(socket, wording()))
+    Ok(WebSocket::new(taken_over(host, response).await?, Role::Client))
 }
 
 async fn send(
@@ -98,23 +85,6 @@ async fn send(
 async fn taken_over(place: &str, response: Response<Incoming>) -> Result<Upgraded, RequestError> {
     let upgraded = hyper::upgrade::on(response).await.map(TokioIo::new);
     upgraded.map_err(|error| unreachable("the connection broke off", place, &error))
-}
-
-/// How `tungstenite` says it.
-pub(super) fn wording() -> Wording<Message> {
-    Wording {
-        read: |message| match message {
-            Message::Binary(data) => Frame::Data(data),
-            Message::Close(_) => Frame::Close,
-            Message::Ping(_) => Frame::Ping,
-            Message::Pong(_) | Message::Text(_) | Message::Frame(_) => Frame::Other,
-        },
-        write: |frame| match frame {
-            Frame::Data(data) => Message::Binary(data),
-            Frame::Close => Message::Close(None),
-            Frame::Ping | Frame::Other => Message::Ping(bytes::Bytes::new()),
-        },
-    }
 }
 
 fn invalid(error: hyper::http::Error) -> RequestError {

@@ -1,7 +1,7 @@
 //! Records: what was written waits in clear until it is flushed or fills one, then sealed until the way takes it;
 //! what came waits sealed until it is whole. Both directions are bounded, and know nothing of sockets.
 
-use std::io;
+use std::{io, ops::Range};
 
 use bytes::{Buf, BytesMut};
 use snow::TransportState;
@@ -10,8 +10,8 @@ use snow::TransportState;
 const TAG: usize = 16;
 /// A record's length before it.
 const HEAD: usize = 2;
-/// The most that fits into one record, in clear.
-pub(super) const FULL: usize = 65_535 - TAG;
+/// The most that is put into one record, in clear. A little more could be; so it is one message of a WebSocket.
+pub(super) const FULL: usize = 64 * 1024 - TAG - HEAD;
 /// With this many sealed bytes waiting, nothing more is taken.
 const WAITING_LIMIT: usize = 2 * FULL;
 /// Each direction's key moves on after this many records.
@@ -21,23 +21,34 @@ pub(super) const REKEY_EVERY: u64 = 1 << 16;
 #[derive(Default)]
 pub(super) struct Outgoing {
     clear: Vec<u8>,
-    sealed: BytesMut,
+    sealed: Sealed,
     ended: bool,
+}
+
+/// Records on their way. The buffer keeps what it held before, so that it need not be made blank for each record.
+#[derive(Default)]
+struct Sealed {
+    buffer: Vec<u8>,
+    waiting: Range<usize>,
 }
 
 impl Outgoing {
     /// Sealed bytes for the way.
     pub fn waiting(&self) -> &[u8] {
-        &self.sealed
+        &self.sealed.buffer[self.sealed.waiting.clone()]
     }
 
     /// So many of them went.
     pub fn sent(&mut self, bytes: usize) {
-        self.sealed.advance(bytes);
+        let waiting = &mut self.sealed.waiting;
+        waiting.start += bytes;
+        if waiting.start == waiting.end {
+            *waiting = 0..0;
+        }
     }
 
     pub fn must_drain(&self) -> bool {
-        self.sealed.len() >= WAITING_LIMIT
+        self.sealed.waiting.len() >= WAITING_LIMIT
     }
 
     pub fn ended(&self) -> bool {
@@ -47,7 +58,7 @@ impl Outgoing {
     /// Takes as much as fits into one record; how much.
     pub fn take(&mut self, noise: &mut TransportState, slice: &[u8]) -> io::Result<usize> {
         if self.clear.is_empty() && slice.len() >= FULL {
-            seal(noise, &slice[..FULL], &mut self.sealed)?;
+            self.sealed.add(noise, &slice[..FULL])?;
             return Ok(FULL);
         }
         let taken = slice.len().min(FULL - self.clear.len());
@@ -61,7 +72,7 @@ impl Outgoing {
     /// Seals what waits in clear.
     pub fn seal(&mut self, noise: &mut TransportState) -> io::Result<()> {
         if !self.clear.is_empty() {
-            seal(noise, &self.clear, &mut self.sealed)?;
+            self.sealed.add(noise, &self.clear)?;
             self.clear.clear();
         }
         Ok(())
@@ -71,24 +82,38 @@ impl Outgoing {
     pub fn end(&mut self, noise: &mut TransportState) -> io::Result<()> {
         if !self.ended {
             self.seal(noise)?;
-            seal(noise, &[], &mut self.sealed)?;
+            self.sealed.add(noise, &[])?;
             self.ended = true;
         }
         Ok(())
     }
 }
 
-fn seal(noise: &mut TransportState, clear: &[u8], sealed: &mut BytesMut) -> io::Result<()> {
-    let start = sealed.len();
-    let length = clear.len() + TAG;
-    sealed.resize(start + HEAD + length, 0);
-    let (head, body) = sealed[start..].split_at_mut(HEAD);
-    head.copy_from_slice(&u16::try_from(length).map_err(io::Error::other)?.to_be_bytes());
-    noise.write_message(clear, body).map_err(io::Error::other)?;
-    if noise.sending_nonce().is_multiple_of(REKEY_EVERY) {
-        noise.rekey_outgoing();
+impl Sealed {
+    fn add(&mut self, noise: &mut TransportState, clear: &[u8]) -> io::Result<()> {
+        let length = clear.len() + TAG;
+        let record = self.room(HEAD + length);
+        let (head, body) = self.buffer[record.clone()].split_at_mut(HEAD);
+        head.copy_from_slice(&u16::try_from(length).map_err(io::Error::other)?.to_be_bytes());
+        noise.write_message(clear, body).map_err(io::Error::other)?;
+        self.waiting.end = record.end;
+        if noise.sending_nonce().is_multiple_of(REKEY_EVERY) {
+            noise.rekey_outgoing();
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Where so many bytes go, behind those that wait.
+    fn room(&mut self, bytes: usize) -> Range<usize> {
+        if self.buffer.len() - self.waiting.end < bytes {
+            self.buffer.copy_within(self.waiting.clone(), 0);
+            self.waiting = 0..self.waiting.len();
+            if self.buffer.len() - self.waiting.end < bytes {
+                self.buffer.resize(self.waiting.end + bytes, 0);
+            }
+        }
+        self.waiting.end..self.waiting.end + bytes
+    }
 }
 
 /// Reads start with this much room, and double it while they fill it.
@@ -101,7 +126,7 @@ pub(super) struct Incoming {
     room: usize,
     clear: Vec<u8>,
     /// Where in `clear` what was not read yet lies.
-    unread: std::ops::Range<usize>,
+    unread: Range<usize>,
     ended: bool,
 }
 

@@ -13,14 +13,14 @@ use axum::{
     routing::get,
 };
 use foreman_link::{
-    carrier::{Dialer, Frame, MessageStream, Wording},
+    carrier::{self, Dialer, Frame, MessageStream, Wording},
     channel,
     http::RequestError,
 };
 use foreman_protocol::{Problem, ProblemCode};
 use hyper::header::HeaderValue;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, duplex},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex},
     net::{TcpListener, TcpStream},
     sync::mpsc,
 };
@@ -184,8 +184,13 @@ const TUNGSTENITE: Wording<tungstenite::Message> = Wording {
 #[tokio::test(start_paused = true)]
 async fn a_quiet_peer_lives_and_a_dead_one_is_noticed() {
     let (one, other) = duplex(4096);
+    lives_and_dies(carrier::WebSocket::new(one, carrier::Role::Client), other).await;
+    let (one, other) = duplex(4096);
     let one = WebSocketStream::from_raw_socket(one, Role::Client, None).await;
-    let mut one = MessageStream::new(one, TUNGSTENITE);
+    lives_and_dies(MessageStream::new(one, TUNGSTENITE), other).await;
+}
+
+async fn lives_and_dies(mut one: impl AsyncRead + Unpin, other: DuplexStream) {
     let mut other = WebSocketStream::from_raw_socket(other, Role::Server, None).await;
 
     // More than ten minutes in which the other one only answers pings.
@@ -213,9 +218,15 @@ async fn a_quiet_peer_lives_and_a_dead_one_is_noticed() {
 #[tokio::test]
 async fn a_close_is_an_end() {
     let (one, other) = duplex(4096);
+    let one = carrier::WebSocket::new(one, carrier::Role::Client);
+    closes(one, carrier::WebSocket::new(other, carrier::Role::Server)).await;
+    let (one, other) = duplex(4096);
     let one = WebSocketStream::from_raw_socket(one, Role::Client, None).await;
     let other = WebSocketStream::from_raw_socket(other, Role::Server, None).await;
-    let (mut one, mut other) = (MessageStream::new(one, TUNGSTENITE), MessageStream::new(other, TUNGSTENITE));
+    closes(MessageStream::new(one, TUNGSTENITE), MessageStream::new(other, TUNGSTENITE)).await;
+}
+
+async fn closes(mut one: impl carrier::Way, mut other: impl carrier::Way) {
     one.write_all(b"bytes").await.unwrap();
     one.shutdown().await.unwrap();
     let mut heard = String::new();

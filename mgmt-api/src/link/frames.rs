@@ -1,7 +1,10 @@
-//! The frames of a client's end of a WebSocket, read piece by piece and worded anew for the other end, so that a
-//! message of any length takes a few kilobytes on its way.
+//! The frames of a client's end of a WebSocket, read piece by piece and worded anew for the other end where they lie:
+//! nothing is copied, and what a connection needs of memory follows what it carries.
 
-use std::io::{self, Cursor};
+use std::{
+    io::{self, Cursor},
+    ops::Range,
+};
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_tungstenite::tungstenite::protocol::frame::{
@@ -11,16 +14,21 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
 
 use super::upgrade::MESSAGE_BYTES;
 
-/// Read from the network at a time, and the most that waits on its way.
-const PIECE: usize = 8 * 1024;
+/// The longest header that is written, and that is read, which has a mask.
+const HEADER: usize = 10;
+const MASKED_HEADER: usize = HEADER + 4;
+/// A connection that says little has this much room.
+const LEAST: usize = 4 * 1024;
+/// One that says much has room for the longest message and its header: the most that waits on its way.
+const MOST: usize = HEADER + MASKED_HEADER + MESSAGE_BYTES;
 /// The most a control frame carries.
 const CONTROL: usize = 125;
 
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Got {
-    /// A piece of a message with so many bytes; as a frame it is in `out`.
-    Data(usize),
+    /// A piece of a message.
+    Data(Piece),
     /// To be answered with the same bytes.
     Ping(Vec<u8>),
     /// Nothing but a sign of life.
@@ -28,11 +36,21 @@ pub enum Got {
     Close,
 }
 
+/// Part of a message; good until the next read.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Piece {
+    frame: Range<usize>,
+    /// Bytes of the message in it.
+    pub carries: usize,
+}
+
 /// Reads frames. Nothing is lost when a read is given up.
 pub struct Frames<R> {
     io: R,
-    buffer: Box<[u8]>,
-    unread: std::ops::Range<usize>,
+    buffer: Vec<u8>,
+    unread: Range<usize>,
+    /// The room was filled since somebody asked last.
+    filled: bool,
     current: Option<Current>,
     /// A message began and has not ended.
     within: bool,
@@ -50,15 +68,22 @@ struct Current {
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     pub fn new(io: R) -> Self {
-        let buffer = vec![0; PIECE].into_boxed_slice();
-        Self { io, buffer, unread: 0..0, current: None, within: false, begun: false }
+        Self {
+            io,
+            buffer: vec![0; LEAST],
+            unread: HEADER..HEADER,
+            filled: false,
+            current: None,
+            within: false,
+            begun: false,
+        }
     }
 
     /// # Errors
     /// When the connection broke or what came is not what a link sends.
-    pub async fn next(&mut self, out: &mut Vec<u8>) -> io::Result<Got> {
+    pub async fn next(&mut self) -> io::Result<Got> {
         loop {
-            if let Some(got) = self.take(out)? {
+            if let Some(got) = self.take()? {
                 return Ok(got);
             }
             self.make_room();
@@ -67,16 +92,35 @@ impl<R: AsyncRead + Unpin> Frames<R> {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             self.unread.end += read;
+            if self.unread.end == self.buffer.len() {
+                self.filled = true;
+                self.buffer.resize((2 * self.unread.end).min(MOST), 0);
+            }
         }
     }
 
-    /// What is unread is always shorter than a header or a control frame, so there is room behind it.
-    fn make_room(&mut self) {
-        self.buffer.copy_within(self.unread.clone(), 0);
-        self.unread = 0..self.unread.len();
+    /// A piece as a frame for the other end.
+    pub fn frame(&self, piece: &Piece) -> &[u8] {
+        &self.buffer[piece.frame.clone()]
     }
 
-    fn take(&mut self, out: &mut Vec<u8>) -> io::Result<Option<Got>> {
+    /// Gives room back that was not filled since this was called last.
+    pub fn rest(&mut self) {
+        if !std::mem::take(&mut self.filled) && self.buffer.len() > LEAST && self.unread.len() < LEAST / 2 {
+            self.make_room();
+            self.buffer.truncate(LEAST);
+            self.buffer.shrink_to_fit();
+        }
+    }
+
+    /// What is unread is always shorter than a header or a control frame, so there is room behind it, and before it
+    /// for a header.
+    fn make_room(&mut self) {
+        self.buffer.copy_within(self.unread.clone(), HEADER);
+        self.unread = HEADER..HEADER + self.unread.len();
+    }
+
+    fn take(&mut self) -> io::Result<Option<Got>> {
         let mut current = match self.current.take() {
             Some(current) => current,
             None => match self.header()? {
@@ -90,8 +134,9 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             self.current = Some(current);
             return Ok(None);
         }
-        let bytes = &mut self.buffer[self.unread.start..self.unread.start + length];
-        self.unread.start += length;
+        let payload = self.unread.start..self.unread.start + length;
+        self.unread.start = payload.end;
+        let bytes = &mut self.buffer[payload.clone()];
         unmask(bytes, current.mask);
         let got = match current.opcode {
             OpCode::Control(Control::Ping) => Got::Ping(bytes.to_vec()),
@@ -105,15 +150,16 @@ impl<R: AsyncRead + Unpin> Frames<R> {
                     opcode: OpCode::Data(if self.begun { Data::Continue } else { Data::Binary }),
                     ..FrameHeader::default()
                 };
-                out.clear();
-                header.format(length as u64, out).map_err(io::Error::other)?;
-                out.extend_from_slice(bytes);
+                // It came with a longer one, with a mask, or lies behind the room for one.
+                let frame = payload.start - header.len(length as u64)..payload.end;
+                let mut before = &mut self.buffer[frame.start..payload.start];
+                header.format(length as u64, &mut before).map_err(io::Error::other)?;
                 self.begun = !header.is_final;
                 self.within = !header.is_final;
                 if current.left > 0 {
                     self.current = Some(current);
                 }
-                Got::Data(length)
+                Got::Data(Piece { frame, carries: length })
             }
         };
         Ok(Some(got))
@@ -167,6 +213,7 @@ mod tests {
     };
 
     use futures_util::{SinkExt, StreamExt};
+    use tokio::io::AsyncWriteExt;
 
     use super::*;
 
@@ -185,11 +232,13 @@ mod tests {
         });
         let passer = tokio::spawn(async move {
             let mut frames = Frames::new(far);
-            let mut out = Vec::new();
-            while let Ok(got) = frames.next(&mut out).await {
+            while let Ok(got) = frames.next().await {
                 match got {
-                    Got::Data(_) => tokio::io::AsyncWriteExt::write_all(&mut passing, &out).await.unwrap(),
-                    other => assert_eq!(other, Got::Ping(vec![1, 2])),
+                    Got::Data(piece) => passing.write_all(frames.frame(&piece)).await.unwrap(),
+                    other => {
+                        assert_eq!(other, Got::Ping(vec![1, 2]));
+                        frames.rest();
+                    }
                 }
             }
         });
@@ -208,8 +257,8 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
         fn messages_stay_what_they_are(
-            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20_000), 1..5),
-            pieces in 1_usize..9_000,
+            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..MESSAGE_BYTES), 1..5),
+            pieces in 1_usize..MOST,
         ) {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             prop_assert_eq!(runtime.block_on(passed_on(messages.clone(), pieces)), messages);
@@ -220,8 +269,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
                 let mut frames = Frames::new(bytes.as_slice());
-                let mut out = Vec::new();
-                while frames.next(&mut out).await.is_ok() {}
+                while frames.next().await.is_ok() {}
             });
         }
     }
@@ -238,11 +286,7 @@ mod tests {
             ("a ping in two frames", [&[0x09, 0x80][..], &masked].concat()),
         ] {
             let mut frames = Frames::new(bytes.as_slice());
-            assert_eq!(
-                frames.next(&mut Vec::new()).await.unwrap_err().kind(),
-                io::ErrorKind::InvalidData,
-                "{what}"
-            );
+            assert_eq!(frames.next().await.unwrap_err().kind(), io::ErrorKind::InvalidData, "{what}");
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Two WebSockets made into one: every message of one end goes to the other, as it is.
 //!
 //! It cannot read what it carries: the bytes are sealed between a client and a device. One piece is in flight in
-//! each direction, so an end that does not take its bytes holds the other back instead of filling memory.
+//! each direction, so an end that does not take its bytes holds the other back instead of filling memory. Timers are
+//! set when something is waited for, not for each piece.
 
 use std::{
     io,
+    pin::pin,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -17,7 +19,7 @@ use metrics::Counter;
 use tokio::{
     io::{AsyncWriteExt, ReadHalf, WriteHalf, split},
     sync::Notify,
-    time::{Instant, MissedTickBehavior, interval_at, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite::protocol::{
     CloseFrame,
@@ -34,6 +36,9 @@ pub const PING_EVERY: Duration = Duration::from_secs(25);
 pub const GONE_AFTER: Duration = Duration::from_secs(60);
 /// How long saying goodbye may take.
 pub const GOODBYE: Duration = Duration::from_secs(2);
+
+/// After so many bytes in one piece others get their turn: somebody may be typing.
+const LARGE: usize = 16 * 1024;
 
 /// Why a relay ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,27 +207,41 @@ impl Direction<'_> {
         let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
-        let mut out = Vec::new();
+        let mut gone = pin!(sleep_until(heard + GONE_AFTER));
         loop {
             let got = tokio::select! {
-                got = frames.next(&mut out) => got,
+                biased;
                 pong = self.to_owed.due() => match to.frame(Frame::pong(pong)).await {
                     true => continue,
                     false => return End::Gone,
                 },
-                _ = ping.tick() => match to.frame(Frame::ping(Bytes::new())).await {
-                    true => continue,
-                    false => return End::Gone,
-                },
-                () = tokio::time::sleep_until(heard + GONE_AFTER) => return End::Gone,
-            };
-            match got {
-                Ok(Got::Data(length)) => {
-                    if !to.write(&out).await {
+                _ = ping.tick() => {
+                    frames.rest();
+                    match to.frame(Frame::ping(Bytes::new())).await {
+                        true => continue,
+                        false => return End::Gone,
+                    }
+                }
+                got = frames.next() => got,
+                () = &mut gone => {
+                    let until = heard + GONE_AFTER;
+                    if until <= Instant::now() {
                         return End::Gone;
                     }
-                    self.bytes.increment(length as u64);
+                    gone.as_mut().reset(until);
+                    continue;
+                }
+            };
+            match got {
+                Ok(Got::Data(piece)) => {
+                    if !to.write(frames.frame(&piece)).await {
+                        return End::Gone;
+                    }
+                    self.bytes.increment(piece.carries as u64);
                     self.carried.note();
+                    if piece.carries >= LARGE {
+                        tokio::task::yield_now().await;
+                    }
                 }
                 Ok(Got::Ping(bytes)) => self.from_owed.set(bytes),
                 Ok(Got::Pong) => {}
