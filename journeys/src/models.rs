@@ -325,6 +325,8 @@ fn stream_of(stub: &Models, events: Vec<Bytes>, behaviour: Behaviour) -> Respons
         };
         if stop {
             state.broken = true;
+            // A pause sends off what was said: an error alone would take it along.
+            tokio::time::sleep(Duration::from_millis(50)).await;
             state.guard.whole = true;
             return Some((Err(io::Error::other("cut")), state));
         }

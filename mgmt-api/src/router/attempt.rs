@@ -2,53 +2,36 @@
 //! missing model, 408, 429, 5xx or no answer in time. What a provider refuses for a reason of the request is its
 //! answer.
 
+mod open;
+
 use std::{collections::HashSet, time::Instant};
 
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
-use foreman_link::h2::BoxError;
 use foreman_protocol::{
     MessageUsage, MissCause, ProblemCode, ProviderId, ProviderKind, Route, RouteMiss, Routing, UsageOutcome,
 };
-use futures_util::{FutureExt, future::BoxFuture};
-use http_body_util::{BodyExt, Collected, Limited, combinators::UnsyncBoxBody};
 use serde_json::{Value, json};
 
 use super::{
     access::Who,
-    breaker::{self, Change},
+    breaker,
     choose::{self, Candidate, Choice},
     ledger::{Meter, Target},
-    passing::{Format, Passing},
+    passing::Passing,
     peek::Peek,
-    shape,
-    translate::{answer, ask_anthropic, ask_openai},
+    translate::{ask_anthropic, ask_openai},
     words,
 };
 use crate::{
     App,
-    db::now,
     problem::{ApiError, ApiResult},
-    providers::{Answer, Call, Catalogue, SendFailed, Wire, wire},
+    providers::{Call, Catalogue, Wire, wire},
 };
+use open::{Deadline, open};
 
 /// Models that one request tries.
 const TRIES: usize = 6;
-/// An answer that is not a stream, bytes.
-const MOST_ANSWER: usize = 32 * 1024 * 1024;
-/// What is read of an error, bytes.
-const MOST_ERROR: usize = 256 * 1024;
-
-/// What of a provider's headers reaches the client: nothing of its cookies or its network.
-const TOLD: [HeaderName; 5] = [
-    header::CONTENT_TYPE,
-    header::RETRY_AFTER,
-    HeaderName::from_static("retry-after-ms"),
-    HeaderName::from_static("request-id"),
-    HeaderName::from_static("x-request-id"),
-];
-const TOLD_PREFIXES: [&str; 3] = ["anthropic-ratelimit-", "x-ratelimit-", "openai-"];
-
 /// A request, as it came.
 pub struct Inquiry {
     pub who: Who,
@@ -181,11 +164,6 @@ fn chosen<'c>(asked: &Inquiry, catalogue: &'c Catalogue, routing: &'c Routing) -
     choose::choose(catalogue, routing, &asked.peek.model, &asked.peek.needs, &allowed)
 }
 
-/// A body that is not passed on piece by piece.
-fn collect(body: UnsyncBoxBody<Bytes, BoxError>, most: usize) -> BoxFuture<'static, Result<Bytes, BoxError>> {
-    Limited::new(body, most).collect().map(|whole| whole.map(Collected::to_bytes)).boxed()
-}
-
 /// Vectors of one model mean nothing to another: only the same model may stand in.
 fn other_vectors(asked: &Inquiry, first: &Candidate<'_>, candidate: &Candidate<'_>) -> bool {
     asked.peek.needs.embeddings && first.model.id != candidate.model.id
@@ -290,12 +268,7 @@ async fn attempt(
     };
     let patience = if asked.peek.stream { limits.first_token } else { limits.whole };
     let mut meter = Some(meter);
-    let opening = open(app, asked, candidate, call, &mut meter);
-    let tried = tokio::time::timeout(patience, opening).await.unwrap_or(Try::Missed {
-        cause: MissCause::Timeout,
-        status: None,
-        why: Some(format!("No answer within {} s.", patience.as_secs())),
-    });
+    let tried = open(app, asked, candidate, call, &mut meter, Deadline::after(patience)).await;
     note_health(app, asked, candidate, &tried);
     (meter, tried)
 }
@@ -314,180 +287,4 @@ fn note_health(app: &App, asked: &Inquiry, candidate: &Candidate<'_>, tried: &Tr
     if let Some(change) = change {
         breaker::tell(app, asked.who.tenant, provider, change, why);
     }
-}
-
-async fn open(
-    app: &App,
-    asked: &Inquiry,
-    candidate: &Candidate<'_>,
-    call: Call,
-    meter: &mut Option<Meter>,
-) -> Try {
-    let known = candidate.known;
-    let answer = match app.providers.send(app, asked.who.tenant, known, call).await {
-        Ok(answer) => answer,
-        Err(SendFailed::Unreachable(why)) => {
-            return Try::Missed { cause: MissCause::Unreachable, status: None, why: Some(why) };
-        }
-        Err(SendFailed::Timeout) => {
-            return Try::Missed {
-                cause: MissCause::Timeout,
-                status: None,
-                why: Some("No connection in time.".into()),
-            };
-        }
-        Err(SendFailed::Locked(error)) => return Try::Refused { cause: MissCause::Locked, error },
-        Err(SendFailed::Refused(error)) => return Try::Refused { cause: MissCause::Unreachable, error },
-    };
-    if !answer.status.is_success() {
-        return unsuccessful(app, asked, candidate, answer).await;
-    }
-    let headers = told(&answer.headers);
-    let event_stream = answer
-        .headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    if asked.peek.stream && event_stream {
-        return stream(app, asked, candidate, answer, headers, meter).await;
-    }
-    let body = match collect(answer.body, MOST_ANSWER).await {
-        Ok(body) => body,
-        Err(error) => {
-            return Try::Missed {
-                cause: MissCause::Failed,
-                status: None,
-                why: Some(format!("The answer broke off: {error}")),
-            };
-        }
-    };
-    whole(asked, candidate, answer.status, headers, body, meter)
-}
-
-fn whole(
-    asked: &Inquiry,
-    candidate: &Candidate<'_>,
-    status: StatusCode,
-    mut headers: HeaderMap,
-    body: Bytes,
-    meter: &mut Option<Meter>,
-) -> Try {
-    let spoken = wire(candidate.known.provider.kind);
-    let content = if asked.format == spoken || asked.peek.needs.embeddings {
-        body.clone()
-    } else {
-        let Ok(said) = serde_json::from_slice::<Value>(&body) else {
-            return Try::Missed {
-                cause: MissCause::Failed,
-                status: Some(status.as_u16()),
-                why: Some("The answer is not JSON.".into()),
-            };
-        };
-        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-        match asked.format {
-            Wire::OpenAi => answer::to_openai(&said, now() / 1_000),
-            Wire::Anthropic => answer::to_anthropic(&said),
-        }
-        .to_string()
-        .into()
-    };
-    let mut usage = None;
-    if let Some(mut meter) = meter.take() {
-        meter.whole(&body);
-        meter.first_token();
-        meter.end(UsageOutcome::Answered);
-        usage = Some(meter.usage());
-    }
-    Try::Answered { status, headers, content: Content::Whole(content), usage }
-}
-
-async fn stream(
-    app: &App,
-    asked: &Inquiry,
-    candidate: &Candidate<'_>,
-    answer: Answer,
-    headers: HeaderMap,
-    meter: &mut Option<Meter>,
-) -> Try {
-    let Some(taken) = meter.take() else {
-        return Try::Over(ApiError::internal(anyhow::anyhow!("a meter was lost")));
-    };
-    let format = Format {
-        client: asked.format,
-        provider: wire(candidate.known.provider.kind),
-        usage_asked: asked.peek.usage_asked,
-        input: i64::from(asked.peek.needs.input_tokens),
-    };
-    let mut passing = Passing::new(answer.body, format, taken, app.router.limits.idle);
-    match passing.until_first_token().await {
-        Ok(()) => {
-            let content = Content::Stream(Box::new(passing));
-            Try::Answered { status: answer.status, headers, content, usage: None }
-        }
-        Err(why) => {
-            *meter = Some(passing.into_meter());
-            Try::Missed { cause: MissCause::Failed, status: None, why: Some(why) }
-        }
-    }
-}
-
-/// An answer that is an error: the next model's turn, or the client's to read.
-async fn unsuccessful(app: &App, asked: &Inquiry, candidate: &Candidate<'_>, answer: Answer) -> Try {
-    let status = answer.status;
-    let provider = &candidate.known.provider;
-    let body = collect(answer.body, MOST_ERROR).await.unwrap_or_default();
-    let why = shape::message_of(&body);
-    let missed = |cause| Try::Missed { cause, status: Some(status.as_u16()), why: why.clone() };
-    match status.as_u16() {
-        404 => return missed(MissCause::ModelMissing),
-        400 if names_a_missing_model(&body) => return missed(MissCause::ModelMissing),
-        429 => {
-            if let Some(retry) = breaker::patience(&answer.headers, now()) {
-                let change: Option<Change> = app.router.breakers.limited(provider.id, retry, Instant::now());
-                if let Some(change) = change {
-                    breaker::tell(app, asked.who.tenant, provider, change, why.clone());
-                }
-            }
-            return missed(MissCause::RateLimited);
-        }
-        408 | 500..=599 => return missed(MissCause::Failed),
-        // The client's key is fine; ours is not.
-        401 | 403 => {
-            return Try::Over(
-                ApiError::new(
-                    ProblemCode::UpstreamFailed,
-                    format!(
-                        "{} does not accept its key ({status}). Look at the provider under Models.",
-                        provider.name
-                    ),
-                )
-                .with(json!({ "tried": [miss(candidate, MissCause::Failed, Some(status.as_u16()))] })),
-            );
-        }
-        _ => {}
-    }
-    let mut headers = told(&answer.headers);
-    let content = if asked.format == wire(provider.kind) {
-        body
-    } else {
-        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-        shape::refusal(asked.format, status, &body).to_string().into()
-    };
-    Try::Answered { status, headers, content: Content::Whole(content), usage: None }
-}
-
-/// Some say 400 with a code for what others say 404.
-fn names_a_missing_model(body: &[u8]) -> bool {
-    let Ok(said) = serde_json::from_slice::<Value>(body) else { return false };
-    let code = said["error"]["code"].as_str().or(said["code"].as_str()).unwrap_or_default();
-    matches!(code, "model_not_found" | "model_not_available" | "invalid_model" | "unknown_model")
-}
-
-fn told(headers: &HeaderMap) -> HeaderMap {
-    headers
-        .iter()
-        .filter(|(name, _)| {
-            TOLD.contains(name) || TOLD_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
-        })
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
 }

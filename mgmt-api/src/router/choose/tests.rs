@@ -24,6 +24,7 @@ fn known(name: &str, own: bool, use_for: &[UseFor], models: Vec<Model>) -> Known
         health: ProviderHealth {
             state: ProviderState::Up,
             reason: None,
+            fault: None,
             checked_at: None,
             models: None,
             latency_ms: None,
@@ -43,6 +44,7 @@ fn known(name: &str, own: bool, use_for: &[UseFor], models: Vec<Model>) -> Known
         device_name: own.then(|| format!("{name}-box")),
         online: true,
         device: None,
+        due_at: 0,
     }
 }
 

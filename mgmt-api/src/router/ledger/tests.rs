@@ -99,7 +99,7 @@ async fn spending_counts_at_once_and_not_twice_and_files_go() {
     assert_eq!(ledger.spent(tenant, None, CapPeriod::Day), 250);
     assert_eq!(outcomes(&db).await.len(), 2);
     // A full file is followed by another and goes once all of it is rows.
-    let many = 6_000;
+    let many = 8_000;
     for _ in 0..many {
         let (entry, mut settle) = (entry(tenant, now(), 0), Settle::default());
         ledger.begin(&entry, &mut settle).unwrap();
