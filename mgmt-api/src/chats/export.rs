@@ -35,6 +35,7 @@ pub enum ExportFormat {
 #[derive(Debug, Deserialize, IntoParams)]
 pub struct ExportQuery {
     /// `markdown`: the branch that is shown. `json`: everything.
+    #[param(inline)]
     format: ExportFormat,
 }
 

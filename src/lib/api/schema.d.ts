@@ -4,6 +4,40 @@
  */
 
 export interface paths {
+    "/api/v1/attachments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes a picture (PNG, JPEG, WebP, GIF; up to 10 MB) or a text file (UTF-8; up to 1 MB) for a question. */
+        post: operations["post_attachments"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/attachments/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The file. Pictures are shown, text is downloaded. */
+        get: operations["get_attachments_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit": {
         parameters: {
             query?: never;
@@ -117,6 +151,149 @@ export interface paths {
         put?: never;
         /** Turns the program away. */
         post: operations["post_auth_device_user_code_deny"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/chats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's own conversations, the last used first. */
+        get: operations["get_chats"];
+        put?: never;
+        /** Starts a conversation. */
+        post: operations["post_chats"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/chats/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A conversation. */
+        get: operations["get_chats_id"];
+        put?: never;
+        post?: never;
+        /** Deletes it with all its messages and files. An answer on its way is stopped. */
+        delete: operations["delete_chats_id"];
+        options?: never;
+        head?: never;
+        /** Renames it, chooses the model for what comes, or shows another branch: the newest that `leaf` belongs to. */
+        patch: operations["patch_chats_id"];
+        trace?: never;
+    };
+    "/api/v1/chats/{id}/ask": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks. The question is kept before anything is sent to a model; the same `id` again gives what came of it. */
+        post: operations["post_chats_id_ask"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/chats/{id}/ask-again": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Another answer to a question, from another model or the same. The same `id` again gives what came of it. */
+        post: operations["post_chats_id_ask-again"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/chats/{id}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The conversation as a file. */
+        get: operations["get_chats_id_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/chats/{id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Messages of a conversation. */
+        get: operations["get_chats_id_messages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/chats/{id}/messages/{mid}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stops an answer, also at the model; what arrived is kept. One that has ended stays as it is. */
+        post: operations["post_chats_id_messages_mid_stop"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/chats/{id}/messages/{mid}/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * An answer as it arrives.
+         * @description Sends `route` ([`foreman_protocol::Route`]) when a model is chosen, `thinking` while it has not said anything yet,
+         *     `piece` ([`MessagePiece`]) with the offset after it as id, `ping`, and `end` with the whole message.
+         */
+        get: operations["get_chats_id_messages_mid_stream"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -358,6 +535,77 @@ export interface paths {
         patch: operations["patch_devices_id_link_path"];
         trace?: never;
     };
+    "/api/v1/devices/{id}/models/pull": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Has a device's Ollama fetch a model, or joins in watching when it does already. Sends `progress`, then `done` or
+         *     `failed` with a problem. It goes on when nobody watches.
+         */
+        post: operations["post_devices_id_models_pull"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/models/pulls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The models that are on their way to a device. */
+        get: operations["get_devices_id_models_pulls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/models/pulls/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Ends a pull. What Ollama has fetched it keeps for the next one. */
+        delete: operations["delete_devices_id_models_pulls_model"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/devices/{id}/models/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Deletes a model from a device. */
+        delete: operations["delete_devices_id_models_model"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices/{id}/probe": {
         parameters: {
             query?: never;
@@ -588,6 +836,171 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/model-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All keys, revoked ones too, without their secrets. */
+        get: operations["get_model-keys"];
+        put?: never;
+        /** Makes a key. Its secret is in the answer and nowhere else. */
+        post: operations["post_model-keys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/model-keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revokes a key: dead at once, and what it used stays readable. An answer that is on its way is finished. */
+        delete: operations["delete_model-keys_id"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Models of all providers, by `provider/model`. */
+        get: operations["get_models"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models/{provider}/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One model. */
+        get: operations["get_models_provider_model"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Enters what is known of a model, as a whole: what is absent is again what the provider or the table says. */
+        patch: operations["patch_models_provider_model"];
+        trace?: never;
+    };
+    "/api/v1/providers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Providers of models, oldest first. */
+        get: operations["get_providers"];
+        put?: never;
+        /**
+         * Adds a provider; its key goes into the vault with it. Answers with what its models were listed with, unless that
+         *     takes long.
+         */
+        post: operations["post_providers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/providers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One provider. */
+        get: operations["get_providers_id"];
+        put?: never;
+        post?: never;
+        /**
+         * Removes a provider, and its key from the vault unless another provider uses it. What was found on a device stays
+         *     away until somebody adds it again.
+         */
+        delete: operations["delete_providers_id"];
+        options?: never;
+        head?: never;
+        /** Changes a provider. Another address asks for the key again. */
+        patch: operations["patch_providers_id"];
+        trace?: never;
+    };
+    "/api/v1/providers/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Asks a provider for its models now. What is wrong with it is in the answer's `fault`. */
+        post: operations["post_providers_id_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/routing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How requests find their model. */
+        get: operations["get_routing"];
+        /** Replaces it as a whole. `revision` is the one it was made from: `changed` when somebody was faster. */
+        put: operations["put_routing"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/routing/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Which model a request would get now, and why; nothing is sent. */
+        post: operations["post_routing_explain"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/server": {
         parameters: {
             query?: never;
@@ -617,7 +1030,7 @@ export interface paths {
         put?: never;
         /** Signs a browser in, by name and password or by a one-use link. */
         post: operations["post_session"];
-        /** Signs this browser out. */
+        /** Signs this browser out; a program's token is revoked. */
         delete: operations["delete_session"];
         options?: never;
         head?: never;
@@ -765,6 +1178,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What was used, by model, provider, device, key, project or day. */
+        get: operations["get_usage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/usage.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every request as a line, oldest first. */
+        get: operations["get_usage.csv"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/vault": {
         parameters: {
             query?: never;
@@ -903,10 +1350,101 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/chat/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** OpenAI's chat completions, streaming or not, answered by whichever model the request's `model` leads to. */
+        post: operations["post_v1_chat_completions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/embeddings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** OpenAI's embeddings. */
+        post: operations["post_v1_embeddings"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Anthropic's messages, streaming or not, answered by whichever model the request's `model` leads to. */
+        post: operations["post_v1_messages"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All models the caller may ask, and the profiles; in Anthropic's shape for who sends `anthropic-version`. */
+        get: operations["get_v1_models"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One model. */
+        get: operations["get_v1_models_model"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description A person or a program of the server's, as far as a device tells them apart. */
+        AccountId: {
+            user: components["schemas"]["UserId"];
+        } | {
+            token: components["schemas"]["ApiTokenId"];
+        };
         /** @description Who caused something. */
         Actor: {
             id: components["schemas"]["UserId"];
@@ -933,10 +1471,45 @@ export interface components {
             /** @enum {string} */
             kind: "anonymous";
         };
+        /** @description Starts a conversation. */
+        AddChat: {
+            model?: string | null;
+            title?: string | null;
+        };
         /** @description `POST /api/v1/devices/{id}/grants` */
         AddGrant: {
             /** @description Signed; see [`Grant`]. */
             grant: string;
+        };
+        AddModelKey: {
+            /** Format: int64 */
+            cap_micros?: number | null;
+            cap_period?: components["schemas"]["CapPeriod"] | null;
+            /**
+             * Format: int32
+             * @description Seconds from now; absent: until revoked.
+             */
+            expires_in_s?: number | null;
+            models?: string[];
+            /** @description 1 to 64 characters. */
+            name: string;
+            /** @description 1 to 64 characters. */
+            project?: string | null;
+        };
+        /** @description Adds a provider. */
+        AddProvider: {
+            auth?: components["schemas"]["ProviderAuth"] | null;
+            /** @description Needed for `openai_compatible`. `http` only to private addresses. */
+            base_url?: string | null;
+            default_model?: string | null;
+            device_id?: components["schemas"]["DeviceId"] | null;
+            key?: components["schemas"]["Secret"] | null;
+            kind: components["schemas"]["ProviderKind"];
+            /** @description Absent: after its kind or its device. */
+            name?: string | null;
+            use_for?: components["schemas"]["UseFor"][] | null;
+            /** @description A key that is in the vault already. */
+            vault_key?: string | null;
         };
         /** @description `POST /api/v1/devices/{id}/revocations` */
         AddRevocation: {
@@ -967,6 +1540,42 @@ export interface components {
         ApproveDeviceCode: {
             role?: components["schemas"]["Role"] | null;
         };
+        /** @description Asks: the question is kept before the answer begins. The same `id` twice is asked once. */
+        Ask: {
+            attachments?: components["schemas"]["AttachmentId"][];
+            /** @description Made by the client, so that a send that was cut off can be repeated. */
+            id: components["schemas"]["MessageId"];
+            model?: string | null;
+            parent?: components["schemas"]["MessageId"] | null;
+            text: string;
+        };
+        /** @description Another answer to a question. */
+        AskAgain: {
+            /** @description Of the answer. */
+            id: components["schemas"]["MessageId"];
+            model?: string | null;
+            /** @description The question. */
+            question: components["schemas"]["MessageId"];
+        };
+        /** @description What a question was answered with at once. */
+        Asked: {
+            /** @description Empty and streaming; follow it at `…/messages/{id}/stream`. */
+            answer: components["schemas"]["Message"];
+            question: components["schemas"]["Message"];
+        };
+        /** @description A picture or a file that goes with a question. */
+        Attachment: {
+            id: components["schemas"]["AttachmentId"];
+            media_type: string;
+            name: string;
+            /** Format: int64 */
+            size: number;
+        };
+        /**
+         * Format: uuid
+         * @description A file that goes with a question.
+         */
+        AttachmentId: string;
         /** @description Whether the log's chain of hashes holds. */
         AuditVerification: {
             /**
@@ -1065,11 +1674,26 @@ export interface components {
             /** @description 10 to 256 characters. */
             new: string;
         };
+        /** @description A conversation. Only its owner sees it. */
+        Chat: {
+            /** @description An answer is on its way. */
+            answering: boolean;
+            created_at: components["schemas"]["i64"];
+            id: components["schemas"]["ChatId"];
+            leaf?: components["schemas"]["MessageId"] | null;
+            /** @description What the next question asks for: `auto`, a profile or `provider/model`. */
+            model: string;
+            /** @description From the first question until somebody renames it. */
+            title: string;
+            updated_at: components["schemas"]["i64"];
+        };
         /**
          * Format: uuid
          * @description A conversation with models.
          */
         ChatId: string;
+        /** @enum {string} */
+        ChatRole: "user" | "assistant";
         /** @description An instruction to a device. Delivered again until acknowledged, so applying it twice must do nothing. */
         Command: components["schemas"]["CommandAction"] & {
             id: components["schemas"]["CommandId"];
@@ -1694,6 +2318,26 @@ export interface components {
             /** @description Network address it came from, when it came from the network. */
             source?: string | null;
         };
+        /** @description Asks which model a request would get. What is said of the request stands for the request itself. */
+        ExplainRoute: {
+            /** @description It looks like work on code. */
+            code?: boolean;
+            /** @description It wants embeddings, not an answer. */
+            embeddings?: boolean;
+            /**
+             * Format: int32
+             * @description How long it is, tokens.
+             */
+            input_tokens?: number;
+            /** @description `auto`, a profile, `provider/model` or a model's bare name. */
+            model: string;
+            /** @description It asks for a search of the web. */
+            research?: boolean;
+            /** @description It has tools. */
+            tools?: boolean;
+            /** @description It has pictures. */
+            vision?: boolean;
+        };
         /** @description Asks for all keys as an encrypted file. */
         ExportVault: {
             /** @description What opens the file: 10 to 256 characters. */
@@ -1742,7 +2386,7 @@ export interface components {
             /** @description In the working tree, the same words and `untracked`. */
             unstaged?: string | null;
         };
-        /** @description `GET /files/git?path=`: the state of the repository around a path; 404 when there is none. */
+        /** @description `GET /files/git?path=`: the state of the repository around a path; `null` when there is none. */
         GitStatus: {
             /** Format: int32 */
             ahead: number;
@@ -1841,6 +2485,11 @@ export interface components {
             /** @description 10 to 256 characters. */
             password: components["schemas"]["Secret"];
         };
+        /**
+         * @description Where what is known of a model comes from.
+         * @enum {string}
+         */
+        KnownFrom: "provider" | "table" | "person" | "unknown";
         /**
          * @description What a client may do on a device; each includes the ones before it. The device's policy still has the last
          *     word.
@@ -1954,13 +2603,103 @@ export interface components {
             tenant: string;
             user_id?: components["schemas"]["UserId"] | null;
         };
+        Message: {
+            attachments: components["schemas"]["Attachment"][];
+            chat_id: components["schemas"]["ChatId"];
+            created_at: components["schemas"]["i64"];
+            id: components["schemas"]["MessageId"];
+            /**
+             * Format: int32
+             * @description How many of the oldest messages did not fit into the model's context and were not sent.
+             */
+            left_out?: number;
+            /** @description For answers: what was asked for, `auto`, a profile or `provider/model`. */
+            model?: string | null;
+            parent?: components["schemas"]["MessageId"] | null;
+            problem?: components["schemas"]["Problem"] | null;
+            role: components["schemas"]["ChatRole"];
+            route?: components["schemas"]["Route"] | null;
+            state: components["schemas"]["MessageState"];
+            /** @description Markdown. */
+            text: string;
+            /** @description The model thinks and has said nothing yet. */
+            thinking?: boolean;
+            usage?: components["schemas"]["MessageUsage"] | null;
+            /** @description Other versions: all messages with the same parent, this one included, oldest first. Empty for an only one. */
+            versions?: components["schemas"]["MessageId"][];
+        };
+        /**
+         * Format: uuid
+         * @description A question or an answer.
+         */
+        MessageId: string;
+        /** @description A piece of an answer on its way. Its SSE id is `offset` plus its length. */
+        MessagePiece: {
+            /**
+             * Format: int64
+             * @description Bytes of UTF-8 before it.
+             */
+            offset: number;
+            text: string;
+        };
+        /** @enum {string} */
+        MessageState: "streaming" | "done" | "stopped" | "failed";
+        MessageUsage: {
+            /** Format: int64 */
+            cached_tokens: number;
+            /**
+             * Format: int64
+             * @description Absent when the price is not known.
+             */
+            cost_micros?: number | null;
+            /** Format: int64 */
+            first_token_ms?: number | null;
+            /** Format: int64 */
+            input_tokens: number;
+            /** Format: int64 */
+            latency_ms: number;
+            /** Format: int64 */
+            output_tokens: number;
+        };
+        /** @enum {string} */
+        MissCause: "unreachable" | "timeout" | "model_missing" | "rate_limited" | "failed" | "paused" | "locked";
+        /** @description A model of a provider. What is absent is not known. */
+        Model: {
+            /** Format: int32 */
+            context_tokens?: number | null;
+            /** @description Makes embeddings and does not chat. */
+            embeddings: boolean;
+            enabled: boolean;
+            /** @description What the provider calls it. */
+            id: string;
+            /** @description The day, as `2026-11-01`. */
+            known_at?: string | null;
+            known_from: components["schemas"]["KnownFrom"];
+            /** @description In the device's memory now. */
+            loaded?: boolean | null;
+            /** Format: int32 */
+            output_tokens?: number | null;
+            price?: components["schemas"]["ModelPrice"] | null;
+            /** @description Requests to it stay on one's own devices. */
+            private: boolean;
+            /** @description The provider's name: `provider/id` names the model without doubt. */
+            provider: string;
+            provider_id: components["schemas"]["ProviderId"];
+            /**
+             * Format: int64
+             * @description Bytes on the device's disk.
+             */
+            size?: number | null;
+            tools?: boolean | null;
+            vision?: boolean | null;
+        };
         /** @description A placeholder key: lets an agent or a client ask models through Foreman without ever seeing a provider's key. */
         ModelKey: {
             /** Format: int64 */
             cap_micros?: number | null;
             cap_period: components["schemas"]["CapPeriod"];
             created_at: components["schemas"]["i64"];
-            created_by: components["schemas"]["UserId"];
+            created_by: components["schemas"]["AccountId"];
             expires_at?: components["schemas"]["i64"] | null;
             id: components["schemas"]["ModelKeyId"];
             /** @description The last four characters of the secret. */
@@ -1977,11 +2716,29 @@ export interface components {
              */
             spent_micros: number;
         };
+        /** @description A new key, with its secret this once. */
+        ModelKeyCreated: {
+            key: components["schemas"]["ModelKey"];
+            /** @description `fm-…`; goes where a client wants an OpenAI or Anthropic key. */
+            secret: string;
+        };
         /**
          * Format: uuid
          * @description A key for asking models through Foreman.
          */
         ModelKeyId: string;
+        /** @description Micro-dollars for a million tokens: 3 $ is 3,000,000. */
+        ModelPrice: {
+            /**
+             * Format: int64
+             * @description For input that the provider had cached; `input_micros` where absent.
+             */
+            cached_micros?: number | null;
+            /** Format: int64 */
+            input_micros: number;
+            /** Format: int64 */
+            output_micros: number;
+        };
         /** @description `POST /files/move`. Also renames. */
         MoveFile: {
             from: string;
@@ -2079,6 +2836,22 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list. `next` is the cursor for the following page, absent on the last one. */
+        Page_Chat: {
+            items: {
+                /** @description An answer is on its way. */
+                answering: boolean;
+                created_at: components["schemas"]["i64"];
+                id: components["schemas"]["ChatId"];
+                leaf?: components["schemas"]["MessageId"] | null;
+                /** @description What the next question asks for: `auto`, a profile or `provider/model`. */
+                model: string;
+                /** @description From the first question until somebody renames it. */
+                title: string;
+                updated_at: components["schemas"]["i64"];
+            }[];
+            next?: string | null;
+        };
+        /** @description One page of a list. `next` is the cursor for the following page, absent on the last one. */
         Page_Device: {
             items: {
                 agent_version?: string | null;
@@ -2129,6 +2902,132 @@ export interface components {
                 /** @description Network address it came from, when it came from the network. */
                 source?: string | null;
             })[];
+            next?: string | null;
+        };
+        /** @description One page of a list. `next` is the cursor for the following page, absent on the last one. */
+        Page_Message: {
+            items: {
+                attachments: components["schemas"]["Attachment"][];
+                chat_id: components["schemas"]["ChatId"];
+                created_at: components["schemas"]["i64"];
+                id: components["schemas"]["MessageId"];
+                /**
+                 * Format: int32
+                 * @description How many of the oldest messages did not fit into the model's context and were not sent.
+                 */
+                left_out?: number;
+                /** @description For answers: what was asked for, `auto`, a profile or `provider/model`. */
+                model?: string | null;
+                parent?: components["schemas"]["MessageId"] | null;
+                problem?: components["schemas"]["Problem"] | null;
+                role: components["schemas"]["ChatRole"];
+                route?: components["schemas"]["Route"] | null;
+                state: components["schemas"]["MessageState"];
+                /** @description Markdown. */
+                text: string;
+                /** @description The model thinks and has said nothing yet. */
+                thinking?: boolean;
+                usage?: components["schemas"]["MessageUsage"] | null;
+                /** @description Other versions: all messages with the same parent, this one included, oldest first. Empty for an only one. */
+                versions?: components["schemas"]["MessageId"][];
+            }[];
+            next?: string | null;
+        };
+        /** @description One page of a list. `next` is the cursor for the following page, absent on the last one. */
+        Page_Model: {
+            items: {
+                /** Format: int32 */
+                context_tokens?: number | null;
+                /** @description Makes embeddings and does not chat. */
+                embeddings: boolean;
+                enabled: boolean;
+                /** @description What the provider calls it. */
+                id: string;
+                /** @description The day, as `2026-11-01`. */
+                known_at?: string | null;
+                known_from: components["schemas"]["KnownFrom"];
+                /** @description In the device's memory now. */
+                loaded?: boolean | null;
+                /** Format: int32 */
+                output_tokens?: number | null;
+                price?: components["schemas"]["ModelPrice"] | null;
+                /** @description Requests to it stay on one's own devices. */
+                private: boolean;
+                /** @description The provider's name: `provider/id` names the model without doubt. */
+                provider: string;
+                provider_id: components["schemas"]["ProviderId"];
+                /**
+                 * Format: int64
+                 * @description Bytes on the device's disk.
+                 */
+                size?: number | null;
+                tools?: boolean | null;
+                vision?: boolean | null;
+            }[];
+            next?: string | null;
+        };
+        /** @description One page of a list. `next` is the cursor for the following page, absent on the last one. */
+        Page_ModelKey: {
+            items: {
+                /** Format: int64 */
+                cap_micros?: number | null;
+                cap_period: components["schemas"]["CapPeriod"];
+                created_at: components["schemas"]["i64"];
+                created_by: components["schemas"]["AccountId"];
+                expires_at?: components["schemas"]["i64"] | null;
+                id: components["schemas"]["ModelKeyId"];
+                /** @description The last four characters of the secret. */
+                last_four: string;
+                last_used_at?: components["schemas"]["i64"] | null;
+                /** @description What it may ask for: `provider/model`, `provider/*`, profile names; empty: everything. */
+                models: string[];
+                name: string;
+                project?: string | null;
+                revoked_at?: components["schemas"]["i64"] | null;
+                /**
+                 * Format: int64
+                 * @description Spent in the running period, micro-dollars.
+                 */
+                spent_micros: number;
+            }[];
+            next?: string | null;
+        };
+        /** @description One page of a list. `next` is the cursor for the following page, absent on the last one. */
+        Page_Provider: {
+            items: {
+                auth: components["schemas"]["ProviderAuth"];
+                /** @description Where its API is, without a path of a call; the vendor's own unless it was changed. */
+                base_url?: string | null;
+                created_at: components["schemas"]["i64"];
+                default_model?: string | null;
+                device_id?: components["schemas"]["DeviceId"] | null;
+                enabled: boolean;
+                /** @description Found on a device, not added by a person. */
+                found: boolean;
+                health: components["schemas"]["ProviderHealth"];
+                id: components["schemas"]["ProviderId"];
+                /** @description Where a request without a wish goes first. */
+                is_default: boolean;
+                kind: components["schemas"]["ProviderKind"];
+                /** @description Unique; what people and `provider/model` names call it: `[a-z0-9-]{1,40}`. */
+                name: string;
+                /** @description What coding agents and `auto` use it for; none: only when named. */
+                use_for: components["schemas"]["UseFor"][];
+                /** @description What its key is called in the vault. */
+                vault_key?: string | null;
+            }[];
+            next?: string | null;
+        };
+        /** @description One page of a list. `next` is the cursor for the following page, absent on the last one. */
+        Page_RunningPull: {
+            items: {
+                /** @description Who asked for it. */
+                by: string;
+                device_id: components["schemas"]["DeviceId"];
+                model: string;
+                progress: components["schemas"]["PullProgress"];
+                started_at: components["schemas"]["i64"];
+            }[];
             next?: string | null;
         };
         /** @description One page of a list. `next` is the cursor for the following page, absent on the last one. */
@@ -2223,6 +3122,11 @@ export interface components {
              */
             allow_logs: boolean;
             /**
+             * @description `ALLOW_MODELS`: ask, load, pull and delete the models of the Ollama here.
+             * @default false
+             */
+            allow_models: boolean;
+            /**
              * @description `ALLOWED_PATHS`: absolute; empty means every path.
              * @default []
              */
@@ -2281,9 +3185,15 @@ export interface components {
          * @enum {string}
          */
         ProviderAuth: "api_key" | "oauth" | "none";
+        /**
+         * @description What went wrong when a provider was asked for its models.
+         * @enum {string}
+         */
+        ProviderFault: "key_refused" | "unreachable" | "not_an_api" | "rate_limited" | "timeout" | "failed" | "vault_locked" | "vault_missing" | "key_missing" | "device_offline" | "not_trusted" | "policy_forbids" | "agent_too_old";
         /** @description How a provider has answered lately. */
         ProviderHealth: {
             checked_at?: components["schemas"]["i64"] | null;
+            fault?: components["schemas"]["ProviderFault"] | null;
             /**
              * Format: int32
              * @description How long that answer took.
@@ -2314,6 +3224,23 @@ export interface components {
          * @enum {string}
          */
         ProviderState: "unknown" | "up" | "failing" | "paused" | "offline" | "locked" | "disabled";
+        /** @description Asks a device's Ollama for a model. */
+        PullModel: {
+            /** @description As in `ollama pull`: 1 to 256 characters. */
+            model: string;
+        };
+        /** @description How far a model has come. One SSE event each, `progress`, until `done` or `failed`. */
+        PullProgress: {
+            /** Format: int64 */
+            completed?: number | null;
+            /** @description What Ollama says it does now. */
+            status: string;
+            /**
+             * Format: int64
+             * @description Bytes of the layer in work.
+             */
+            total?: number | null;
+        };
         /**
          * @description Why a caller was turned away.
          * @enum {string}
@@ -2365,6 +3292,52 @@ export interface components {
             new_password: components["schemas"]["Secret"];
             password: components["schemas"]["Secret"];
         };
+        /** @description Which model answered, or would, and why. */
+        Route: {
+            because: components["schemas"]["RouteReason"][];
+            /** @description The device's name. */
+            device?: string | null;
+            device_id?: components["schemas"]["DeviceId"] | null;
+            /** @description Models that were tried before it, and what they answered. */
+            instead_of: components["schemas"]["RouteMiss"][];
+            model: string;
+            /** @description The provider's name. */
+            provider: string;
+            provider_id: components["schemas"]["ProviderId"];
+        };
+        /** @description Which models a request would go to, in the order they would be tried. */
+        RouteExplained: {
+            /** @description Would be passed over now, and why: paused, rate-limited, its device offline, its key locked. */
+            passed_over: components["schemas"]["RouteMiss"][];
+            /** @description The profile that was used; absent when a model was named. */
+            profile?: string | null;
+            /** @description The first is the one that would answer. At most 100. */
+            routes: components["schemas"]["Route"][];
+            /** @description Considered and not fit. At most 100. */
+            unfit: components["schemas"]["RouteUnfit"][];
+        };
+        /** @description A model that was passed over. */
+        RouteMiss: {
+            cause: components["schemas"]["MissCause"];
+            model: string;
+            provider: string;
+            /**
+             * Format: int32
+             * @description The upstream's status, when it answered.
+             */
+            status?: number | null;
+        };
+        /**
+         * @description A reason for a choice; the UI has the words.
+         * @enum {string}
+         */
+        RouteReason: "asked" | "private" | "local" | "loaded" | "cheapest" | "listed" | "default_provider" | "code" | "research" | "long_context" | "able" | "fallback";
+        /** @description A model that cannot take a request. */
+        RouteUnfit: {
+            because: components["schemas"]["UnfitBecause"];
+            model: string;
+            provider: string;
+        };
         /** @description How requests find their model. Replaced as a whole. */
         Routing: {
             caps: components["schemas"]["SpendCaps"];
@@ -2400,6 +3373,15 @@ export interface components {
             /** @description Only models whose requests stay on one's own devices. */
             private_only: boolean;
             use_for?: components["schemas"]["UseFor"] | null;
+        };
+        /** @description A model on its way to a device. It goes on when nobody looks. */
+        RunningPull: {
+            /** @description Who asked for it. */
+            by: string;
+            device_id: components["schemas"]["DeviceId"];
+            model: string;
+            progress: components["schemas"]["PullProgress"];
+            started_at: components["schemas"]["i64"];
         };
         /** @description One measurement of a machine: the body of a heartbeat. */
         Sample: {
@@ -2768,6 +3750,8 @@ export interface components {
             /** @description `not installed`, `the agent's user may not read it`. */
             reason: string;
         };
+        /** @enum {string} */
+        UnfitBecause: "disabled" | "not_private" | "use_for" | "context" | "tools" | "vision" | "kind" | "key";
         UnlockVault: {
             password: components["schemas"]["Secret"];
         };
@@ -2776,10 +3760,40 @@ export interface components {
          * @enum {string}
          */
         UnlockedBy: "password" | "key_file";
+        UpdateChat: {
+            leaf?: components["schemas"]["MessageId"] | null;
+            model?: string | null;
+            /** @description 1 to 200 characters. */
+            title?: string | null;
+        };
         UpdateDevice: {
             /** @description 1 to 64 characters. */
             name?: string | null;
             type?: components["schemas"]["DeviceType"] | null;
+        };
+        /** @description Enters what is known of a model; `null`s go back to what the provider or the table says. */
+        UpdateModel: {
+            /** Format: int32 */
+            context_tokens?: number | null;
+            enabled: boolean;
+            /** Format: int32 */
+            output_tokens?: number | null;
+            price?: components["schemas"]["ModelPrice"] | null;
+            tools?: boolean | null;
+            vision?: boolean | null;
+        };
+        /** @description Changes what is given and leaves the rest. */
+        UpdateProvider: {
+            /** @description With a key of the vault, the key must be given again: it is for the address it was given for. */
+            base_url?: string | null;
+            /** @description Empty: none. */
+            default_model?: string | null;
+            enabled?: boolean | null;
+            /** @description `true` takes the mark from the one that had it. */
+            is_default?: boolean | null;
+            key?: components["schemas"]["Secret"] | null;
+            name?: string | null;
+            use_for?: components["schemas"]["UseFor"][] | null;
         };
         /** @description `PATCH /terminals/{id}` */
         UpdateTerminal: {
@@ -2804,6 +3818,64 @@ export interface components {
          * @description A file on its way to a device.
          */
         UploadId: string;
+        /**
+         * @description By what usage is added up.
+         * @enum {string}
+         */
+        UsageBy: "model" | "provider" | "device" | "key" | "project" | "day";
+        /** @description What was used and what is left. */
+        UsageReport: {
+            by: components["schemas"]["UsageBy"];
+            caps: components["schemas"]["SpendCaps"];
+            from: components["schemas"]["i64"];
+            /** Format: int64 */
+            month_micros: number;
+            /** @description Largest cost first, or days in order. At most 500. */
+            sums: components["schemas"]["UsageSum"][];
+            /** @description Exclusive. */
+            to: components["schemas"]["i64"];
+            /** Format: int64 */
+            today_micros: number;
+            total: components["schemas"]["UsageSum"];
+        };
+        /** @description Usage of one model, day, key … */
+        UsageSum: {
+            /** Format: int64 */
+            cached_tokens: number;
+            /**
+             * Format: int64
+             * @description Micro-dollars, of the requests whose price is known.
+             */
+            cost_micros: number;
+            /** Format: int64 */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Median, to the first token.
+             */
+            first_token_ms?: number | null;
+            /** Format: int64 */
+            input_tokens: number;
+            /**
+             * Format: int64
+             * @description Median, whole answer.
+             */
+            latency_ms?: number | null;
+            /**
+             * @description The model as `provider/model`, the name of the provider, device, key or project, or the day as `2026-11-21`.
+             *     Empty for requests that had none.
+             */
+            name: string;
+            /** Format: int64 */
+            output_tokens: number;
+            /** Format: int64 */
+            requests: number;
+            /**
+             * Format: int64
+             * @description Requests whose price is not known.
+             */
+            unpriced: number;
+        };
         /**
          * @description What a provider or a model is to be used for.
          * @enum {string}
@@ -2901,6 +3973,53 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    post_attachments: {
+        parameters: {
+            query: {
+                /** @description What people call it: 1 to 200 characters. */
+                name: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": number[];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Attachment"];
+                };
+            };
+        };
+    };
+    get_attachments_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["AttachmentId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+        };
+    };
     get_audit: {
         parameters: {
             query?: {
@@ -3067,6 +4186,266 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    get_chats: {
+        parameters: {
+            query?: {
+                /** @description Words that the title or the messages have, in any order; up to 200 characters. */
+                q?: string | null;
+                /** @description 1 to 200; 50 when absent. */
+                limit?: number | null;
+                /** @description `next` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Chat"];
+                };
+            };
+        };
+    };
+    post_chats: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddChat"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Chat"];
+                };
+            };
+        };
+    };
+    get_chats_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["ChatId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Chat"];
+                };
+            };
+        };
+    };
+    delete_chats_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["ChatId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    patch_chats_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["ChatId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateChat"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Chat"];
+                };
+            };
+        };
+    };
+    post_chats_id_ask: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["ChatId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Ask"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Asked"];
+                };
+            };
+        };
+    };
+    "post_chats_id_ask-again": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["ChatId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AskAgain"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Asked"];
+                };
+            };
+        };
+    };
+    get_chats_id_export: {
+        parameters: {
+            query: {
+                /** @description `markdown`: the branch that is shown. `json`: everything. */
+                format: "markdown" | "json";
+            };
+            header?: never;
+            path: {
+                id: components["schemas"]["ChatId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+        };
+    };
+    get_chats_id_messages: {
+        parameters: {
+            query?: {
+                /** @description The branch that ends here, from its end upwards; absent: the whole tree, oldest first. */
+                leaf?: components["schemas"]["MessageId"] | null;
+                /** @description 1 to 200; 50 when absent. A page ends earlier once it has a megabyte of text. */
+                limit?: number | null;
+                /** @description `next` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path: {
+                id: components["schemas"]["ChatId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Message"];
+                };
+            };
+        };
+    };
+    post_chats_id_messages_mid_stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["ChatId"];
+                mid: components["schemas"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+        };
+    };
+    get_chats_id_messages_mid_stream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["ChatId"];
+                mid: components["schemas"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["MessagePiece"];
+                };
             };
         };
     };
@@ -3528,6 +4907,92 @@ export interface operations {
             };
         };
     };
+    post_devices_id_models_pull: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PullModel"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["PullProgress"];
+                };
+            };
+        };
+    };
+    get_devices_id_models_pulls: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_RunningPull"];
+                };
+            };
+        };
+    };
+    delete_devices_id_models_pulls_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    delete_devices_id_models_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["DeviceId"];
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     post_devices_id_probe: {
         parameters: {
             query?: never;
@@ -3872,6 +5337,352 @@ export interface operations {
             };
         };
     };
+    "get_model-keys": {
+        parameters: {
+            query?: {
+                /** @description 1 to 200; 50 when absent. */
+                limit?: number | null;
+                /** @description `next` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ModelKey"];
+                };
+            };
+        };
+    };
+    "post_model-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddModelKey"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelKeyCreated"];
+                };
+            };
+        };
+    };
+    "delete_model-keys_id": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["ModelKeyId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    get_models: {
+        parameters: {
+            query?: {
+                /** @description A provider's name. */
+                provider?: string | null;
+                /** @description Part of `provider/model`. */
+                q?: string | null;
+                /** @description Only those whose requests stay on one's own devices, or only the others. */
+                private?: boolean | null;
+                /** @description Only those that make embeddings, or only those that do not. */
+                embeddings?: boolean | null;
+                limit?: number | null;
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Model"];
+                };
+            };
+        };
+    };
+    get_models_provider_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The provider's name */
+                provider: string;
+                /** @description What the provider calls it */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+        };
+    };
+    patch_models_provider_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The provider's name */
+                provider: string;
+                /** @description What the provider calls it */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateModel"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+        };
+    };
+    get_providers: {
+        parameters: {
+            query?: {
+                /** @description 1 to 200; 50 when absent. */
+                limit?: number | null;
+                /** @description `next` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Provider"];
+                };
+            };
+        };
+    };
+    post_providers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddProvider"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Provider"];
+                };
+            };
+        };
+    };
+    get_providers_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["ProviderId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Provider"];
+                };
+            };
+        };
+    };
+    delete_providers_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["ProviderId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    patch_providers_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["ProviderId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateProvider"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Provider"];
+                };
+            };
+        };
+    };
+    post_providers_id_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["ProviderId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProviderHealth"];
+                };
+            };
+        };
+    };
+    get_routing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Routing"];
+                };
+            };
+        };
+    };
+    put_routing: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Routing"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Routing"];
+                };
+            };
+        };
+    };
+    post_routing_explain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExplainRoute"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RouteExplained"];
+                };
+            };
+        };
+    };
     get_server: {
         parameters: {
             query?: never;
@@ -4176,6 +5987,58 @@ export interface operations {
             };
         };
     };
+    get_usage: {
+        parameters: {
+            query?: {
+                /** @description By model when absent. */
+                by?: components["schemas"]["UsageBy"] | null;
+                /** @description Milliseconds since the epoch; 30 days ago when absent. */
+                from?: components["schemas"]["i64"] | null;
+                /** @description Exclusive; now when absent. */
+                to?: components["schemas"]["i64"] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UsageReport"];
+                };
+            };
+        };
+    };
+    "get_usage.csv": {
+        parameters: {
+            query?: {
+                /** @description By model when absent. */
+                by?: components["schemas"]["UsageBy"] | null;
+                /** @description Milliseconds since the epoch; 30 days ago when absent. */
+                from?: components["schemas"]["i64"] | null;
+                /** @description Exclusive; now when absent. */
+                to?: components["schemas"]["i64"] | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                };
+            };
+        };
+    };
     get_vault: {
         parameters: {
             query?: never;
@@ -4392,6 +6255,114 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["VaultStatus"];
                 };
+            };
+        };
+    };
+    post_v1_chat_completions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description As OpenAI documents it; `model` may be a profile */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description As OpenAI documents it; x-foreman-… headers say which model and why */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    post_v1_embeddings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description As OpenAI documents it */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description As OpenAI documents it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    post_v1_messages: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description As Anthropic documents it; `model` may be a profile */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description As Anthropic documents it; x-foreman-… headers say which model and why */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    get_v1_models: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As OpenAI or Anthropic documents it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    get_v1_models_model: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `provider/model`, a bare name or a profile */
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As OpenAI or Anthropic documents it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
