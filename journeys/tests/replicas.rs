@@ -11,7 +11,9 @@ use journeys::{
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_sees_what_the_other_does() {
     let folder = Folder::new();
+    let seal = folder.join("seal.key");
     let setting = Setting::on(Database::postgresql()).env("FOREMAN_HEARTBEAT_S", 1);
+    let setting = setting.env("FOREMAN_SEAL_KEY_FILE", seal.display());
     let one = Server::start(folder.join("one"), setting.clone()).await;
     let two = Server::start(folder.join("two"), setting).await;
     let (on_one, secret) = one.client("owner").await;

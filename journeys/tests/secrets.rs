@@ -88,6 +88,11 @@ async fn no_log_and_no_database_holds_a_secret(database: Database) {
     assert_eq!((task.state, heard.bytes.as_slice()), (TaskState::Succeeded, &b"26\n"[..]));
     assert_eq!(task.env_names, ["API_KEY"]);
 
+    // One that waits for a device that does not come for it.
+    spec.env.insert("API_KEY".to_owned(), "sk-waiting-secret-5678".to_owned());
+    keep("the environment of a task that waits", "sk-waiting-secret-5678");
+    foreman.start_task(device.id, &spec).await.expect("it waits");
+
     // Ending both writes what is still held back.
     let Agent { mut program, said: agent_said, .. } = agent;
     program.stop().await;

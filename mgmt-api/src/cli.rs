@@ -49,6 +49,12 @@ enum Command {
         data: DataOptions,
         file: PathBuf,
     },
+    /// Begin with a new key for sealed values when seal.key is lost: tasks that wait with an environment are ended. The
+    /// server must be stopped.
+    ForgetSealed {
+        #[command(flatten)]
+        data: DataOptions,
+    },
     /// The event log.
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -128,6 +134,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<u8> {
             Some(kept) => say(format!("Restored. What was there before is kept at {}.", kept.display())),
             None => say("Restored."),
         },
+        Command::ForgetSealed { data } => {
+            let ended = host::forget_sealed(&data).await?;
+            say(format!("{ended} tasks that waited were ended. The next start seals with the key it finds or makes."));
+        }
         Command::Audit(AuditCommand::Verify { data }) => {
             let verdict = host::verify_log(&data).await?;
             match verdict.broken_at {

@@ -18,6 +18,7 @@ use crate::{
     db::{Db, Tx, now},
     events::{Cause, hub, stream::sse},
     problem::{ApiError, ApiResult},
+    sealing::Seal,
 };
 
 /// Commands read at a time.
@@ -33,6 +34,42 @@ pub async fn add(
     task: Option<TaskId>,
     action: &CommandAction,
 ) -> ApiResult<()> {
+    let row = NewRow { id, task, action: action_name(action), body: serde_json::to_string(action)? };
+    insert(tx, cause, device, row).await
+}
+
+/// What has secrets in it, sealed for the time it waits.
+pub struct Sealed(NewRow);
+
+impl Sealed {
+    pub fn new(seal: &Seal, task: TaskId, action: &CommandAction) -> ApiResult<Self> {
+        let id = CommandId::fresh();
+        let body = seal.seal(&about(id), serde_json::to_string(action)?.as_bytes())?;
+        let body = format!("{SEALED}{body}");
+        Ok(Self(NewRow { id, task: Some(task), action: action_name(action), body }))
+    }
+}
+
+/// Adds a command with secrets. See [`add`].
+pub async fn add_sealed(tx: &mut Tx, cause: &Cause, device: DeviceId, command: Sealed) -> ApiResult<()> {
+    insert(tx, cause, device, command.0).await
+}
+
+/// Begins the body of a row that is sealed; JSON begins otherwise.
+const SEALED: &str = "sealed ";
+
+fn about(id: CommandId) -> String {
+    format!("command {id}")
+}
+
+struct NewRow {
+    id: CommandId,
+    task: Option<TaskId>,
+    action: &'static str,
+    body: String,
+}
+
+async fn insert(tx: &mut Tx, cause: &Cause, device: DeviceId, row: NewRow) -> ApiResult<()> {
     let waiting = sqlx::query("SELECT COUNT(*) FROM commands WHERE device_id = $1")
         .bind(device.to_string())
         .fetch_one(tx.conn())
@@ -46,12 +83,12 @@ pub async fn add(
     }
     let seq = tx.next_cursor(cause.tenant).await?;
     sqlx::query("INSERT INTO commands (id, device_id, task_id, action, seq, body, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)")
-        .bind(id.to_string())
+        .bind(row.id.to_string())
         .bind(device.to_string())
-        .bind(task.map(|task| task.to_string()))
-        .bind(action_name(action))
+        .bind(row.task.map(|task| task.to_string()))
+        .bind(row.action)
         .bind(seq)
-        .bind(serde_json::to_string(action)?)
+        .bind(row.body)
         .bind(now())
         .execute(tx.conn())
         .await?;
@@ -59,7 +96,7 @@ pub async fn add(
 }
 
 /// The `action` column: what can be withdrawn.
-pub const START_TASK: &str = "start_task";
+const START_TASK: &str = "start_task";
 
 const fn action_name(action: &CommandAction) -> &'static str {
     match action {
@@ -155,17 +192,38 @@ impl Reader {
             return still_connected(&self.app.db, self.device).await;
         }
         for row in &rows {
-            let command = Command {
-                id: auth::parse(&row.try_get::<String, _>("id")?)?,
-                seq: row.try_get("seq")?,
-                action: serde_json::from_str(&row.try_get::<String, _>("body")?)?,
+            let id = auth::parse(&row.try_get::<String, _>("id")?)?;
+            let body: String = row.try_get("body")?;
+            let action = match body.strip_prefix(SEALED) {
+                Some(sealed) => serde_json::from_slice(&self.app.seal.open_sealed(&about(id), sealed)?)?,
+                None => serde_json::from_str(&body)?,
             };
+            let command = Command { id, seq: row.try_get("seq")?, action };
             self.sent = command.seq;
             self.ready.push_back(hub::frame("command", Some(command.seq), &serde_json::to_string(&command)?));
         }
         self.look = rows.len() as i64 == CHUNK;
         Ok(true)
     }
+}
+
+/// The tasks whose start waits sealed.
+pub async fn sealed(tx: &mut Tx) -> ApiResult<Vec<TaskId>> {
+    let rows = sqlx::query("SELECT task_id FROM commands WHERE body LIKE $1 AND task_id IS NOT NULL")
+        .bind(format!("{SEALED}%"))
+        .fetch_all(tx.conn())
+        .await?;
+    rows.iter().map(|row| auth::parse(&row.try_get::<String, _>(0)?)).collect()
+}
+
+/// Takes a start back that the device has not acknowledged; whether there was one.
+pub async fn withdraw_start(tx: &mut Tx, task: TaskId) -> ApiResult<bool> {
+    let removed = sqlx::query("DELETE FROM commands WHERE task_id = $1 AND action = $2")
+        .bind(task.to_string())
+        .bind(START_TASK)
+        .execute(tx.conn())
+        .await?;
+    Ok(removed.rows_affected() > 0)
 }
 
 fn dial_frame(dial: &Dial) -> Option<Bytes> {

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use crate::{auth, db::Location, link, router, tunnels};
+use crate::{auth, db::Location, link, router, sealing, tunnels};
 
 /// Where the data is; shared by all subcommands.
 #[derive(Debug, Clone, Args)]
@@ -19,6 +19,10 @@ pub struct DataOptions {
     /// Use PostgreSQL instead of the SQLite file in the data folder: postgres://user:password@host/name
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// The key for what the database must hold and not show, made when absent; servers that share one database share
+    /// one file. seal.key in the data folder unless told otherwise.
+    #[arg(long, env = "FOREMAN_SEAL_KEY_FILE")]
+    pub seal_key_file: Option<PathBuf>,
 }
 
 impl DataOptions {
@@ -27,6 +31,10 @@ impl DataOptions {
             Some(url) => Location::PostgreSql(url.clone()),
             None => Location::Sqlite(self.database_file()),
         }
+    }
+
+    pub fn seal_key_path(&self) -> PathBuf {
+        self.seal_key_file.clone().unwrap_or_else(|| self.data.join(sealing::KEY_FILE))
     }
 
     /// The SQLite file.

@@ -14,6 +14,7 @@ use crate::{
     db::{Db, OpenOptions, now},
     events::{Cause, GENESIS, audit},
     problem::{ApiError, ApiResult},
+    sealing::canary,
     secrets::{self, Kind},
 };
 
@@ -138,6 +139,16 @@ pub fn last_address(data: &DataOptions) -> String {
         .map(|url| url.trim().to_owned())
         .filter(|url| !url.is_empty())
         .unwrap_or_else(|| DEFAULT_ADDRESS.to_owned())
+}
+
+/// Begins anew with a key for sealed values where the one before is lost; how many tasks that ended.
+pub async fn forget_sealed(data: &DataOptions) -> anyhow::Result<usize> {
+    prepare_folder(&data.data)?;
+    let _lock = lock_data(data).context("the server has to be stopped for this")?;
+    let (db, tenant) = open(data).await?;
+    let ended = canary::forget(&db, tenant).await?;
+    db.close().await;
+    Ok(ended)
 }
 
 /// Checks the event log's chain.

@@ -2,6 +2,8 @@
 //! the database and is in no copy of it. Each sealed text is bound to what it is about, so it cannot be moved to
 //! another row.
 
+pub mod canary;
+
 use std::path::Path;
 
 use anyhow::{Context, bail};

@@ -199,6 +199,7 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
         db.clone(),
         Duration::from_secs(u64::from(settings.offline_after_s)),
     ));
+    let seal = sealing::Seal::of(&db, &options.data.seal_key_path()).await?;
     let tunnels = options.cloudflare.account()?.map(|account| Arc::new(tunnels::Tunnels::new(account)));
     vault::leave_no_core();
     let vault_key = options.vault_key_file.as_deref().map(vault::load_key_file).transpose()?;
@@ -209,7 +210,7 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
         router,
         vault,
         providers: providers::Providers::new(),
-        seal: sealing::Seal::open(&options.data.data.join(sealing::KEY_FILE))?,
+        seal,
         tunnels: tunnels.clone(),
         heartbeats: devices::presence::Heartbeats::start(db.clone()),
         db,

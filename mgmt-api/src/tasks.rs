@@ -155,18 +155,20 @@ async fn create(
         output_total: None,
         version: 0,
     };
-    let task = app.db.write(move |tx| Box::pin(queue(tx, cause, task, spec))).await?;
+    // With the values of its environment, which nobody reads in the database.
+    let start = CommandAction::StartTask { task_id: task.id, spec };
+    let start = commands::Sealed::new(&app.seal, task.id, &start)?;
+    let task = app.db.write(move |tx| Box::pin(queue(tx, cause, task, start))).await?;
     metrics::counter!("foreman_tasks_total").increment(1);
     Ok((StatusCode::CREATED, Json(task)))
 }
 
-async fn queue(tx: &mut Tx, cause: Cause, mut task: Task, spec: TaskSpec) -> ApiResult<Task> {
+async fn queue(tx: &mut Tx, cause: Cause, mut task: Task, start: commands::Sealed) -> ApiResult<Task> {
     if devices::store::status(tx, cause.tenant, task.device_id).await? == DeviceStatus::Pending {
         return Err(ApiError::conflict("This device has not connected yet, so nothing can run there."));
     }
     store::insert(tx, cause.tenant, &task).await?;
-    let action = CommandAction::StartTask { task_id: task.id, spec };
-    commands::add(tx, &cause, task.device_id, CommandId::fresh(), Some(task.id), &action).await?;
+    commands::add_sealed(tx, &cause, task.device_id, start).await?;
     task.version = tx.emit(&cause, Event::TaskQueued { task: Box::new(task.clone()) }).await?;
     Ok(task)
 }
@@ -195,7 +197,7 @@ fn check(spec: &TaskSpec) -> ApiResult<()> {
     }
     if let Some(cwd) = &spec.cwd {
         bounds::text("cwd", cwd, 4096)?;
-        if !cwd.starts_with('/') && !cwd.starts_with('~') {
+        if !cwd.starts_with(['/', '~']) && !begins_with_drive(cwd) {
             return Err(ApiError::invalid("cwd", "The folder must be absolute, or start with ~."));
         }
     }
@@ -279,12 +281,7 @@ async fn withdraw(tx: &mut Tx, task: &Task) -> ApiResult<bool> {
     if !offline {
         return Ok(false);
     }
-    let removed = sqlx::query("DELETE FROM commands WHERE task_id = $1 AND action = $2")
-        .bind(task.id.to_string())
-        .bind(commands::START_TASK)
-        .execute(tx.conn())
-        .await?;
-    Ok(removed.rows_affected() > 0)
+    commands::withdraw_start(tx, task.id).await
 }
 
 /// Stops everything that waits or runs on a device.
@@ -312,4 +309,9 @@ async fn stop_all(
         })
         .await?;
     Ok((StatusCode::ACCEPTED, Json(StopAllAnswer { stopping })))
+}
+
+/// `C:\…`, as a device with Windows has it.
+fn begins_with_drive(path: &str) -> bool {
+    matches!(path.as_bytes(), [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic())
 }

@@ -150,7 +150,7 @@ fn not_trusted(device: &Device) -> ApiError {
         ProblemCode::ServerNotTrusted,
         format!(
             "{} lets this server do nothing, so it cannot be reached from here. Nothing was done. To allow it, run \
-             on the device: foreman-agent trust dashboard operate",
+             on the device: foreman-agent trust dashboard operate (`foreman-agent doctor` there says more)",
             device.name
         ),
     )
@@ -162,7 +162,8 @@ fn failed(device: &Device, error: &ConnectError) -> ApiError {
             ProblemCode::GrantNotEnough,
             format!(
                 "{} no longer takes the grant it gave this server. Nothing was done. To renew it, run on the device: \
-                 foreman-agent trust dashboard operate",
+                 foreman-agent trust dashboard operate. Where an owner took back everything of this server's key, only \
+                 foreman-agent disconnect and connecting it anew with a fresh token helps",
                 device.name
             ),
         )

@@ -1,6 +1,7 @@
 //! What devices tell of the use of their links becomes events, once however often it is told.
 
-use foreman_protocol::{Device, DeviceId, Event, LinkReport, LinkUse};
+use foreman_protocol::{Device, DeviceId, Event, LinkReport, LinkUse, TenantId};
+use sqlx::Row;
 
 use crate::{
     App,
@@ -20,7 +21,7 @@ const KEPT_MS: i64 = 30 * 24 * 3_600_000;
 const CHUNK: i64 = 1_000;
 
 /// Takes one report.
-pub async fn take(tx: &mut Tx, cause: &Cause, device: DeviceId, report: LinkReport) -> ApiResult<()> {
+pub async fn take(tx: &mut Tx, cause: &Cause, device: DeviceId, mut report: LinkReport) -> ApiResult<()> {
     let fresh = sqlx::query(
         "INSERT INTO link_reports (id, device_id, at) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING",
     )
@@ -32,9 +33,29 @@ pub async fn take(tx: &mut Tx, cause: &Cause, device: DeviceId, report: LinkRepo
     if fresh.rows_affected() == 0 {
         return Ok(());
     }
+    if let LinkUse::Refused { from, .. } = &mut report.what
+        && let Some(name) = account_name(tx, cause.tenant, from).await?
+    {
+        *from = format!("{RELAY}{name}");
+    }
     let Some(event) = event(report.what) else { return Ok(()) };
     announce(tx, cause, device, event).await?;
     Ok(())
+}
+
+/// Before the account of one who came over the relay.
+const RELAY: &str = "relay, ";
+
+/// What people call the account that a device was told of by its id.
+async fn account_name(tx: &mut Tx, tenant: TenantId, from: &str) -> ApiResult<Option<String>> {
+    let Some(account) = from.strip_prefix(RELAY) else { return Ok(None) };
+    let (sql, id) = match (account.strip_prefix("user "), account.strip_prefix("token ")) {
+        (Some(id), _) => ("SELECT name FROM users WHERE id = $1 AND tenant_id = $2", id),
+        (_, Some(id)) => ("SELECT name FROM api_tokens WHERE id = $1 AND tenant_id = $2", id),
+        _ => return Ok(None),
+    };
+    let row = sqlx::query(sql).bind(id).bind(tenant.to_string()).fetch_optional(tx.conn()).await?;
+    Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
 /// What it becomes; nothing when a newer agent tells what this server does not know.

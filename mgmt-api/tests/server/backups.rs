@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::running::{Running, host, json};
+use crate::{
+    link::device::TestDevice,
+    running::{Running, host, json},
+};
 
 #[tokio::test]
 async fn backup_while_running_and_restore() {
@@ -38,6 +41,35 @@ async fn backup_while_running_and_restore() {
         devices["items"].as_array().unwrap().iter().map(|device| device["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["before"]);
     assert_eq!(json(server.get("/api/v1/audit/verify").bearer_auth(&admin)).await["intact"], true);
+}
+
+#[tokio::test]
+async fn another_key_than_the_one_it_was_sealed_with_is_refused_and_a_lost_one_is_let_go() {
+    let server = Running::fresh();
+    let admin = server.token("admin");
+    let device = TestDevice::join(&server, &admin).await;
+    let spec = json!({ "shell": "true", "env": { "API_KEY": "secret" } });
+    let task = json(server.post(&device.path("tasks"), spec).bearer_auth(&admin)).await;
+    let task = format!("/api/v1/tasks/{}", task["id"].as_str().unwrap());
+    let data = server.data.clone();
+    let _folder = server.stop();
+
+    let (key, kept) = (data.join("seal.key"), data.join("kept.key"));
+    std::fs::rename(&key, &kept).unwrap();
+    let refused = host(&data, &["serve", "--listen", "127.0.0.1:0"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("sealed with another key"), "{said}");
+    assert!(!key.exists(), "no other one is left to be taken for it");
+
+    let server = Running::over(data.clone(), &["--seal-key-file", kept.to_str().unwrap()]);
+    assert_eq!(json(server.get(&task).bearer_auth(&admin)).await["state"], "queued");
+    server.stop();
+    let forgotten = host(&data, &["forget-sealed"]);
+    assert!(String::from_utf8_lossy(&forgotten.stdout).contains("1 tasks"), "{forgotten:?}");
+    let server = Running::over(data, &[]);
+    let ended = json(server.get(&task).bearer_auth(&admin)).await;
+    assert_eq!(ended["state"], "stopped");
+    assert!(ended["reason"].as_str().unwrap().contains("is gone"), "{ended}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The device link through the server: what a device says of it, grants, the relay, and the device's own API.
 
 mod attach;
-mod device;
+pub mod device;
 mod facts;
 mod grants;
 mod relay;

@@ -16,8 +16,9 @@ async fn a_device_comes_to_the_replica_where_somebody_waits() {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let advertised = format!("http://{address}");
     let key = one.data.join("link.key");
-    let options =
-        ["--listen", &address, "--advertise-url", &advertised, "--link-key-file", key.to_str().unwrap()];
+    let seal = one.data.join("seal.key");
+    let keys = ["--link-key-file", key.to_str().unwrap(), "--seal-key-file", seal.to_str().unwrap()];
+    let options = [&["--listen", &address, "--advertise-url", &advertised], &keys[..]].concat();
     let two = Running::on(&database, &options);
 
     let admin = one.token("admin");
@@ -36,7 +37,7 @@ async fn a_device_comes_to_the_replica_where_somebody_waits() {
     assert_eq!(far.next().await.unwrap().unwrap(), Message::binary(vec![1, 2, 3]));
 
     // A replica that was not told its address cannot be come to, and says so at once.
-    let three = Running::on(&database, &["--link-key-file", key.to_str().unwrap()]);
+    let three = Running::on(&database, &keys);
     let refused = refusal(open(&three.url, &device.path("relay"), &admin, &[]).await);
     assert_eq!(refused.1["code"], "device_unreachable");
     let again = TestDevice::join(&three, &admin).await;

@@ -8,6 +8,32 @@ use super::{device::TestDevice, on_both};
 use crate::running::json;
 
 #[tokio::test]
+async fn who_was_turned_away_on_the_relay_is_called_by_name() {
+    on_both(&[], async |server| {
+        let admin = server.token("admin");
+        let device = TestDevice::join(server, &admin).await;
+        let tokens = json(server.get("/api/v1/tokens").bearer_auth(&admin)).await;
+        let known = tokens["items"][0]["id"].as_str().unwrap().to_owned();
+        let links: Vec<LinkReport> = [format!("relay, token {known}"), format!("relay, user {known}")]
+            .into_iter()
+            .map(|from| LinkUse::Refused { from, reason: RefusedBecause::Forged, count: 1 })
+            .map(|what| LinkReport { id: LinkReportId::fresh(), at: 7, what })
+            .collect();
+        let reports = Reports { links, ..Reports::default() };
+        let told = device.request(Method::POST, "reports").json(&reports).send().await.unwrap();
+        assert_eq!(told.status(), StatusCode::NO_CONTENT);
+        let audit = json(server.get("/api/v1/audit?limit=50").bearer_auth(&admin)).await;
+        let refused = audit["items"].as_array().unwrap().iter();
+        let refused = refused.filter(|event| event["type"] == "device.link.refused");
+        let mut from: Vec<String> =
+            refused.map(|event| event["data"]["from"].as_str().unwrap().to_owned()).collect();
+        from.sort();
+        assert_eq!(from, ["relay, admin".to_owned(), format!("relay, user {known}")]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn each_report_is_one_event_however_often_it_is_told() {
     on_both(&[], async |server| {
         let admin = server.token("admin");
