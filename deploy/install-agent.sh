@@ -13,6 +13,9 @@
 # FOREMAN_BIN_DIR     where to put the program; /usr/local/bin for root, ~/.local/bin otherwise
 # FOREMAN_OWNER       with a token: the public key of someone who may reach this device; several with commas
 # FOREMAN_DASHBOARD   with a token: what the dashboard may do here: none, view, operate or admin
+# FOREMAN_CLOUDFLARE  with a token: true runs the server's Cloudflare Tunnel also where the dashboard may do nothing
+# FOREMAN_CLOUDFLARED where cloudflared comes from, when it is to be installed too: `package` for this system's package
+#                     manager, or an address or a file, with its SHA-256 in FOREMAN_CLOUDFLARED_SHA256
 #
 # Everything is inside functions and the last line calls them, so a download that was cut short does nothing.
 
@@ -152,6 +155,75 @@ replace_agent() {
     say "Installed $version in $agent."
 }
 
+# Only what somebody vouches for: the system's own packages, or bytes whose checksum was given.
+install_cloudflared() {
+    case $FOREMAN_CLOUDFLARED in
+        package) cloudflared_package ;;
+        *) cloudflared_file ;;
+    esac
+}
+
+cloudflared_package() {
+    if has cloudflared; then
+        say "cloudflared is installed already; the package manager keeps it up to date."
+        return
+    fi
+    if has apt-get; then
+        manager='apt-get install -y'
+    elif has dnf; then
+        manager='dnf install -y'
+    elif has zypper; then
+        manager='zypper --non-interactive install'
+    elif has pacman; then
+        manager='pacman -S --noconfirm'
+    elif has apk; then
+        manager='apk add'
+    elif has brew; then
+        manager='brew install'
+    else
+        fail "No package manager was found for cloudflared. $cloudflared_else"
+    fi
+    if [ "$manager" != 'brew install' ] && [ "$(id -u)" != 0 ]; then
+        fail "Only root installs packages: run '$manager cloudflared' as root. $cloudflared_else"
+    fi
+    # Unquoted: the command and its words.
+    $manager cloudflared </dev/null ||
+        fail "The package sources of this system did not give cloudflared; the reason is above. $cloudflared_else"
+    has cloudflared || fail "The package cloudflared is installed, but there is no such program on the PATH."
+    say "Installed cloudflared from this system's packages."
+}
+
+cloudflared_else='The agent is installed. Another way: FOREMAN_CLOUDFLARED=ADDRESS-OR-FILE with FOREMAN_CLOUDFLARED_SHA256.'
+
+cloudflared_file() {
+    wanted=$(printf '%s' "${FOREMAN_CLOUDFLARED_SHA256:-}" | tr 'A-F' 'a-f')
+    case $wanted in
+        *[!0-9a-f]* | '') fail "FOREMAN_CLOUDFLARED_SHA256 has to be the checksum of $FOREMAN_CLOUDFLARED; without it cloudflared is not installed." ;;
+    esac
+    scratch=$(mktemp -d "$dir/.foreman-agent.XXXXXX" 2>/dev/null) || fail "Cannot write to $dir."
+    case $FOREMAN_CLOUDFLARED in
+        https://* | http://*)
+            download "$FOREMAN_CLOUDFLARED" "$scratch/cloudflared" ||
+                fail "Cannot download $FOREMAN_CLOUDFLARED, so cloudflared is not installed."
+            ;;
+        *)
+            cp "$FOREMAN_CLOUDFLARED" "$scratch/cloudflared" 2>/dev/null ||
+                fail "Cannot read the file $FOREMAN_CLOUDFLARED, so cloudflared is not installed."
+            ;;
+    esac
+    found=$(checksum "$scratch/cloudflared")
+    if [ "$found" != "$wanted" ]; then
+        fail "cloudflared does not match its checksum (expected $wanted, got $found), so it is not installed."
+    fi
+    chmod 755 "$scratch/cloudflared"
+    version=$("$scratch/cloudflared" --version </dev/null 2>/dev/null) ||
+        fail "This cloudflared does not start on this system, so it is not installed."
+    mv -f "$scratch/cloudflared" "$dir/cloudflared" || fail "Cannot write $dir/cloudflared."
+    clean_up
+    scratch=
+    say "Installed $version in $dir/cloudflared."
+}
+
 # The token stays in the environment: other users can read a command line, and not that.
 connect_device() {
     "$agent" connect --server "$url" --detach </dev/null ||
@@ -178,7 +250,13 @@ main() {
     if [ -n "${FOREMAN_DASHBOARD:-}" ]; then
         export FOREMAN_DASHBOARD
     fi
+    if [ -n "${FOREMAN_CLOUDFLARE:-}" ]; then
+        export FOREMAN_CLOUDFLARE
+    fi
     install_agent
+    if [ -n "${FOREMAN_CLOUDFLARED:-}" ]; then
+        install_cloudflared
+    fi
     if [ -n "${FOREMAN_TOKEN:-}" ]; then
         connect_device
     else

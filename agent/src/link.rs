@@ -89,9 +89,14 @@ impl Link {
     pub async fn run(self, line: watch::Receiver<crate::line::Line>) {
         let Self { door, listener, choices, ways, uplink, reports, dials, state } = self;
         let (tailscale_kept, cloudflared_kept) = (state.tailscale(), state.cloudflared());
-        let consent = tunnel::Consent { gate: Arc::clone(&door.gate), policy: state.policy() };
         let address = listener.as_ref().map(Listener::address);
         let port = address.map(|address| address.port());
+        let consent = tunnel::Consent {
+            gate: Arc::clone(&door.gate),
+            policy: state.policy(),
+            choice: choices.cloudflare,
+            port: port.unwrap_or_default(),
+        };
         let listening = async {
             match listener {
                 Some(listener) => listener.serve(&door).await,

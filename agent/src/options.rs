@@ -93,7 +93,10 @@ pub enum TrustCommand {
         owner: String,
     },
     /// Say what the server and its dashboard may do here.
-    Dashboard { level: Dashboard },
+    Dashboard {
+        /// How far.
+        level: Dashboard,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -179,6 +182,12 @@ pub struct Running {
     #[arg(long, env = "FOREMAN_TAILSCALE", num_args = 0..=1, require_equals = true, default_missing_value = "true",
         value_parser = BoolishValueParser::new())]
     pub tailscale: Option<bool>,
+    /// Run the Cloudflare Tunnel that the server makes for this device also where the server may not run commands here.
+    /// It is ended as soon as it is led to anything but the device link. With `=false` it is never run. Default: it is
+    /// run where the server may run commands anyway.
+    #[arg(long, env = "FOREMAN_CLOUDFLARE", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+        value_parser = BoolishValueParser::new())]
+    pub cloudflare: Option<bool>,
 }
 
 impl Options {
@@ -205,7 +214,12 @@ impl Running {
                 open_files: self.task_open_files,
             },
             most_running: self.max_tasks,
-            link: link::Wishes { listen: self.link_listen, no_mdns: self.no_mdns, tailscale: self.tailscale },
+            link: link::Wishes {
+                listen: self.link_listen,
+                no_mdns: self.no_mdns,
+                tailscale: self.tailscale,
+                cloudflare: self.cloudflare,
+            },
         }
     }
 }
@@ -262,6 +276,23 @@ mod tests {
                 assert!(option.get_env().is_some(), "{} of {}", option.get_id(), command.get_name());
             }
         }
+    }
+
+    #[test]
+    fn help_explains_every_command_and_every_argument() {
+        fn explained(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                let name = (command.get_name(), argument.get_id());
+                assert!(argument.get_help().is_some(), "{name:?}");
+                for value in argument.get_possible_values() {
+                    let boolean = ["true", "false"].contains(&value.get_name());
+                    assert!(boolean || value.get_help().is_some(), "{name:?}: {}", value.get_name());
+                }
+            }
+            command.get_subcommands().filter(|command| !command.is_hide_set()).for_each(explained);
+        }
+        explained(&Options::command());
     }
 
     #[test]

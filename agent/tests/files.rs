@@ -423,5 +423,8 @@ async fn git_is_not_asked_where_files_may_be_written_and_no_commands_run() {
     let (status, _, details) = problem(asked().send().await.unwrap()).await;
     assert_eq!((status, &details["setting"]), (403, &json!("ALLOW_BASH")));
     served.policy("ALLOW_BASH=false\nALLOW_FILE_READ=true\n");
-    assert_eq!(asked().send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    // Without a repository there is an answer, and nothing for a browser to log as an error.
+    assert_eq!(decoded::<Value>(asked().send().await.unwrap()).await, Value::Null);
+    let nowhere = served.get(&served.at("/files/git?", "nowhere")).await;
+    assert_eq!(problem(nowhere).await.1, "not_found");
 }

@@ -24,7 +24,7 @@ use tokio::{io::AsyncWriteExt as _, process::Command};
 const AGENT: &str = "#!/bin/sh\n\
     if [ \"$1\" = --version ]; then echo 'foreman-agent 1.2.3'; exit 0; fi\n\
     echo \"$* token=${FOREMAN_TOKEN:-none}\" >>\"${0%/*}/calls\"\n\
-    env | grep -E '^FOREMAN_(OWNER|DASHBOARD)=' | sort >>\"${0%/*}/trusted\"\n";
+    env | grep -E '^FOREMAN_(OWNER|DASHBOARD|CLOUDFLARE)=' | sort >>\"${0%/*}/trusted\"\n";
 
 type Downloads = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
@@ -212,11 +212,73 @@ async fn a_token_connects_the_device_and_is_never_on_a_command_line() {
 #[tokio::test]
 async fn whom_to_trust_reaches_the_agent() {
     let place = Place::new().await;
-    let variables = "FOREMAN_TOKEN=s3cret; FOREMAN_OWNER=KEY=; FOREMAN_DASHBOARD=view\n";
+    let variables =
+        "FOREMAN_TOKEN=s3cret; FOREMAN_OWNER=KEY=; FOREMAN_DASHBOARD=view; FOREMAN_CLOUDFLARE=true\n";
     let ran = place.run("sh", &format!("{variables}{}", place.script()), &[]).await;
     assert!(ran.success, "{}", ran.said);
     let trusted = std::fs::read_to_string(place.bin().join("trusted")).unwrap();
-    assert!(trusted.starts_with("FOREMAN_DASHBOARD=view\nFOREMAN_OWNER=KEY=\n"), "{trusted}");
+    assert!(trusted.starts_with("FOREMAN_CLOUDFLARE=true\nFOREMAN_DASHBOARD=view\nFOREMAN_OWNER=KEY=\n"), "{trusted}");
+}
+
+#[tokio::test]
+async fn cloudflared_comes_from_where_it_was_said_with_its_checksum_only() {
+    let place = Place::new().await;
+    let program = "#!/bin/sh\necho cloudflared version 1\n";
+    let file = place.home.path().join("download");
+    std::fs::write(&file, program).unwrap();
+    place.downloads.lock().unwrap().insert("cloudflared".to_owned(), program.into());
+    let address = format!("{}/downloads/cloudflared", place.address);
+    let (right, wrong) = (sha256(program), sha256("another"));
+    let installed = place.bin().join("cloudflared");
+    for (from, checksum, says) in [
+        (address.as_str(), "", "has to be the checksum"),
+        (address.as_str(), "<html>", "has to be the checksum"),
+        (address.as_str(), wrong.as_str(), "does not match its checksum"),
+        ("/nowhere/cloudflared", right.as_str(), "Cannot read the file"),
+        ("http://127.0.0.1:9/x", right.as_str(), "Cannot download"),
+    ] {
+        let environment = [("FOREMAN_CLOUDFLARED", from), ("FOREMAN_CLOUDFLARED_SHA256", checksum)];
+        let ran = place.run("sh", &place.script(), &environment).await;
+        assert!(!ran.success && ran.said.contains(says), "{from} {checksum}: {}", ran.said);
+        assert!(!installed.exists() && place.agent().is_some(), "{from} {checksum}");
+    }
+    for from in [address.as_str(), file.to_str().unwrap()] {
+        let environment = [("FOREMAN_CLOUDFLARED", from), ("FOREMAN_CLOUDFLARED_SHA256", right.as_str())];
+        let ran = place.run("sh", &place.script(), &environment).await;
+        assert!(ran.success && ran.said.contains("Installed cloudflared version 1"), "{}", ran.said);
+        assert_eq!(std::fs::read_to_string(&installed).unwrap(), program);
+        std::fs::remove_file(&installed).unwrap();
+    }
+    assert_eq!(place.left_over(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn cloudflared_comes_from_the_systems_packages_where_they_have_it() {
+    let place = Place::new().await;
+    // A system with these tools and a package manager that has what is in `offers`.
+    let make = "mkdir -p \"$HOME/tools\"; for t in sh uname mkdir mktemp rm mv cut head chmod curl sha256sum cat; do \
+                ln -s \"$(command -v $t)\" \"$HOME/tools/$t\"; done; cd \"$HOME/tools\"; \
+                printf '#!/bin/sh\\necho ${USER_ID:-0}\\n' >id; \
+                printf '#!/bin/sh\\necho \"$*\" >>$HOME/asked\\n[ -e $HOME/offers ] || exit 100\\n\
+                ln -s /bin/true $HOME/tools/cloudflared\\n' >apt-get; chmod +x id apt-get";
+    assert!(place.run("sh", make, &[]).await.success);
+    let tools = place.home.path().join("tools");
+    let environment = [("PATH", tools.to_str().unwrap()), ("FOREMAN_CLOUDFLARED", "package")];
+    let ran = place.run("sh", &place.script(), &environment).await;
+    assert!(!ran.success && ran.said.contains("did not give cloudflared"), "{}", ran.said);
+    assert!(place.agent().is_some(), "the agent is there");
+    let as_user = [&environment[..], &[("USER_ID", "1000")]].concat();
+    let ran = place.run("sh", &place.script(), &as_user).await;
+    assert!(!ran.success && ran.said.contains("Only root installs packages"), "{}", ran.said);
+
+    std::fs::write(place.home.path().join("offers"), "").unwrap();
+    let ran = place.run("sh", &place.script(), &environment).await;
+    assert!(ran.success && ran.said.contains("from this system's packages"), "{}", ran.said);
+    let asked = || std::fs::read_to_string(place.home.path().join("asked")).unwrap();
+    assert_eq!(asked(), "install -y cloudflared\n".repeat(2));
+    let again = place.run("sh", &place.script(), &environment).await;
+    assert!(again.success && again.said.contains("is installed already"), "{}", again.said);
+    assert_eq!(asked().lines().count(), 2);
 }
 
 #[tokio::test]

@@ -135,7 +135,7 @@ pub struct SearchEnd {
     pub truncated: bool,
 }
 
-/// `GET /files/git?path=`: the state of the repository around a path; 404 when there is none.
+/// `GET /files/git?path=`: the state of the repository around a path; `null` when there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct GitStatus {

@@ -203,10 +203,15 @@ async fn git(
     State(here): State<Here>,
     Extension(caller): Extension<Caller>,
     Params(ByPath { path }): Params<ByPath>,
-) -> ApiResult<Json<GitStatus>> {
+) -> ApiResult<Json<Option<GitStatus>>> {
     caller.need(Level::View)?;
     // Who may write a repository's configuration but run no commands must not have git run them: what git is told
     // to leave out could be changed right after it was looked at.
     here.device.allow("ALLOW_BASH", |policy| policy.allow_bash || !policy.allow_file_write)?;
-    Ok(Json(here.look(&caller, move |rules| rules.git_status(&path)).await?))
+    let status = here.look(&caller, move |rules| match rules.git_status(&path) {
+        // No repository is an answer; no such place is none.
+        Err(FilesError::NotFound) => rules.stat(&path).map(|_| None),
+        status => status.map(Some),
+    });
+    Ok(Json(status.await?))
 }

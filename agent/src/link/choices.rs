@@ -17,6 +17,8 @@ pub struct Choices {
     pub mdns: bool,
     /// Offer the listener in the tailnet by `tailscale serve`.
     pub tailscale: bool,
+    /// Whether a Cloudflare Tunnel of the server is run. Absent: where the server may run commands here anyway.
+    pub cloudflare: Option<bool>,
 }
 
 /// What was said; the rest stays as it was said before.
@@ -30,6 +32,8 @@ pub struct Wishes {
     pub no_mdns: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tailscale: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloudflare: Option<bool>,
 }
 
 impl Wishes {
@@ -43,6 +47,7 @@ impl Wishes {
             listen: self.listen.or(before.listen),
             no_mdns: self.no_mdns.or(before.no_mdns),
             tailscale: self.tailscale.or(before.tailscale),
+            cloudflare: self.cloudflare.or(before.cloudflare),
         };
         if now != before {
             replace_file(path, &serde_json::to_vec_pretty(&now)?, true)
@@ -52,6 +57,7 @@ impl Wishes {
             listen: now.listen.unwrap_or_default(),
             mdns: !now.no_mdns.unwrap_or_default(),
             tailscale: now.tailscale.unwrap_or_default(),
+            cloudflare: now.cloudflare,
         })
     }
 
@@ -79,12 +85,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("link.json");
         let usual = Wishes::default().kept(&path).unwrap();
-        assert_eq!(usual, Choices { listen: Listen::Usual, mdns: true, tailscale: false });
+        assert_eq!(usual, Choices { listen: Listen::Usual, mdns: true, tailscale: false, cloudflare: None });
         assert!(!path.exists());
-        let off = Wishes { listen: Some(Listen::Off), no_mdns: Some(true), tailscale: None };
+        let off = Wishes { listen: Some(Listen::Off), no_mdns: Some(true), ..Wishes::default() };
         off.kept(&path).unwrap();
         let later = Wishes { tailscale: Some(true), ..Wishes::default() }.kept(&path).unwrap();
-        assert_eq!(later, Choices { listen: Listen::Off, mdns: false, tailscale: true });
+        assert_eq!(later, Choices { listen: Listen::Off, mdns: false, tailscale: true, cloudflare: None });
         let at: Listen = "127.0.0.1:7000".parse().unwrap();
         let on = Wishes { listen: Some(at), ..Wishes::default() }.kept(&path).unwrap();
         assert_eq!((on.listen, on.mdns), (at, false));

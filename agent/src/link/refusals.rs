@@ -23,6 +23,8 @@ const WINDOW: Duration = Duration::from_secs(60);
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 const FIRST_BLOCK: Duration = Duration::from_secs(60);
 const LONGEST_BLOCK: Duration = Duration::from_secs(3600);
+/// Of so many is told within [`TOLD_EVERY`]; beyond that they are told together, so that no flood fills a log.
+const MOST_TOLD: usize = 20;
 /// An address that was quiet for this long begins anew.
 const FORGOTTEN: Duration = Duration::from_secs(2 * 3600);
 /// Beyond this many addresses the others are counted together.
@@ -71,7 +73,28 @@ impl fmt::Display for Source {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Refusals(Mutex<HashMap<Source, Record>>);
+pub struct Refusals {
+    records: Mutex<HashMap<Source, Record>>,
+    told: Mutex<Told>,
+}
+
+/// How much was told lately.
+#[derive(Debug, Default)]
+struct Told {
+    since: Option<Instant>,
+    count: usize,
+}
+
+impl Told {
+    /// Whether one more may be told of by itself.
+    fn one_more(&mut self, now: Instant) -> bool {
+        if self.since.is_none_or(|since| now >= since + TOLD_EVERY) {
+            *self = Self { since: Some(now), count: 0 };
+        }
+        self.count += 1;
+        self.count <= MOST_TOLD
+    }
+}
 
 #[derive(Debug)]
 struct Record {
@@ -117,19 +140,30 @@ impl Refusals {
     pub fn due(&self, now: Instant) -> Vec<LinkUse> {
         let mut records = self.records();
         records.retain(|_, record| record.untold > 0 || now < record.last + FORGOTTEN);
-        let due = records.iter_mut().filter(|(_, record)| {
-            record.untold > 0 && record.told_at.is_none_or(|told_at| now >= told_at + TOLD_EVERY)
-        });
-        due.map(|(source, record)| {
-            record.told_at = Some(now);
-            let count = std::mem::take(&mut record.untold);
-            LinkUse::Refused { from: source.to_string(), reason: record.reason, count }
-        })
-        .collect()
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = Vec::new();
+        let mut rest = None;
+        for (source, record) in records.iter_mut().filter(|(_, record)| record.is_due(now)) {
+            if *source == Source::Others || told.one_more(now) {
+                due.push(record.told(*source, now));
+            } else {
+                let (count, reason) = rest.unwrap_or((0_u32, record.reason));
+                rest = Some((count.saturating_add(std::mem::take(&mut record.untold)), reason));
+            }
+        }
+        if let Some((count, reason)) = rest {
+            let others = records.entry(Source::Others).or_insert_with(|| Record::new(now));
+            others.untold = others.untold.saturating_add(count);
+            (others.reason, others.last) = (reason, now);
+            if others.is_due(now) {
+                due.push(others.told(Source::Others, now));
+            }
+        }
+        due
     }
 
     fn records(&self) -> MutexGuard<'_, HashMap<Source, Record>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -158,6 +192,16 @@ impl Record {
             untold: 0,
             reason: RefusedBecause::Unknown,
         }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.untold > 0 && self.told_at.is_none_or(|told_at| now >= told_at + TOLD_EVERY)
+    }
+
+    fn told(&mut self, source: Source, now: Instant) -> LinkUse {
+        self.told_at = Some(now);
+        let count = std::mem::take(&mut self.untold);
+        LinkUse::Refused { from: source.to_string(), reason: self.reason, count }
     }
 
     fn count(&mut self, reason: RefusedBecause, now: Instant) {
@@ -245,9 +289,18 @@ mod tests {
         for n in 0..20_000_u32 {
             refusals.failed(IpAddr::V4(Ipv4Addr::from_bits(n)).into(), BAD, now);
         }
-        assert_eq!(refusals.due(now).len(), MOST_SOURCES + 1);
+        let told = |at| {
+            refusals.due(at).into_iter().fold((0, 0), |(reports, callers), told| match told {
+                LinkUse::Refused { count, .. } => (reports + 1, callers + count),
+                _ => unreachable!("{told:?}"),
+            })
+        };
+        let (first, later) = (told(now), told(now + TOLD_EVERY));
+        assert!(first.0 <= MOST_TOLD + 1 && later.0 <= 1, "{first:?} {later:?}");
+        assert_eq!(first.1 + later.1, 20_000, "each is counted");
         assert!(!refusals.is_blocked(source("203.0.113.9"), now));
-        assert_eq!(refusals.due(now + FORGOTTEN), []);
+        let forgotten = now + TOLD_EVERY + FORGOTTEN;
+        assert_eq!(refusals.due(forgotten), []);
         assert!(refusals.records().is_empty());
     }
 

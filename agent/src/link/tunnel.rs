@@ -1,9 +1,12 @@
 //! Keeps `cloudflared` running where the server made a Cloudflare Tunnel for this device.
 //!
 //! Where the tunnel leads is decided at Cloudflare, by whoever made it: to the listener, as an honest server has it, or
-//! to any other port or socket of this machine. So it runs only where that server may run commands anyway. Here is
-//! only the program, its token (in its environment, never on a command line) and its output in the agent's log.
+//! to any other port or socket of this machine. So it runs only where that server may run commands anyway, or where
+//! somebody on the device asked for it: then it is watched, and ended for good once it is led anywhere but to the
+//! listener. Here is only the program, its token (in its environment, never on a command line) and its output in the
+//! agent's log.
 
+mod ingress;
 mod leftover;
 
 use std::{
@@ -46,23 +49,45 @@ const RESTART: ExponentialBuilder = ExponentialBuilder::new()
 
 /// How often it is looked whether the device still consents.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-const NOT_ALLOWED: &str = "it is not run, because where it leads is the server's to say. It needs ALLOW_BASH in the \
-    policy and `foreman-agent trust dashboard operate`";
+const NOT_ALLOWED: &str = "it is not run, because where it leads is the server's to say. It needs --cloudflare, or \
+    ALLOW_BASH in the policy and `foreman-agent trust dashboard operate`";
+const SWITCHED_OFF: &str = "it is not run, because it was switched off here with --cloudflare=false";
 
-/// Whether the server may run commands here, and so gains nothing by a tunnel that leads elsewhere.
+/// Whether a tunnel may run here.
 pub(super) struct Consent {
     pub gate: Arc<Gate>,
     /// The policy's file.
     pub policy: PathBuf,
+    /// What somebody on this device said of it.
+    pub choice: Option<bool>,
+    /// The listener's.
+    pub port: u16,
+}
+
+/// How far a tunnel may lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// The server may run commands here, and so gains nothing by one that leads elsewhere.
+    Anywhere,
+    Only(u16),
 }
 
 impl Consent {
-    fn is_given(&self) -> bool {
-        policy::load(&self.policy).is_ok_and(|policy| policy.allow_bash) && self.gate.tasks_allowed().is_ok()
+    fn given(&self) -> Result<Reach, &'static str> {
+        let trusted = || {
+            policy::load(&self.policy).is_ok_and(|policy| policy.allow_bash)
+                && self.gate.tasks_allowed().is_ok()
+        };
+        match self.choice {
+            Some(false) => Err(SWITCHED_OFF),
+            _ if trusted() => Ok(Reach::Anywhere),
+            Some(true) => Ok(Reach::Only(self.port)),
+            None => Err(NOT_ALLOWED),
+        }
     }
 
-    async fn other_than(&self, was: bool) {
-        while self.is_given() == was {
+    async fn other_than(&self, was: Result<Reach, &'static str>) {
+        while self.given() == was {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -79,13 +104,13 @@ pub(super) async fn supervise(
     leftover::end(kept);
     let mut tunnel: Option<TunnelToken> = None;
     loop {
-        let given = consent.is_given();
-        if tunnel.is_some() && !given {
-            tracing::warn!("the Cloudflare Tunnel: {NOT_ALLOWED}");
-            ways.send_modify(|ways| ways.cloudflare = Some(Way::Down { error: NOT_ALLOWED.to_owned() }));
+        let given = consent.given();
+        if let (Some(_), Err(why)) = (&tunnel, given) {
+            tracing::warn!("the Cloudflare Tunnel: {why}");
+            ways.send_modify(|ways| ways.cloudflare = Some(Way::Down { error: why.to_owned() }));
         }
         let other = tokio::select! {
-            () = run(tunnel.as_ref().filter(|_| given), kept, ways) => return,
+            () = run(tunnel.as_ref().zip(given.ok()), kept, ways) => return,
             () = consent.other_than(given) => continue,
             other = until_other(uplink, &mut line, tunnel.as_ref()) => other,
         };
@@ -128,9 +153,9 @@ async fn until_other(
     }
 }
 
-/// Starts the program again whenever it ends; waits forever without a tunnel.
-async fn run(tunnel: Option<&TunnelToken>, kept: &Path, ways: &watch::Sender<Ways>) {
-    let Some(TunnelToken { token, hostname }) = tunnel else { return std::future::pending().await };
+/// Starts the program again whenever it ends; waits forever without a tunnel, and after one that led elsewhere.
+async fn run(tunnel: Option<(&TunnelToken, Reach)>, kept: &Path, ways: &watch::Sender<Ways>) {
+    let Some((TunnelToken { token, hostname }, reach)) = tunnel else { return std::future::pending().await };
     let say = |way: Way| {
         ways.send_if_modified(|ways| {
             let new = ways.cloudflare.as_ref() != Some(&way);
@@ -147,7 +172,18 @@ async fn run(tunnel: Option<&TunnelToken>, kept: &Path, ways: &watch::Sender<Way
                 if let Some(pid) = child.id() {
                     leftover::remember(kept, pid);
                 }
-                attend(child, || say(Way::Up { name: hostname.clone() })).await
+                match attend(child, reach, || say(Way::Up { name: hostname.clone() })).await {
+                    Ended::Itself(why) => why,
+                    Ended::Elsewhere(place) => {
+                        let error = format!(
+                            "it was ended, because it was led to {place} and not to the device link. The server, or its \
+                             account at Cloudflare, is not what it should be. It stays off until the agent starts again"
+                        );
+                        tracing::error!(%place, "the Cloudflare Tunnel: {error}");
+                        say(Way::Down { error });
+                        return std::future::pending().await;
+                    }
+                }
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 "the program `cloudflared` is not installed".to_owned()
@@ -168,6 +204,8 @@ fn start(token: &str) -> std::io::Result<Child> {
     Command::new(PROGRAM)
         .args(["tunnel", "--no-autoupdate", "run"])
         .env("TUNNEL_TOKEN", token)
+        // Where it leads is told at this level.
+        .env("TUNNEL_LOGLEVEL", "info")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -175,31 +213,62 @@ fn start(token: &str) -> std::io::Result<Child> {
         .spawn()
 }
 
-/// Reads the program's output until it ends; why it did.
-async fn attend(mut child: Child, connected: impl Fn()) -> String {
+/// Why the program does not run any more.
+enum Ended {
+    Itself(String),
+    /// It was led there.
+    Elsewhere(String),
+}
+
+/// Reads the program's output until it ends, or ends it when it leads further than it may.
+async fn attend(mut child: Child, reach: Reach, connected: impl Fn()) -> Ended {
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let mut last = String::new();
+    let (strays, stray) = watch::channel(None);
+    let strayed = async {
+        let mut stray = stray;
+        match stray.wait_for(Option::is_some).await {
+            Ok(place) => place.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
+    };
     {
         let hear = |line: &str| {
             tracing::info!("cloudflared: {line}");
+            if let Reach::Only(port) = reach
+                && let Some(place) = ingress::elsewhere(line, port)
+            {
+                strays.send_replace(Some(place));
+            }
             // Its own words for one of its connections to Cloudflare standing.
             if line.contains("Registered tunnel connection") {
                 connected();
             }
         };
-        tokio::join!(read_lines(out, hear), async {
-            read_lines(err, |line| {
-                hear(line);
-                last = line.to_owned();
+        let listening = async {
+            tokio::join!(read_lines(out, hear), async {
+                read_lines(err, |line| {
+                    hear(line);
+                    last = line.to_owned();
+                })
+                .await;
             })
-            .await;
-        });
+        };
+        tokio::select! {
+            // First: it must not serve a moment longer.
+            biased;
+            place = strayed => {
+                let _ = child.kill().await;
+                return Ended::Elsewhere(place);
+            }
+            _ = listening => {}
+        }
     }
-    match child.wait().await {
+    Ended::Itself(match child.wait().await {
         Ok(status) if last.is_empty() => format!("`cloudflared` ended ({status})"),
         Ok(status) => format!("`cloudflared` ended ({status}): {last}"),
         Err(error) => format!("`cloudflared` was lost: {error}"),
-    }
+    })
 }
 
 async fn read_lines(from: Option<impl AsyncRead + Unpin>, mut each: impl FnMut(&str)) {

@@ -78,11 +78,17 @@ impl House {
     }
 
     /// The same device with another life of its agent.
-    pub async fn started_again(mut self, more: &[&str]) -> Self {
+    pub async fn started_again(self, more: &[&str]) -> Self {
+        let words = [&["--link-listen", "127.0.0.1:0"], more].concat();
+        self.started_again_beside(&words, &[]).await
+    }
+
+    pub async fn started_again_beside(mut self, more: &[&str], environment: &[(&str, &Path)]) -> Self {
         self.server.with(|inner| inner.facts = None);
-        let mut words = vec!["run", "--link-listen", "127.0.0.1:0", "--no-mdns"];
+        let mut words = vec!["run", "--no-mdns"];
         words.extend(more);
-        let agent = self.command(&words).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut command = self.command(&words);
+        let agent = command.envs(environment.iter().copied()).stderr(Stdio::inherit()).spawn().unwrap();
         self.agent = Some(agent);
         self.server.until("facts", |inner| inner.facts.is_some()).await;
         self

@@ -227,3 +227,34 @@ async fn until_said(house: &House, wanted: &str) -> String {
     };
     tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("never said: {wanted}"))
 }
+
+#[tokio::test]
+async fn a_device_that_refuses_the_server_takes_a_tunnel_that_leads_to_the_link_and_no_other() {
+    let tunnels = tempfile::tempdir().unwrap();
+    let path = programs();
+    let environment = [("TUNNELS", tunnels.path()), ("PATH", Path::new(&path))];
+    let server = Server::start().await;
+    let tunnel = TunnelToken { token: "t".to_owned(), hostname: "spark.example.org".to_owned() };
+    server.with(|inner| inner.tunnel = Some(tunnel));
+    // A port of its own that is known before the agent starts.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let lead_to = |service: &str| {
+        let told = format!(r#"{{"ingress":[{{"service":"{service}"}},{{"service":"http_status:404"}}]}}"#);
+        std::fs::write(tunnels.path().join("config"), serde_json::to_string(&told).unwrap()).unwrap();
+    };
+    lead_to(&format!("http://localhost:{port}"));
+    let listen = format!("127.0.0.1:{port}");
+    let options = ["--dashboard", "none", "--cloudflare", "--link-listen", &listen];
+    let mut house = House::beside(server, &options, &environment).await;
+    until_said(&house, "Cloudflare: up as spark.example.org").await;
+    assert_eq!(house.facts().link.server_level, None, "the server itself is let do nothing");
+
+    house.end().await;
+    lead_to("ssh://localhost:22");
+    let house = house.started_again_beside(&["--link-listen", &listen], &environment).await;
+    let said = until_said(&house, "Cloudflare: does not work: it was ended").await;
+    assert!(said.contains("ssh://localhost:22"), "{said}");
+    let pid = std::fs::read_to_string(tunnels.path().join("pid")).unwrap();
+    let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
+    assert!(nix::sys::signal::kill(pid, None).is_err(), "it runs no more");
+}

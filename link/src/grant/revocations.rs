@@ -28,6 +28,12 @@ impl Revocations {
         self.grants.contains_key(&grant.id) || self.clients.contains_key(&grant.client)
     }
 
+    /// Whether everything of this client was taken back, what is made later too.
+    #[must_use]
+    pub fn covers_client(&self, client: &str) -> bool {
+        self.clients.contains_key(client)
+    }
+
     #[must_use]
     pub fn len(&self) -> usize {
         self.grants.len() + self.clients.len()

@@ -25,8 +25,9 @@ export function stat(id: string, path: string): Promise<FileEntry> {
 /** Nothing where there is no repository. */
 export async function git(id: string, path: string): Promise<GitStatus | undefined> {
 	try {
-		return await device(id).call('GET', '/files/git', { query: { path } });
+		return (await device(id).call<GitStatus | null>('GET', '/files/git', { query: { path } })) ?? undefined;
 	} catch (thrown) {
+		// As agents of before said it.
 		if (problemOf(thrown).code === 'not_found') return undefined;
 		throw thrown;
 	}

@@ -27,7 +27,16 @@ impl Gate {
                  `foreman-agent trust dashboard operate` on the device."
             ));
         }
-        if held.trust.server_link_key.is_some() && self.grant_for_server(&mut held).is_none() {
+        let key = held.trust.server_link_key.clone();
+        if key.as_ref().is_some_and(|key| held.revocations.covers_client(key)) {
+            return Err(
+                "An owner of this device took back every right of this server's key, for good, so its tasks are refused. \
+                 If it is to be trusted again, run `foreman-agent disconnect` on the device and connect it anew with a \
+                 fresh token."
+                    .to_owned(),
+            );
+        }
+        if key.is_some() && self.grant_for_server(&mut held).is_none() {
             return Err(
                 "An owner of this device took the server's right back, so its tasks are refused. To give it anew, run \
                  `foreman-agent trust dashboard operate` on the device."

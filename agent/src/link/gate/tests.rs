@@ -176,6 +176,21 @@ fn a_server_whose_grant_an_owner_took_back_gets_no_new_one() {
 }
 
 #[test]
+fn a_server_whose_key_an_owner_took_back_is_told_what_helps() {
+    let house = House::new();
+    let key = Trust::load(&house.state.trust()).unwrap().server_link_key.unwrap();
+    let command = house.revocation(Revoked::Client(key), &house.owner);
+    let CommandAction::Revoke { revocation } = &command.action else { panic!() };
+    house.gate.revoke(revocation);
+    let said = house.gate.tasks_allowed().unwrap_err();
+    assert!(said.contains("foreman-agent disconnect") && !said.contains("trust dashboard"), "{said}");
+    // What is not advised does not help.
+    let what = crate::trusting::Trusting::Dashboard(Dashboard::Operate);
+    crate::trusting::change(&house.state, what).unwrap();
+    assert!(house.gate.facts(Vec::new(), None).unwrap().server_grant.is_none());
+}
+
+#[test]
 fn a_rotated_key_closes_everything() {
     let house = House::new();
     let grant = house.grant(Level::View);
