@@ -19,6 +19,7 @@ mod namespaces;
 mod racing;
 mod replicas;
 mod resume;
+mod router;
 mod secrets;
 mod sign_in;
 mod ssh;

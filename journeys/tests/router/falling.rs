@@ -1,0 +1,211 @@
+//! Falling back: on each cause, before the first token and never after; patience, the circuit, and going away.
+
+use journeys::{
+    database::Database,
+    eventually,
+    models::{Behaviour, Models},
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{CLAUDE, GPT, PASSWORD, Scene, chat, message, scene, until};
+
+/// `auto` tries OpenAI and then Anthropic.
+async fn in_order(scene: &Scene) {
+    let mut routing = scene.api(Method::GET, "routing", Value::Null).await;
+    routing["profiles"][0]["models"] = json!([format!("openai/{GPT}"), format!("anthropic/{CLAUDE}")]);
+    routing["profiles"][0]["order"] = json!("as_listed");
+    routing["profiles"][0]["by_request"] = json!(false);
+    let saved = scene.api(Method::PUT, "routing", routing.clone()).await;
+    assert_eq!(saved["revision"], 1);
+    let stale = scene
+        .request(Method::PUT, "/api/v1/routing", &scene.owner)
+        .json(&routing)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(stale.status().as_u16(), 412, "made from an older one");
+}
+
+async fn another_model_answers_for_each_cause(database: Database) {
+    let scene = scene(database).await;
+    in_order(&scene).await;
+    for (behaviour, said) in [
+        (Behaviour::Missing, "no such model (404)"),
+        (Behaviour::Fail(408, None), "failed (408)"),
+        (Behaviour::Fail(429, None), "rate limited (429)"),
+        (Behaviour::Fail(500, None), "failed (500)"),
+        (Behaviour::Fail(529, None), "failed (529)"),
+        (Behaviour::Silent, "no answer in time"),
+        (Behaviour::BreakFirst, "failed"),
+    ] {
+        for stream in [false, true] {
+            if behaviour == Behaviour::BreakFirst && !stream {
+                continue;
+            }
+            scene.openai.once(behaviour.clone());
+            let heard = scene.ask(&scene.owner, "/v1/chat/completions", &chat("auto", stream)).await;
+            assert_eq!(
+                (heard.status, heard.header("x-foreman-provider")),
+                (200, "anthropic"),
+                "{behaviour:?} {}",
+                heard.text
+            );
+            assert_eq!(
+                heard.header("x-foreman-instead-of"),
+                format!("openai/{GPT}: {said}"),
+                "{behaviour:?}"
+            );
+            assert!(heard.header("x-foreman-reason").ends_with("those before it failed"));
+            // A success between keeps the circuit closed.
+            assert_eq!(scene.chat("auto").await.header("x-foreman-provider"), "openai");
+        }
+    }
+    // Nobody listens there.
+    let gone = Models::start(&[]).await.base().replace("127.0.0.1", "127.0.0.2");
+    let all = scene.api(Method::GET, "providers", Value::Null).await;
+    let id = all["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|provider| provider["name"] == "openai")
+        .expect("there")["id"]
+        .clone();
+    let path = format!("providers/{}", id.as_str().expect("text"));
+    scene.api(Method::PATCH, &path, json!({ "base_url": gone, "key": super::OPENAI_KEY })).await;
+    let heard = scene.chat("auto").await;
+    assert_eq!(heard.header("x-foreman-instead-of"), format!("openai/{GPT}: unreachable"), "{}", heard.text);
+}
+
+async fn nothing_is_tried_twice_once_a_token_was_sent(database: Database) {
+    let scene = scene(database).await;
+    in_order(&scene).await;
+    scene.openai.once(Behaviour::Break);
+    let heard = scene.ask(&scene.owner, "/v1/chat/completions", &chat("auto", true)).await;
+    assert_eq!(
+        (heard.status, heard.said().as_str()),
+        (200, "gpt-4o heard: good "),
+        "what arrived is kept: {}",
+        heard.text
+    );
+    assert_eq!(heard.events().last().expect("one")["error"]["code"], "upstream_failed");
+    assert_eq!(scene.anthropic.count(), 0);
+    // The same for who speaks the other format, and for an answer that goes quiet.
+    scene.openai.once(Behaviour::Hang);
+    let heard = scene.ask(&scene.owner, "/v1/messages", &message("auto", true)).await;
+    assert!(heard.text.contains("good "), "{}", heard.text);
+    let last = heard.events().pop().expect("one");
+    assert_eq!(
+        (&last["type"], &last["error"]["code"]),
+        (&json!("error"), &json!("upstream_failed")),
+        "{}",
+        heard.text
+    );
+    assert_eq!(scene.anthropic.count(), 0);
+    eventually("both are counted as broken", || async {
+        (scene.usage("model").await["total"]["failed"] == 2).then_some(())
+    })
+    .await;
+}
+
+async fn who_goes_away_ends_the_request_upstream(database: Database) {
+    let scene = scene(database).await;
+    scene.openai.behave(Behaviour::Hang);
+    let answer = scene.stream(&scene.owner, "/v1/chat/completions", &chat(GPT, true)).await;
+    let mut events = Box::pin(answer.bytes_stream());
+    until(&mut events, "good").await;
+    drop(events);
+    scene.openai.cancelled(1).await;
+    // While it waits for the first token, too.
+    scene.openai.behave(Behaviour::Silent);
+    let waiting = scene.request(Method::POST, "/v1/chat/completions", &scene.owner).json(&chat(GPT, true));
+    let waiting = tokio::spawn(waiting.send());
+    eventually("it is asked", || async { (scene.openai.count() == 2).then_some(()) }).await;
+    waiting.abort();
+    scene.openai.cancelled(2).await;
+    eventually("both are recorded", || async {
+        (scene.usage("model").await["total"]["requests"] == 2).then_some(())
+    })
+    .await;
+    let csv = scene.request(Method::GET, "/api/v1/usage.csv", &scene.owner).send().await.expect("an answer");
+    assert_eq!(csv.text().await.expect("text").matches(",cancelled\r\n").count(), 2);
+}
+
+async fn patience_is_respected_and_the_circuit_opens_and_closes(database: Database) {
+    let scene = scene(database).await;
+    in_order(&scene).await;
+    scene.openai.once(Behaviour::Fail(429, Some(2)));
+    assert_eq!(scene.chat("auto").await.header("x-foreman-provider"), "anthropic");
+    let asked = scene.openai.count();
+    let heard = scene.chat("auto").await;
+    assert_eq!(heard.header("x-foreman-instead-of"), format!("openai/{GPT}: rate limited"));
+    assert_eq!(scene.openai.count(), asked, "left alone until then");
+    eventually("its time has come", || async {
+        (scene.chat("auto").await.header("x-foreman-provider") == "openai").then_some(())
+    })
+    .await;
+
+    scene.openai.behave(Behaviour::Fail(500, None));
+    for _ in 0..3 {
+        assert_eq!(scene.chat("auto").await.header("x-foreman-provider"), "anthropic");
+    }
+    let asked = scene.openai.count();
+    let heard = scene.chat("auto").await;
+    assert_eq!(heard.header("x-foreman-instead-of"), format!("openai/{GPT}: paused after failures"));
+    assert_eq!(scene.openai.count(), asked);
+    let state = || async {
+        let all = scene.api(Method::GET, "providers", Value::Null).await;
+        all["items"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .find(|provider| provider["name"] == "openai")
+            .expect("there")["health"]["state"]
+            .clone()
+    };
+    eventually("it is shown", || async { (state().await == "paused").then_some(()) }).await;
+    let explained = scene.api(Method::POST, "routing/explain", json!({ "model": "auto" })).await;
+    assert_eq!(explained["routes"][0]["provider"], "anthropic");
+    assert_eq!(explained["passed_over"][0]["cause"], "paused");
+    scene.openai.behave(Behaviour::Answer);
+    eventually("one that tries closes it", || async {
+        (scene.chat("auto").await.header("x-foreman-provider") == "openai").then_some(())
+    })
+    .await;
+    eventually("that is shown too", || async { (state().await == "up").then_some(()) }).await;
+    let log = scene.api(Method::GET, "audit?type=provider.state_changed", Value::Null).await.to_string();
+    assert!(log.contains("\"paused\"") && log.contains("\"up\""), "{log}");
+}
+
+async fn a_locked_vault_says_so_and_private_stays_at_home(database: Database) {
+    let scene = scene(database).await;
+    let heard = scene.chat("auto:private").await;
+    assert_eq!(
+        (heard.status, &heard.json()["error"]["code"]),
+        (404, &json!("model_unavailable")),
+        "{}",
+        heard.text
+    );
+    assert_eq!((scene.openai.count(), scene.anthropic.count()), (0, 0), "no cloud was asked");
+    scene.api(Method::POST, "vault/lock", Value::Null).await;
+    let heard = scene.chat(GPT).await;
+    assert_eq!(
+        (heard.status, &heard.json()["error"]["code"]),
+        (423, &json!("vault_locked")),
+        "{}",
+        heard.text
+    );
+    scene.api(Method::POST, "vault/unlock", json!({ "password": PASSWORD })).await;
+    assert_eq!(scene.chat(GPT).await.status, 200);
+    for secret in [super::OPENAI_KEY, super::ANTHROPIC_KEY, PASSWORD, "good morning to all"] {
+        assert!(!scene.server.said.text().contains(secret), "{secret} is in the log");
+    }
+}
+
+crate::on_both_databases!(
+    another_model_answers_for_each_cause,
+    nothing_is_tried_twice_once_a_token_was_sent,
+    who_goes_away_ends_the_request_upstream,
+    patience_is_respected_and_the_circuit_opens_and_closes,
+    a_locked_vault_says_so_and_private_stays_at_home,
+);

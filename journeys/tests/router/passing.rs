@@ -1,0 +1,198 @@
+//! What clients send and hear, in both formats.
+
+use journeys::{database::Database, models::Behaviour};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{ANTHROPIC_KEY, CLAUDE, GPT, Heard, OPENAI_KEY, chat, message, scene};
+
+async fn the_same_format_is_passed_on_as_it_came(database: Database) {
+    let scene = scene(database).await;
+    let (key, _) = scene.key(json!({})).await;
+    // Fields nobody knows yet, numbers as they were written, and a picture.
+    let sent = format!(
+        r#"{{ "x_new": {{"a": [1.0, 1e2]}}, "model":"openai/{GPT}",
+        "messages":[{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,AAAA"}}}}]}}]}}"#
+    );
+    let answer = scene
+        .request(Method::POST, "/v1/chat/completions", &key)
+        .header("content-type", "application/json")
+        .header("cookie", "a=b")
+        .body(sent.clone())
+        .send()
+        .await
+        .expect("an answer");
+    let heard = Heard::whole(answer).await;
+    assert_eq!(heard.status, 200, "{}", heard.text);
+    assert_eq!(heard.header("x-foreman-model"), GPT);
+    assert_eq!(heard.header("x-foreman-provider"), "openai");
+    assert_eq!(heard.header("x-foreman-reason"), "gpt-4o at openai: asked for");
+    assert_eq!(heard.header("x-request-id"), "req_of_the_stub");
+    assert_eq!(heard.json()["system_fingerprint"], "fp_stub", "the vendor's own fields stay");
+    let asked = scene.openai.asked();
+    assert_eq!(String::from_utf8_lossy(&asked[0].raw), sent.replace("openai/gpt-4o", GPT));
+    assert_eq!(asked[0].headers["authorization"], format!("Bearer {OPENAI_KEY}"));
+    assert!(!asked[0].headers.contains_key("cookie"));
+
+    // A stream, byte for byte, and without the event that the client did not ask for.
+    let heard = scene.ask(&key, "/v1/chat/completions", &chat(GPT, true)).await;
+    assert!(heard.header("content-type").starts_with("text/event-stream"));
+    assert_eq!(heard.said(), "gpt-4o heard: good morning to all");
+    assert!(heard.text.ends_with("data: [DONE]\n\n"));
+    assert!(heard.events().iter().all(|event| event["choices"][0].is_object()), "{}", heard.text);
+    assert_eq!(scene.openai.asked()[1].body["stream_options"]["include_usage"], true);
+    let mut counted = chat(GPT, true);
+    counted["stream_options"] = json!({ "include_usage": true });
+    let heard = scene.ask(&key, "/v1/chat/completions", &counted).await;
+    assert_eq!(heard.events().last().expect("one")["usage"]["prompt_tokens"], 12);
+
+    // Anthropic's, with its own headers and its key where its clients put it.
+    let answer = scene
+        .client
+        .post(format!("{}/v1/messages", scene.server.url))
+        .header("x-api-key", &key)
+        .header("anthropic-version", "2023-06-01")
+        .header("anthropic-beta", "some-beta")
+        .json(&message(CLAUDE, true))
+        .send()
+        .await
+        .expect("an answer");
+    let heard = Heard::whole(answer).await;
+    assert!(heard.text.starts_with("event: message_start\n"), "{}", heard.text);
+    assert!(heard.text.trim_end().ends_with(r#"data: {"type":"message_stop"}"#), "{}", heard.text);
+    let asked = scene.anthropic.asked();
+    assert_eq!(asked[0].headers["x-api-key"], ANTHROPIC_KEY);
+    assert_eq!(asked[0].headers["anthropic-beta"], "some-beta");
+    assert_eq!(asked[0].body["max_tokens"], 100);
+}
+
+fn tool(function: bool) -> Value {
+    let schema = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
+    match function {
+        true => json!([{ "type": "function", "function": { "name": "weather", "parameters": schema } }]),
+        false => json!([{ "name": "weather", "input_schema": schema }]),
+    }
+}
+
+async fn each_format_reaches_the_other(database: Database) {
+    let scene = scene(database).await;
+    // OpenAI's client, Anthropic's model: an answer, a stream, a tool and its result.
+    let heard = scene.chat(CLAUDE).await.json();
+    assert_eq!(heard["choices"][0]["message"]["content"], "claude-haiku-4-5 heard: good morning to all");
+    assert_eq!((&heard["usage"]["prompt_tokens"], &heard["object"]), (&json!(12), &json!("chat.completion")));
+    let heard = scene.ask(&scene.owner, "/v1/chat/completions", &chat(CLAUDE, true)).await;
+    assert_eq!(heard.said(), "claude-haiku-4-5 heard: good morning to all");
+    assert!(heard.text.ends_with("data: [DONE]\n\n"));
+    let mut asked = chat(CLAUDE, true);
+    asked["tools"] = tool(true);
+    let heard = scene.ask(&scene.owner, "/v1/chat/completions", &asked).await;
+    let pieces = heard.events();
+    let arguments: String = pieces
+        .iter()
+        .filter_map(|event| event["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"].as_str())
+        .collect();
+    assert_eq!(serde_json::from_str::<Value>(&arguments).expect("JSON")["city"], "Paris");
+    let call = json!([{ "id": "toolu_stub_1", "type": "function", "function": { "name": "weather", "arguments": arguments } }]);
+    asked["stream"] = json!(false);
+    asked["messages"] = json!([
+        { "role": "system", "content": "Be brief." },
+        { "role": "user", "content": "Weather?" },
+        { "role": "assistant", "content": null, "tool_calls": call },
+        { "role": "tool", "tool_call_id": "toolu_stub_1", "content": "sunny" }
+    ]);
+    let heard = scene.ask(&scene.owner, "/v1/chat/completions", &asked).await.json();
+    assert_eq!(heard["choices"][0]["message"]["content"], "claude-haiku-4-5 heard: [result sunny]");
+    let last = scene.anthropic.asked().pop().expect("asked").body;
+    assert_eq!(
+        (&last["system"], &last["messages"][1]["content"][0]["type"]),
+        (&json!("Be brief."), &json!("tool_use"))
+    );
+
+    // The other way round.
+    let heard = scene.ask(&scene.owner, "/v1/messages", &message(GPT, false)).await.json();
+    assert_eq!(heard["content"][0]["text"], "gpt-4o heard: good morning to all");
+    assert_eq!(
+        (&heard["usage"]["input_tokens"], &heard["usage"]["cache_read_input_tokens"]),
+        (&json!(8), &json!(4))
+    );
+    let mut asked = message(GPT, true);
+    asked["tools"] = tool(false);
+    let heard = scene.ask(&scene.owner, "/v1/messages", &asked).await;
+    let events = heard.events();
+    let names: Vec<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
+    assert_eq!(
+        (names[0], names[1], *names.last().expect("one")),
+        ("message_start", "content_block_start", "message_stop")
+    );
+    let json: String = events.iter().filter_map(|event| event["delta"]["partial_json"].as_str()).collect();
+    assert_eq!(serde_json::from_str::<Value>(&json).expect("JSON")["days"], 2);
+    let delta = events.iter().find(|event| event["type"] == "message_delta").expect("one");
+    assert_eq!(
+        (&delta["delta"]["stop_reason"], &delta["usage"]["input_tokens"]),
+        (&json!("tool_use"), &json!(8))
+    );
+    assert_eq!(scene.openai.asked().pop().expect("asked").body["max_completion_tokens"], 100);
+}
+
+async fn errors_models_and_embeddings_have_the_clients_shape(database: Database) {
+    let scene = scene(database).await;
+    let heard = scene.ask("fm-nobody", "/v1/chat/completions", &chat(GPT, false)).await;
+    assert_eq!((heard.status, &heard.json()["error"]["code"]), (401, &json!("unauthenticated")));
+    let heard = scene.ask("fm-nobody", "/v1/messages", &message(GPT, false)).await;
+    assert_eq!(
+        (&heard.json()["type"], &heard.json()["error"]["type"]),
+        (&json!("error"), &json!("authentication_error"))
+    );
+    let heard = scene.chat("nothing-like-it").await;
+    assert_eq!((heard.status, &heard.json()["error"]["code"]), (404, &json!("model_unavailable")));
+    let heard = scene.ask(&scene.owner, "/v1/chat/completions", &json!({ "messages": [] })).await;
+    assert_eq!((heard.status, &heard.json()["error"]["code"]), (422, &json!("invalid_request")));
+    let (_, viewer) = scene.server.client("viewer").await;
+    assert_eq!(scene.ask(&viewer, "/v1/chat/completions", &chat(GPT, false)).await.status, 403);
+
+    // What a vendor refuses for a reason of the request is its answer, in the client's format.
+    scene.openai.once(Behaviour::Fail(400, None));
+    let heard = scene.chat(GPT).await;
+    assert_eq!(
+        (heard.status, &heard.json()["error"]["message"]),
+        (400, &json!("The stub answers 400 Bad Request."))
+    );
+    scene.openai.once(Behaviour::Fail(400, None));
+    let heard = scene.ask(&scene.owner, "/v1/messages", &message(GPT, false)).await;
+    assert_eq!((heard.status, &heard.json()["error"]["type"]), (400, &json!("invalid_request_error")));
+    // Ours is the key that a vendor does not accept, so the client's is not blamed.
+    scene.openai.once(Behaviour::Fail(401, None));
+    let heard = scene.chat(GPT).await;
+    assert_eq!((heard.status, &heard.json()["error"]["code"]), (502, &json!("upstream_failed")));
+
+    let listed =
+        Heard::whole(scene.request(Method::GET, "/v1/models", &scene.owner).send().await.expect("an answer"))
+            .await
+            .json();
+    let ids: Vec<&str> =
+        listed["data"].as_array().expect("a list").iter().filter_map(|model| model["id"].as_str()).collect();
+    assert!(
+        ids.contains(&"auto")
+            && ids.contains(&"openai/gpt-4o")
+            && ids.contains(&"anthropic/claude-haiku-4-5"),
+        "{ids:?}"
+    );
+    let request = scene
+        .request(Method::GET, "/v1/models?limit=2", &scene.owner)
+        .header("anthropic-version", "2023-06-01");
+    let page = Heard::whole(request.send().await.expect("an answer")).await.json();
+    assert_eq!((page["data"].as_array().map(Vec::len), &page["has_more"]), (Some(2), &json!(true)));
+    let one =
+        scene.request(Method::GET, "/v1/models/openai/gpt-4o", &scene.owner).send().await.expect("an answer");
+    assert_eq!(Heard::whole(one).await.json()["object"], "model");
+
+    let asked = json!({ "model": "text-embedding-3-small", "input": ["a", "b"] });
+    let heard = scene.ask(&scene.owner, "/v1/embeddings", &asked).await.json();
+    assert_eq!(heard["data"].as_array().map(Vec::len), Some(2));
+}
+
+crate::on_both_databases!(
+    the_same_format_is_passed_on_as_it_came,
+    each_format_reaches_the_other,
+    errors_models_and_embeddings_have_the_clients_shape,
+);
