@@ -12,6 +12,7 @@ pub mod device;
 pub mod models;
 pub mod network;
 pub mod numbered;
+pub mod ollama;
 pub mod processes;
 pub mod program;
 pub mod proxy;

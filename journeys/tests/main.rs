@@ -16,6 +16,7 @@ mod kills;
 mod large;
 mod link;
 mod namespaces;
+mod providers;
 mod racing;
 mod replicas;
 mod resume;

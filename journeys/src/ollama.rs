@@ -1,0 +1,309 @@
+//! Ollama's API as it is published, with a memory, made to wait and to fail on request.
+//!
+//! Source: <https://docs.ollama.com/api>. Ollama itself cannot be had in the tests, so this is a contract test: it shows
+//! that we speak what is published.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use futures_util::stream;
+use serde_json::{Value, json};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
+
+/// Bytes of a layer that is pulled.
+pub const LAYER: u64 = 4_000;
+/// A pull tells this often how far it is.
+pub const STEPS: u64 = 4;
+
+/// A model it has.
+#[derive(Debug, Clone)]
+pub struct Model {
+    pub size: u64,
+    pub context: u32,
+    pub capabilities: Vec<&'static str>,
+    /// Where it really runs.
+    pub remote_host: Option<&'static str>,
+}
+
+impl Model {
+    #[must_use]
+    pub fn with(capabilities: &[&'static str]) -> Self {
+        Self { size: 2_019_393_189, context: 131_072, capabilities: capabilities.to_vec(), remote_host: None }
+    }
+}
+
+struct Inner {
+    models: Mutex<BTreeMap<String, Model>>,
+    loaded: Mutex<Vec<String>>,
+    /// Steps of pulls, and words of answers, that may be taken.
+    may: Semaphore,
+    /// What was asked for.
+    calls: Mutex<Vec<String>>,
+    /// Answers and pulls whose reader went away before the end.
+    given_up: watch::Sender<usize>,
+    pulls: AtomicUsize,
+}
+
+/// A running one; it stops listening when it is dropped.
+pub struct Ollama {
+    inner: Arc<Inner>,
+    /// In the form of `OLLAMA_HOST`.
+    pub host: String,
+    serving: JoinHandle<()>,
+}
+
+impl Drop for Ollama {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Ollama {
+    /// # Panics
+    /// When no port is free.
+    pub async fn start() -> Self {
+        let inner = Arc::new(Inner {
+            models: Mutex::default(),
+            loaded: Mutex::default(),
+            may: Semaphore::new(0),
+            calls: Mutex::default(),
+            given_up: watch::Sender::new(0),
+            pulls: AtomicUsize::new(0),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let host = listener.local_addr().expect("bound").to_string();
+        let router = Router::new()
+            .route("/api/version", get(|| async { Json(json!({ "version": "0.12.6" })) }))
+            .route("/api/tags", get(tags))
+            .route("/api/ps", get(loaded))
+            .route("/api/show", post(show))
+            .route("/api/pull", post(pull))
+            .route("/api/delete", delete(remove))
+            .route("/v1/models", get(openai_models))
+            .route("/v1/chat/completions", post(chat))
+            .with_state(Arc::clone(&inner));
+        let serving = tokio::spawn(async move {
+            let _ = axum::serve(listener, router).await;
+        });
+        Self { inner, host, serving }
+    }
+
+    pub fn add(&self, name: &str, model: Model) {
+        locked(&self.inner.models).insert(name.to_owned(), model);
+    }
+
+    pub fn load(&self, name: &str) {
+        locked(&self.inner.loaded).push(name.to_owned());
+    }
+
+    /// Lets so many steps of a pull, or words of an answer, happen.
+    pub fn let_happen(&self, steps: usize) {
+        self.inner.may.add_permits(steps);
+    }
+
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        locked(&self.inner.models).keys().cloned().collect()
+    }
+
+    /// Pulls that were begun.
+    #[must_use]
+    pub fn pulls(&self) -> usize {
+        self.inner.pulls.load(Ordering::SeqCst)
+    }
+
+    /// What was asked for: `show llama3.2:latest`.
+    #[must_use]
+    pub fn calls(&self) -> Vec<String> {
+        locked(&self.inner.calls).clone()
+    }
+
+    /// Waits until this many readers have gone away before the end.
+    ///
+    /// # Panics
+    /// When they do not.
+    pub async fn given_up(&self, times: usize) {
+        let mut given_up = self.inner.given_up.subscribe();
+        crate::soon("whoever asked Ollama goes away", given_up.wait_for(|count| *count >= times))
+            .await
+            .expect("it runs");
+    }
+}
+
+fn locked<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn error(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "error": message }))).into_response()
+}
+
+/// Ollama adds the tag that everybody means.
+fn tagged(name: &str) -> String {
+    if name.contains(':') { name.to_owned() } else { format!("{name}:latest") }
+}
+
+fn asked(inner: &Inner, what: &str, body: &Bytes) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let name = tagged(body["model"].as_str()?);
+    locked(&inner.calls).push(format!("{what} {name}"));
+    Some(name)
+}
+
+async fn tags(State(inner): State<Arc<Inner>>) -> Json<Value> {
+    let models: Vec<Value> = locked(&inner.models)
+        .iter()
+        .map(|(name, model)| {
+            let mut row = json!({ "name": name, "model": name, "size": model.size, "digest": digest(name),
+                "modified_at": "2026-10-03T23:34:03.409490317-07:00",
+                "details": { "format": "gguf", "family": "llama", "parameter_size": "3.2B" } });
+            if let Some(host) = model.remote_host {
+                row["remote_host"] = json!(host);
+                row["remote_model"] = json!(name);
+            }
+            row
+        })
+        .collect();
+    Json(json!({ "models": models }))
+}
+
+fn digest(name: &str) -> String {
+    format!("{:064x}", name.len())
+}
+
+async fn loaded(State(inner): State<Arc<Inner>>) -> Json<Value> {
+    let models = locked(&inner.loaded).clone();
+    let models: Vec<Value> = models
+        .iter()
+        .map(|name| json!({ "name": name, "model": name, "size": 6_591_830_464_u64, "context_length": 4096 }))
+        .collect();
+    Json(json!({ "models": models }))
+}
+
+async fn show(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
+    let name = asked(&inner, "show", &body).unwrap_or_default();
+    match locked(&inner.models).get(&name) {
+        Some(model) => Json(json!({ "capabilities": model.capabilities, "details": { "family": "llama" },
+            "model_info": { "general.architecture": "llama", "llama.context_length": model.context } }))
+        .into_response(),
+        None => error(StatusCode::NOT_FOUND, &format!("model '{name}' not found")),
+    }
+}
+
+async fn remove(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
+    let name = asked(&inner, "delete", &body).unwrap_or_default();
+    match locked(&inner.models).remove(&name) {
+        Some(_) => StatusCode::OK.into_response(),
+        None => error(StatusCode::NOT_FOUND, &format!("model '{name}' not found")),
+    }
+}
+
+/// Counts the readers that go away before everything was said.
+struct Reader {
+    inner: Arc<Inner>,
+    heard_all: bool,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if !self.heard_all {
+            self.inner.given_up.send_modify(|count| *count += 1);
+        }
+    }
+}
+
+/// Each piece waits until it may be said, but for those of `at_once`.
+fn said(inner: Arc<Inner>, kind: &'static str, pieces: Vec<String>, at_once: usize) -> Response {
+    let state = (Reader { inner, heard_all: false }, pieces.into_iter(), at_once);
+    let body = stream::unfold(state, |(mut reader, mut pieces, at_once)| async move {
+        let Some(piece) = pieces.next() else {
+            reader.heard_all = true;
+            return None;
+        };
+        if at_once == 0 {
+            reader.inner.may.acquire().await.expect("never closed").forget();
+        }
+        Some((Ok::<_, std::io::Error>(Bytes::from(piece)), (reader, pieces, at_once.saturating_sub(1))))
+    });
+    ([(header::CONTENT_TYPE, kind)], Body::from_stream(body)).into_response()
+}
+
+async fn pull(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
+    let name = asked(&inner, "pull", &body).unwrap_or_default();
+    inner.pulls.fetch_add(1, Ordering::SeqCst);
+    let line = |value: Value| format!("{value}\n");
+    if name.starts_with("missing") {
+        let lines = vec![
+            line(json!({ "status": "pulling manifest" })),
+            line(json!({ "error": "pull model manifest: file does not exist" })),
+        ];
+        return said(inner, "application/x-ndjson", lines, 2);
+    }
+    let mut lines = vec![line(json!({ "status": "pulling manifest" }))];
+    for step in 1..=STEPS {
+        lines.push(line(json!({ "status": "pulling 170370233dd5", "digest": "sha256:170370233dd5", "total": LAYER,
+            "completed": LAYER * step / STEPS })));
+    }
+    lines.push(line(json!({ "status": "verifying sha256 digest" })));
+    lines.push(line(json!({ "status": "success" })));
+    // It has the model once the layers are there, a moment before it says so.
+    locked(&inner.models).insert(name, Model::with(&["completion", "tools"]));
+    said(inner, "application/x-ndjson", lines, 1)
+}
+
+async fn openai_models(State(inner): State<Arc<Inner>>) -> Json<Value> {
+    let names: Vec<String> = locked(&inner.models).keys().cloned().collect();
+    let data: Vec<Value> = names.iter().map(|name| json!({ "id": name, "object": "model" })).collect();
+    Json(json!({ "object": "list", "data": data }))
+}
+
+/// Says "Hello from the device." word by word; the first at once.
+async fn chat(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
+    let Some(name) = asked(&inner, "chat", &body) else {
+        return error(StatusCode::BAD_REQUEST, "missing request body");
+    };
+    if !locked(&inner.models).contains_key(&name) {
+        let message = json!({ "error": { "message": format!("model '{name}' not found"), "type": "not_found_error" } });
+        return (StatusCode::NOT_FOUND, Json(message)).into_response();
+    }
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let usage = json!({ "prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15 });
+    if body["stream"] != true {
+        return Json(json!({ "id": "chatcmpl-1", "object": "chat.completion", "created": 1_763_700_000, "model": name,
+            "choices": [{ "index": 0, "finish_reason": "stop",
+                "message": { "role": "assistant", "content": "Hello from the device." } }], "usage": usage }))
+        .into_response();
+    }
+    let chunk = |delta: Value, finish: Value, usage: Option<&Value>| {
+        let mut chunk = json!({ "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_763_700_000,
+            "model": name, "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }] });
+        if let Some(usage) = usage {
+            chunk["usage"] = usage.clone();
+        }
+        format!("data: {chunk}\n\n")
+    };
+    let mut pieces: Vec<String> = ["Hello", " from", " the", " device."]
+        .into_iter()
+        .map(|word| chunk(json!({ "role": "assistant", "content": word }), Value::Null, None))
+        .collect();
+    pieces.push(chunk(json!({}), json!("stop"), Some(&usage)));
+    pieces.push("data: [DONE]\n\n".to_owned());
+    said(inner, "text/event-stream", pieces, 1)
+}
