@@ -61,6 +61,23 @@ missing_for_tests() {
   have ip || echo iproute2
   have curl || printf '%s\n' curl ca-certificates
   have git || echo git
+  # Model vendors' own Python libraries, in a folder of their own.
+  python3 -c 'import ensurepip, venv' 2>/dev/null || printf '%s\n' python3 python3-venv
+}
+
+# The model vendors' own client libraries, pinned, for the tests against them.
+need_model_clients() {
+  local folder=e2e/sdk made
+  made=$folder/.venv/made-from.txt
+  (cd $folder && npm ci --silent --no-audit --no-fund) ||
+    fail "The Node libraries in $folder could not be installed; the reason is above this line."
+  if ! cmp -s $folder/requirements.txt "$made"; then
+    rm -rf $folder/.venv
+    python3 -m venv $folder/.venv &&
+      $folder/.venv/bin/pip install --quiet --disable-pip-version-check --requirement $folder/requirements.txt ||
+      fail "The Python libraries in $folder could not be installed; the reason is above this line."
+    cp $folder/requirements.txt "$made"
+  fi
 }
 
 # Whether this account can install packages: as root, or by sudo (which asks for the password at a terminal).

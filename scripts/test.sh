@@ -33,6 +33,7 @@ test_ui() {
 test_e2e() {
   build_dashboard
   build_tested_programs
+  need_model_clients
   step "Browser journeys"
   [ $# -gt 0 ] || set -- e2e/*.test.mjs
   CHROMIUM=$(chromium_path) POSTGRES_BIN=$(postgres_bin) FOREMAN_PROGRAMS=$PROGRAMS \
