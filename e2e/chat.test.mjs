@@ -1,0 +1,303 @@
+// @ts-check
+// Chatting: with the model on one's own device, found by itself; with the cloud when that one stops; and through what
+// goes wrong on the way.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CUT_OFF, DESKTOP, PHONE, NOT_SIGNED_IN, open, settled, signIn, violations } from './browser.mjs';
+import { Ollama } from './ollama.mjs';
+import { eventually, stack } from './stack.mjs';
+import { say } from './words.mjs';
+
+/** @typedef {import('playwright-core').Page} Page */
+
+/** A server, a device with an Ollama on it, and a browser. @param {import('node:test').TestContext} t @param {object} [shape] */
+async function scene(t, shape = DESKTOP, expectErrors = NOT_SIGNED_IN) {
+	const ollama = await new Ollama().start(t);
+	// The agent inherits it, as it would from the machine.
+	process.env.OLLAMA_HOST = ollama.host;
+	const { server, agent } = await stack(t, { device: 'home-server' });
+	await eventually(async () => (await server.api('/api/v1/models')).items.length > 0);
+	const page = await open(t, { ...shape, expectErrors });
+	await signIn(page, server);
+	return { ollama, server, agent, page };
+}
+
+/** @param {Page} page */
+const question = (page) => page.getByRole('textbox', { name: say('chat_question') });
+/** @param {Page} page */
+const answers = (page) => page.getByRole('article', { name: say('chat_answer') });
+
+/** @param {Page} page @param {string} text */
+async function ask(page, text) {
+	await question(page).fill(text);
+	await page.getByRole('button', { name: say('chat_send'), exact: true }).click();
+}
+
+/** @param {Page} page @param {import('./stack.mjs').Server} server @param {string} text */
+async function begin(page, server, text) {
+	await page.goto(`${server.url}/chat/new`);
+	await ask(page, text);
+	await page.waitForURL(/\/chat\/[0-9a-f-]{36}/);
+}
+
+for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+	test(`the model on a device is found by itself and answers with no key (${size})`, async (t) => {
+		const { ollama, server, page } = await scene(t, shape);
+		ollama.say = () =>
+			'Because of **Rayleigh** scattering: $I \\propto \\lambda^{-4}$.\n\n```python\nprint("blue")\n```\n';
+		await begin(page, server, 'Why is the sky blue?');
+		const answer = answers(page).first();
+		await answer.getByText('llama3.2:latest on home-server', { exact: false }).waitFor();
+		await answer.getByText(say('chat_because_local'), { exact: false }).first().waitFor();
+		await answer.locator('strong', { hasText: 'Rayleigh' }).waitFor();
+		await answer.locator('.katex').waitFor();
+		await answer.locator('pre span[style*="color"]').first().waitFor();
+		await answer.getByText(say('chat_usage_in', { count: 26 }), { exact: false }).waitFor();
+		// The title is the question, and it is there after a reload.
+		await page.reload();
+		await page.getByRole('heading', { name: 'Why is the sky blue?' }).waitFor();
+		await answers(page).first().locator('.katex').waitFor();
+		await settled(page);
+		assert.deepEqual(await violations(page), []);
+		const tooWide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+		assert.ok(tooWide <= 0, `${tooWide} px too wide`);
+	});
+}
+
+test('when the local model stops, auto goes to the cloud and says so', async (t) => {
+	const { ollama, server, page } = await scene(t);
+	const cloud = new Ollama(['cloud-large']);
+	cloud.say = (text) => `From the cloud: ${text}`;
+	await cloud.start(t);
+	await server.api('/api/v1/vault', { json: { password: 'correct horse battery' } });
+	await server.api('/api/v1/providers', {
+		json: {
+			kind: 'openai_compatible',
+			name: 'cloud',
+			base_url: `http://${cloud.host}/v1`,
+			key: 'sk-of-the-test',
+			use_for: ['all']
+		}
+	});
+	await begin(page, server, 'first');
+	await answers(page).first().getByText('You asked: first').waitFor();
+	await ollama.stop();
+	await ask(page, 'second');
+	const second = answers(page).nth(1);
+	await second.getByText('From the cloud: second').waitFor();
+	await second
+		.getByText(say('chat_model_at', { model: 'cloud-large', provider: 'cloud' }), { exact: false })
+		.first()
+		.waitFor();
+	await second.getByText(say('chat_because_fallback'), { exact: false }).first().waitFor();
+	assert.equal(cloud.asked.at(-1)?.messages.length, 3, 'it got the conversation');
+});
+
+test('an answer goes on without a reader, and is stopped at the model', async (t) => {
+	const { ollama, server, page } = await scene(t);
+	ollama.say = () => 'one two three four';
+	ollama.holdAfter = 2;
+	await begin(page, server, 'count');
+	await answers(page).first().getByText('one two').waitFor();
+	const { pathname } = new URL(page.url());
+	await page.goto('about:blank');
+	ollama.release();
+	await page.goto(server.url + pathname);
+	await answers(page).first().getByText('one two three four').waitFor();
+
+	ollama.holdAfter = 1;
+	await ask(page, 'again');
+	await answers(page).nth(1).getByText('one', { exact: true }).waitFor();
+	await page.getByRole('button', { name: say('chat_stop') }).click();
+	await page.getByText(say('chat_stopped')).waitFor();
+	await eventually(async () => ollama.given_up === 1);
+});
+
+test('questions are edited, answered again and shown by version', async (t) => {
+	const { ollama, server, page } = await scene(t);
+	await begin(page, server, 'colour');
+	await answers(page).first().getByText('You asked: colour').waitFor();
+	await page.getByRole('button', { name: say('chat_edit'), exact: true }).click();
+	await page.getByRole('textbox', { name: say('chat_edit') }).fill('color');
+	await page
+		.getByRole('article', { name: say('chat_asked') })
+		.getByRole('button', { name: say('chat_send') })
+		.click();
+	await answers(page).first().getByText('You asked: color', { exact: true }).waitFor();
+	await page.getByText('2/2').waitFor();
+	await page.getByRole('button', { name: say('chat_version_before') }).click();
+	await answers(page).first().getByText('You asked: colour').waitFor();
+	ollama.say = () => 'another answer';
+	await page.getByRole('button', { name: say('chat_again'), exact: true }).click();
+	await answers(page).first().getByText('another answer').waitFor();
+	assert.equal(ollama.asked.at(-1)?.messages.length, 1);
+});
+
+test('what is typed is kept, waits while offline and goes once', async (t) => {
+	const { ollama, server, page } = await scene(t, DESKTOP, CUT_OFF);
+	await begin(page, server, 'first');
+	await answers(page).first().getByText('You asked: first').waitFor();
+	await question(page).fill('half a thought');
+	await page.reload();
+	await eventually(async () => (await question(page).inputValue()) === 'half a thought');
+	await page.context().setOffline(true);
+	await ask(page, 'second');
+	await page.getByText(say('chat_waits_offline')).waitFor();
+	await ask(page, 'third');
+	await page.getByText(say('chat_waits'), { exact: true }).waitFor();
+	await page.context().setOffline(false);
+	await answers(page).nth(2).getByText('You asked: third').waitFor();
+	assert.deepEqual(
+		ollama.asked.map((body) => body.messages.at(-1).content),
+		['first', 'second', 'third']
+	);
+});
+
+test('files and pictures go along', async (t) => {
+	const { ollama, server, page } = await scene(t);
+	const pixel =
+		'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==';
+	await page.goto(`${server.url}/chat/new`);
+	await page.locator('input[type="file"]').setInputFiles([
+		{ name: 'dot.png', mimeType: 'image/png', buffer: Buffer.from(pixel, 'base64') },
+		{ name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('remember the milk') }
+	]);
+	await page.getByText('17\u00a0B').waitFor();
+	await ask(page, 'look');
+	await answers(page).first().getByText('remember the milk').waitFor();
+	await page.getByRole('img', { name: 'dot.png' }).waitFor();
+	const sent = ollama.asked[0].messages[0].content;
+	assert.ok(sent.some((/** @type {any} */ part) => part.image_url?.url.startsWith('data:image/png;base64,')));
+});
+
+const ATTACKS = [
+	'<script>alert(1)</script>',
+	'<img src=x onerror=alert(1)>',
+	'<svg/onload=alert(1)>',
+	'<iframe srcdoc="<script>alert(1)</script>"></iframe>',
+	'[x](javascript:alert(1))',
+	'[x](  javascript:alert(1) )',
+	'[x](&#106;avascript:alert(1))',
+	'[x](jav&#x09;ascript:alert(1))',
+	'![x](javascript:alert(1))',
+	'![x](https://evil.example/pixel.png)',
+	'![x" onerror="alert(1)](https://a.b/c.png)',
+	'[x](https://a.b "t\\" onmouseover=\\"alert(1)")',
+	'<a href="javascript:alert(1)">x</a>',
+	'<javascript:alert(1)>',
+	'[ref]\n\n[ref]: javascript:alert(1)',
+	'```html\n<script>alert(1)</script>\n```',
+	'```"><script>alert(1)</script>\nx\n```',
+	'`<script>alert(1)</script>`',
+	'| a |\n| - |\n| <img src=x onerror=alert(1)> |',
+	'- [ ] <img src=x onerror=alert(1)>',
+	'# <style>*{display:none}</style>',
+	'<!--><script>alert(1)</script>-->',
+	'<form action=https://evil.example><input></form>',
+	'<base href=https://evil.example>',
+	'<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>',
+	'&lt;script&gt;alert(1)&lt;/script&gt;',
+	'$\\href{javascript:alert(1)}{x}$',
+	'$$\\htmlData{onclick=alert(1)}{x}$$',
+	'> <details open ontoggle=alert(1)>',
+	'*<b onclick=alert(1)>x</b>*',
+	'\u0000<script>alert(1)</script>'
+];
+
+test('nothing that a model writes runs or loads', async (t) => {
+	const { ollama, server, page } = await scene(t);
+	ollama.say = () => ATTACKS.join('\n\n');
+	/** @type {string[]} */
+	const elsewhere = [];
+	page.on('request', (request) => {
+		if (!/^(data|blob):/.test(request.url()) && !request.url().startsWith(server.url))
+			elsewhere.push(request.url());
+	});
+	page.on('dialog', (dialog) => {
+		elsewhere.push(dialog.message());
+		void dialog.dismiss();
+	});
+	await begin(page, server, 'attack');
+	await page.getByText(say('chat_usage_in', { count: 26 }), { exact: false }).waitFor();
+	await answers(page).first().getByText('<details open ontoggle=alert(1)>').waitFor();
+	const found = await answers(page)
+		.first()
+		.locator('.markdown')
+		.evaluate((markdown) =>
+			[...markdown.querySelectorAll('*')].flatMap((node) => [
+				...(/^(script|img|iframe|style|form|base|details|object|embed|link|meta)$/i.test(node.tagName)
+					? [node.tagName]
+					: []),
+				...[...node.attributes].filter(({ name }) => /^on/i.test(name)).map(({ name }) => name),
+				...(node instanceof HTMLAnchorElement && !/^(https?|mailto):/.test(node.href) ? [node.href] : [])
+			])
+		);
+	assert.deepEqual(found, []);
+	assert.deepEqual(elsewhere, []);
+});
+
+test('a very long conversation scrolls, and what is read stays where it is', async (t) => {
+	const { ollama, server, page } = await scene(t);
+	const paragraph = 'The quick brown fox jumps over the lazy dog, again and again. '.repeat(8);
+	ollama.say = (text) =>
+		`# ${text}\n\n${`${paragraph}\n\n- one\n- two\n\n\`\`\`rust\nfn main() {}\n\`\`\`\n\n`.repeat(40)}`;
+	await begin(page, server, 'turn 0');
+	const turns = 24;
+	for (let turn = 1; turn <= turns; turn += 1) {
+		await page.getByRole('button', { name: say('chat_send'), exact: true }).waitFor();
+		await answers(page)
+			.getByRole('heading', { name: `turn ${turn - 1}`, exact: true })
+			.waitFor({ state: 'attached' });
+		await ask(page, `turn ${turn}`);
+	}
+	await answers(page)
+		.last()
+		.getByText(say('chat_usage_in', { count: 26 }), { exact: false })
+		.waitFor();
+	await page.reload();
+	const view = page.getByRole('region', { name: say('chat_messages') });
+	await answers(page)
+		.last()
+		.getByRole('heading', { name: `turn ${turns}` })
+		.waitFor({ state: 'attached' });
+	const atEnd = () => view.evaluate((node) => node.scrollHeight - node.scrollTop - node.clientHeight < 60);
+	await eventually(atEnd);
+	// Up to the first question by wheel: frames stay short, and nothing jumps.
+	await view.hover();
+	const worst = await view.evaluate(async (node) => {
+		let [longest, last] = [0, performance.now()];
+		for (let step = 0; step < 120; step += 1) {
+			node.scrollTop -= 400;
+			await new Promise((drawn) => requestAnimationFrame(drawn));
+			const now = performance.now();
+			longest = Math.max(longest, now - last);
+			last = now;
+		}
+		return longest;
+	});
+	t.diagnostic(`longest frame while scrolling: ${Math.round(worst)} ms`);
+	assert.ok(worst < 1_000, `a frame took ${worst} ms`);
+	await page.getByRole('button', { name: say('chat_to_end') }).click();
+	await eventually(atEnd);
+});
+
+test('models are chosen by typing, and with none there is a way on', async (t) => {
+	const { server, page } = await scene(t);
+	await page.goto(`${server.url}/chat`);
+	await page.getByRole('button', { name: say('chat_model_choose', { model: 'auto' }) }).click();
+	const dialog = page.getByRole('dialog', { name: say('chat_model') });
+	await dialog.getByText(say('chat_profile_private')).waitFor();
+	assert.deepEqual(await violations(page), []);
+	await dialog.getByRole('combobox').fill('llama');
+	await page.keyboard.press('Enter');
+	await page.getByRole('button', { name: /Model: .*llama3\.2/ }).waitFor();
+
+	const bare = await stack(t);
+	await page.goto(await bare.server.loginLink());
+	await page.waitForURL((url) => !url.pathname.startsWith('/sign-in'));
+	await page.goto(`${bare.server.url}/chat`);
+	await page.getByRole('heading', { name: say('chat_no_models') }).waitFor();
+	await page.getByRole('link', { name: say('chat_add_device') }).waitFor();
+	await settled(page);
+	assert.deepEqual(await violations(page), []);
+});
