@@ -44,7 +44,7 @@ describe('a key', () => {
 		cap_period: 'day',
 		spent_micros: 0,
 		created_at: 0,
-		created_by: 'u',
+		created_by: { user: 'u' },
 		...change
 	});
 
