@@ -66,6 +66,18 @@ check_scripts() {
   else skip "shell scripts" "shellcheck is not installed (apt-get install shellcheck)."; fi
 }
 
+# The agent and the command line for Windows, as far as a machine without Windows can tell.
+check_windows() {
+  local target=x86_64-pc-windows-gnu
+  if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
+    skip "types on Windows" "Rust's $target is not installed (rustup target add $target)."
+  elif ! have x86_64-w64-mingw32-gcc; then
+    skip "types on Windows" "The C compiler for it is missing (apt-get install gcc-mingw-w64-x86-64)."
+  else
+    check "Types on Windows" cargo check --locked --target "$target" -p foreman-agent -p foreman-cli --bins
+  fi
+}
+
 run_check() {
   need_rust
   need_node
@@ -74,6 +86,7 @@ run_check() {
   build_dashboard
   check "Format (Rust)" cargo fmt --all --check
   check "Clippy" cargo clippy --locked --workspace --exclude foreman-app --all-targets -- -D warnings
+  check_windows
   check "Types (dashboard)" npm run --silent check
   check "Format (dashboard, journeys)" npx prettier --check --log-level warn src messages e2e scripts ./*.js ./*.ts
   check "Types (journeys)" npx tsc -p e2e

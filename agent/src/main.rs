@@ -189,10 +189,7 @@ fn log_to(
     let quiet = foreman_link::QUIET_LOG_TARGETS;
     let filter = EnvFilter::try_new(format!("{filter},{quiet}"))
         .with_context(|| format!("`{filter}` is not a log filter; try --log info"))?;
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(writer)
-        .with_ansi(colours)
-        .with_target(false);
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours).with_target(false);
     tracing_subscriber::registry().with(filter).with(layer).init();
     Ok(())
 }

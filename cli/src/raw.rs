@@ -1,11 +1,21 @@
 //! This process's own terminal: its size, and every key as it is typed.
 
-use std::io::{IsTerminal, stdin, stdout};
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use std::io::{IsTerminal, stdin};
+
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+use windows as system;
+
+pub use system::{Resizes, size};
 
 /// Every key goes through as it is until this is dropped.
-pub struct Raw(Termios);
+pub struct Raw(system::Before);
 
 impl Raw {
     /// Whether somebody types, rather than a file.
@@ -18,22 +28,12 @@ impl Raw {
         if !Self::is_possible() {
             return Ok(None);
         }
-        let before = tcgetattr(stdin())?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        tcsetattr(stdin(), OptionalActions::Now, &raw)?;
-        Ok(Some(Self(before)))
+        system::begin().map(|before| Some(Self(before)))
     }
 }
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.0);
+        system::end(&self.0);
     }
-}
-
-/// Columns and rows, when there is a window.
-pub fn size() -> Option<(u16, u16)> {
-    let size = tcgetwinsize(stdout()).or_else(|_| tcgetwinsize(stdin())).ok()?;
-    (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
 }

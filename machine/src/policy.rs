@@ -22,6 +22,12 @@ const ALLOW_LOGS: &str = "ALLOW_LOGS";
 const ALLOW_MODELS: &str = "ALLOW_MODELS";
 const ALLOWED_PATHS: &str = "ALLOWED_PATHS";
 const BLOCKED_PATHS: &str = "BLOCKED_PATHS";
+/// What is wrong with most values that cannot be read.
+const QUOTES: &str = if cfg!(windows) {
+    "a value with backslashes or spaces needs single quotes around it"
+} else {
+    "a value with spaces needs quotes around it"
+};
 const NAMES: [&str; 7] =
     [ALLOW_BASH, ALLOW_FILE_READ, ALLOW_FILE_WRITE, ALLOW_LOGS, ALLOW_MODELS, ALLOWED_PATHS, BLOCKED_PATHS];
 
@@ -59,7 +65,7 @@ fn parse(
 ) -> anyhow::Result<Policy> {
     let mut settings = BTreeMap::new();
     for line in dotenvy::from_read_iter(text) {
-        let (name, value) = line.context("a value with spaces needs quotes around it")?;
+        let (name, value) = line.context(QUOTES)?;
         if !NAMES.contains(&name.as_str()) && (name.starts_with("ALLOW") || name.starts_with("BLOCK")) {
             bail!("{name} is not a setting; the settings are {}", NAMES.join(", "));
         }

@@ -1,5 +1,10 @@
 //! What can be wrong on the device itself: its files, its room, its service, its GPU.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::{fs, path::Path};
 
 use foreman_machine::{
@@ -10,6 +15,10 @@ use foreman_protocol::Policy;
 
 use super::{Finding, Subject};
 use crate::service::{self, Installed};
+#[cfg(unix)]
+use unix::{KEY_IS_THERE, WHY_STOPPED, free_space, most_open_files, shared};
+#[cfg(windows)]
+use windows::{KEY_IS_THERE, WHY_STOPPED, free_space, most_open_files, shared};
 
 /// Less free room than this stops work soon, in bytes.
 const LITTLE_ROOM: u64 = 1 << 30;
@@ -71,17 +80,6 @@ fn try_write(folder: &Path) -> std::io::Result<()> {
     fs::remove_file(probe)
 }
 
-#[cfg(unix)]
-fn shared(file: &fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.permissions().mode() & 0o077 != 0
-}
-
-#[cfg(not(unix))]
-fn shared(_file: &fs::Metadata) -> bool {
-    false
-}
-
 /// Whether other users can look into a file.
 pub(super) fn shared_file(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| shared(&found))
@@ -105,7 +103,7 @@ fn identity(path: &Path) -> Finding {
             "Other users can read this device's key",
             format!("chmod 600 {}; if somebody may have copied it, connect the device anew", path.display()),
         ),
-        Ok(_) => Finding::good(name, "The device's key is there, and only its user can read it"),
+        Ok(_) => Finding::good(name, KEY_IS_THERE),
     }
 }
 
@@ -158,7 +156,7 @@ fn installed() -> Option<Finding> {
         Installed::Stopped => Finding::doubtful(
             name,
             "The service is installed and stopped",
-            "foreman-agent install-service starts it; `journalctl -u foreman-agent` says why it stopped",
+            format!("foreman-agent install-service starts it; {WHY_STOPPED}"),
         ),
         Installed::No => Finding::doubtful(
             name,
@@ -168,12 +166,9 @@ fn installed() -> Option<Finding> {
     })
 }
 
-#[cfg(unix)]
 fn room(state_dir: &Path) -> Option<Finding> {
     let name = "disk";
-    let info = state_dir.ancestors().find_map(|path| nix::sys::statvfs::statvfs(path).ok())?;
-    #[allow(clippy::useless_conversion, reason = "these are 32 bits wide on some systems")]
-    let free = u64::from(info.blocks_available()).saturating_mul(u64::from(info.fragment_size()));
+    let free = free_space(state_dir)?;
     let found = format!("{:.1} GB are free for the agent", free as f64 / 1e9);
     let remedy = "Make room on the disk that holds the state directory";
     Some(match free {
@@ -183,27 +178,14 @@ fn room(state_dir: &Path) -> Option<Finding> {
     })
 }
 
-#[cfg(not(unix))]
-fn room(_state_dir: &Path) -> Option<Finding> {
-    None
-}
-
-#[cfg(unix)]
 fn open_files() -> Option<Finding> {
-    use nix::sys::resource::{Resource, getrlimit};
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    let found = format!("Up to {hard} files can be open at once");
-    #[allow(clippy::useless_conversion, reason = "this is 32 bits wide on some systems")]
-    Some(if u64::from(hard) < FEW_FILES {
+    let most = most_open_files()?;
+    let found = format!("Up to {most} files can be open at once");
+    Some(if most < FEW_FILES {
         Finding::doubtful("open_files", found, "Raise it: LimitNOFILE in the service, or ulimit -n")
     } else {
         Finding::good("open_files", found)
     })
-}
-
-#[cfg(not(unix))]
-fn open_files() -> Option<Finding> {
-    None
 }
 
 /// Only where the kernel sees an NVIDIA GPU: does its tool answer too?

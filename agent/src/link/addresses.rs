@@ -21,11 +21,10 @@ pub(super) fn reachable(listening: SocketAddr) -> Vec<String> {
     if !listening.ip().is_unspecified() {
         return vec![with_port(listening.ip())];
     }
-    let mut found: Vec<IpAddr> =
-        of_interfaces()
-            .into_iter()
-            .filter(|ip| is_worth_telling(*ip) && hears(listening.ip(), *ip))
-            .collect();
+    let mut found: Vec<IpAddr> = of_interfaces()
+        .into_iter()
+        .filter(|ip| is_worth_telling(*ip) && hears(listening.ip(), *ip))
+        .collect();
     found.sort_unstable();
     found.dedup();
     found.truncate(MOST);

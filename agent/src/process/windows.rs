@@ -5,8 +5,11 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 fn look<T>(pid: u32, at: impl FnOnce(&sysinfo::Process) -> T) -> Option<T> {
     let pid = Pid::from_u32(pid);
     let mut system = System::new().ok()?;
-    let _ =
-        system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, ProcessRefreshKind::nothing());
+    let _ = system.refresh_processes_specifics(
+        ProcessesToUpdate::Some(&[pid]),
+        true,
+        ProcessRefreshKind::nothing(),
+    );
     system.process(pid).map(at)
 }
 

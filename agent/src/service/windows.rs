@@ -180,7 +180,8 @@ fn come_back(service: &Service) -> Option<String> {
     let set = service
         .update_failure_actions(actions)
         .and_then(|()| service.set_failure_actions_on_non_crash_failures(true));
-    set.err().map(|error| format!("Windows will not start it again after a crash: {error}"))
+    let why = anyhow::Error::new(set.err()?);
+    Some(format!("Windows will not start it again after a crash: {why:#}"))
 }
 
 fn stop(service: &Service) -> anyhow::Result<()> {
@@ -231,7 +232,9 @@ fn service_main(_arguments: Vec<OsString>) {
         ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
         _ => ServiceControlHandlerResult::NotImplemented,
     };
-    let (Ok(handle), Some(body)) = (service_control_handler::register(NAME, answer), BODY.get()) else { return };
+    let (Ok(handle), Some(body)) = (service_control_handler::register(NAME, answer), BODY.get()) else {
+        return;
+    };
     let say = |current_state, controls_accepted, exit_code| {
         let _ = handle.set_service_status(ServiceStatus {
             service_type: ServiceType::OWN_PROCESS,

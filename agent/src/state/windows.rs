@@ -11,7 +11,8 @@ use std::{
 pub(super) fn default_dir() -> Option<PathBuf> {
     let absolute = |path: &PathBuf| path.is_absolute();
     let local = std::env::var_os("LOCALAPPDATA").map(PathBuf::from).filter(absolute);
-    let local = local.or_else(|| std::env::home_dir().filter(absolute).map(|home| home.join(r"AppData\Local")))?;
+    let local =
+        local.or_else(|| std::env::home_dir().filter(absolute).map(|home| home.join(r"AppData\Local")))?;
     Some(local.join("Foreman").join("agent"))
 }
 

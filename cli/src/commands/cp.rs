@@ -1,6 +1,7 @@
 //! `foreman cp`: files and trees to and from a device. What was copied of an interrupted file is gone on with.
 
 mod down;
+mod mode;
 pub mod place;
 mod progress;
 mod up;

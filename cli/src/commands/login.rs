@@ -37,7 +37,7 @@ pub async fn run(context: &Context, options: Options) -> Result<()> {
 }
 
 async fn approved(url: &str) -> Result<String> {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = gethostname::gethostname().to_string_lossy().into_owned();
     let waiting =
         DeviceSignIn::start(url, &format!("foreman on {host}").chars().take(64).collect::<String>()).await?;
     let code = waiting.code();

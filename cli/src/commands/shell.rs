@@ -12,14 +12,13 @@ use foreman_client::{
 use foreman_protocol::{OpenTerminal, Terminal, TerminalEnded, TerminalId};
 use tokio::{
     io::{AsyncReadExt, stdin},
-    signal::unix::{SignalKind, signal},
     sync::mpsc,
 };
 
 use crate::{
     context::Context,
     output::{json, moment, note, put, table},
-    raw::{self, Raw},
+    raw::{self, Raw, Resizes},
 };
 use escape::{Escapes, Typed};
 
@@ -35,6 +34,7 @@ const END_OF_INPUT: &[u8] = &[4];
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
 pub struct Options {
+    /// Its name, or the beginning of its id.
     device: String,
     /// Go back to a terminal that runs, by its id or the beginning of it.
     #[arg(long, env = "FOREMAN_SHELL_ATTACH", value_name = "ID", conflicts_with_all = ["command", "cwd"])]
@@ -220,8 +220,8 @@ async fn type_into(input: TerminalInput, detach: mpsc::Sender<()>) {
 }
 
 async fn follow_size(input: TerminalInput) {
-    let Ok(mut changes) = signal(SignalKind::window_change()) else { return };
-    while changes.recv().await.is_some() {
+    let Ok(mut resizes) = Resizes::new() else { return };
+    while resizes.next().await.is_some() {
         if let Some((cols, rows)) = raw::size() {
             input.resize(cols.clamp(2, 1000), rows.clamp(1, 1000)).await;
         }

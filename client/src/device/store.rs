@@ -4,12 +4,15 @@
 //! the new. With what is here a device is reached without any server. It must not know how.
 
 mod listing;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
 use std::{
     collections::BTreeMap,
     fs, io,
     io::Write,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -24,6 +27,10 @@ use zeroize::Zeroizing;
 use super::known::KnownDevice;
 
 pub use listing::Listing;
+#[cfg(unix)]
+use unix::private_file_in;
+#[cfg(windows)]
+use windows::private_file_in;
 
 const OWNER_KEY: &str = "owner.key";
 const CLIENT_KEY: &str = "client.key";
@@ -265,9 +272,7 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<(), StoreError> {
 /// A file beside the wanted one, readable by its user only, with these bytes.
 fn beside(path: &Path, bytes: &[u8]) -> Result<tempfile::NamedTempFile, StoreError> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(at(folder))?;
-    let private = fs::Permissions::from_mode(0o600);
-    let mut file = tempfile::Builder::new().permissions(private).tempfile_in(folder).map_err(at(folder))?;
+    let mut file = private_file_in(folder).map_err(at(folder))?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(at(path))?;
     Ok(file)
 }
@@ -293,7 +298,10 @@ fn remove(path: &Path) -> Result<(), StoreError> {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn store() -> (tempfile::TempDir, Store) {

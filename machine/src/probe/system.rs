@@ -19,8 +19,10 @@ fn read(root: &Path, state_dir: &Path) -> Capabilities {
         .with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(wanted).ok();
     let cpus = system.as_ref().map(System::cpus).unwrap_or_default();
-    let release = std::fs::read_to_string(root.join("etc/os-release")).unwrap_or_default();
-    let os = pretty_name(&release).or_else(|| System::long_os_version().ok());
+    // Windows has none of its own, and a file of that name there says nothing of it.
+    let release =
+        if cfg!(windows) { None } else { std::fs::read_to_string(root.join("etc/os-release")).ok() };
+    let os = release.as_deref().and_then(pretty_name).or_else(|| System::long_os_version().ok());
     Capabilities {
         hostname: System::host_name().unwrap_or_default(),
         os: os.unwrap_or_else(|| std::env::consts::OS.to_owned()),

@@ -46,7 +46,8 @@ const EXIT_SPACE: usize = 4096;
 /// When nothing was started: see [`SuperviseError`]. A command that could not be started is no error, that is
 /// how the task ended.
 pub fn supervise(folder: Option<&Path>) -> Result<(), SuperviseError> {
-    let begun = Launcher::hear(folder).map_err(|source| SuperviseError::Io { what: "cannot begin", source })?;
+    let begun =
+        Launcher::hear(folder).map_err(|source| SuperviseError::Io { what: "cannot begin", source })?;
     // Nobody needed it.
     let Some((mut launcher, folder)) = begun else { return Ok(()) };
     match prepare(&folder, &mut launcher) {

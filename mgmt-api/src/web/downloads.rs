@@ -1,4 +1,4 @@
-//! The agent's install script and binaries, so that the command in the dashboard works against this server.
+//! The agent's install scripts and binaries, so that the command in the dashboard works against this server.
 
 use std::path::PathBuf;
 
@@ -23,17 +23,29 @@ use crate::{
 };
 
 const SCRIPT: &str = include_str!("../../../deploy/install-agent.sh");
+const WINDOWS_SCRIPT: &str = include_str!("../../../deploy/install-agent.ps1");
 const PREFIX: &str = "foreman-agent-";
 const CHECKSUM: &str = ".sha256";
 
 pub fn router() -> Router<App> {
-    Router::new().route("/install-agent.sh", get(script)).route("/downloads/{file}", get(download))
+    Router::new()
+        .route("/install-agent.sh", get(script))
+        .route("/install-agent.ps1", get(windows_script))
+        .route("/downloads/{file}", get(download))
 }
 
 async fn script(State(app): State<App>) -> Response {
-    let text = SCRIPT.replace("@FOREMAN_URL@", &app.settings.public_url);
-    ([(header::CONTENT_TYPE, "text/x-shellscript; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")], text)
-        .into_response()
+    addressed(&app, SCRIPT, "text/x-shellscript; charset=utf-8")
+}
+
+async fn windows_script(State(app): State<App>) -> Response {
+    addressed(&app, WINDOWS_SCRIPT, "text/plain; charset=utf-8")
+}
+
+/// With this server's own address in it.
+fn addressed(app: &App, script: &str, kind: &'static str) -> Response {
+    let text = script.replace("@FOREMAN_URL@", &app.settings.public_url);
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text).into_response()
 }
 
 /// An agent binary, or its checksum with `.sha256`.

@@ -34,8 +34,12 @@ async fn the_install_script_points_here_and_binaries_fit_their_checksum() {
     let data = folder.path().join("data");
     let server = Running::over(data, &["--agent-binaries", folder.path().to_str().unwrap()]);
 
-    let script = server.get("/install-agent.sh").send().await.unwrap().text().await.unwrap();
-    assert!(script.contains(&server.url) && !script.contains("@FOREMAN_URL@"));
+    for (script, name) in
+        [("/install-agent.sh", "foreman-agent-"), ("/install-agent.ps1", "foreman-agent-x86_64-windows")]
+    {
+        let script = server.get(script).send().await.unwrap().text().await.unwrap();
+        assert!(script.contains(&server.url) && !script.contains("@FOREMAN_URL@") && script.contains(name));
+    }
     let binary =
         server.get("/downloads/foreman-agent-aarch64-linux").send().await.unwrap().bytes().await.unwrap();
     let sum = server

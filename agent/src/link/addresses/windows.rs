@@ -14,8 +14,9 @@ pub(super) fn of_interfaces() -> Vec<IpAddr> {
         }
     };
     // What Hyper-V and WSL switch between is on this machine alone.
-    let leads_out =
-        |name: &str| !is_private_bridge(name) && !name.starts_with("vEthernet (WSL") && !name.contains("Default Switch");
+    let leads_out = |name: &str| {
+        !is_private_bridge(name) && !name.starts_with("vEthernet (WSL") && !name.contains("Default Switch")
+    };
     interfaces
         .into_iter()
         .filter(|interface| !interface.is_loopback() && leads_out(&interface.name))

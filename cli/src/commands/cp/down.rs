@@ -1,11 +1,7 @@
 //! From a device to here. A file is fetched beside its place under a name that says of what version it is a part, and
 //! moved there when it is whole; so a part that is found is gone on with, and a whole file is never half of one.
 
-use std::{
-    fs::Permissions,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use foreman_client::DeviceConnection;
@@ -14,7 +10,7 @@ use futures_util::TryStreamExt;
 use tokio::fs;
 
 use super::{
-    How,
+    How, mode,
     place::{absolute, join},
     progress::Progress,
 };
@@ -110,7 +106,7 @@ async fn file(
         bail!("{error}. What was copied is kept: the same command goes on with it");
     }
     out.sync_all().await.with_context(doing)?;
-    fs::set_permissions(&part, Permissions::from_mode(entry.mode & 0o777)).await.with_context(doing)?;
+    mode::set(&part, entry.mode).await.with_context(doing)?;
     fs::rename(&part, to).await.with_context(|| format!("cannot put {} in its place", to.display()))?;
     Ok(())
 }

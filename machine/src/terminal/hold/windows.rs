@@ -1,7 +1,11 @@
 //! A process on the pseudo-console whose program is in a job that ends with it. So everything in the terminal ends when
 //! the program does, when this is ended, and when the console is closed, which happens when the agent dies.
 
-use std::io;
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    process::Stdio,
+};
 
 use process_wrap::tokio::{CommandWrap, JobObject, KillOnDrop};
 use tokio::{
@@ -12,9 +16,20 @@ use tokio::{
 use super::{NOT_STARTED, Orders, why_not};
 use crate::run::Ending;
 
+/// The console of this process, whatever its standard handles are.
+const INPUT: &str = "CONIN$";
+const OUTPUT: &str = "CONOUT$";
+
+/// To read its mode a program needs to read its output too, and the other way round.
+fn console(name: &str) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(name)
+}
+
 /// To the terminal, for whoever looks.
 pub(super) fn say(text: &str) {
-    eprintln!("{text}");
+    if let Ok(mut console) = console(OUTPUT) {
+        let _ = console.write_all(format!("{text}\r\n").as_bytes());
+    }
 }
 
 pub(super) async fn run(orders: &Orders) -> io::Result<Ending> {
@@ -22,6 +37,8 @@ pub(super) async fn run(orders: &Orders) -> io::Result<Ending> {
     let _typed = (ctrl_c()?, ctrl_break()?);
     let mut command = Command::new(&orders.program);
     command.args(&orders.args).current_dir(&orders.cwd);
+    let stdio = |name| console(name).map(Stdio::from);
+    command.stdin(stdio(INPUT)?).stdout(stdio(OUTPUT)?).stderr(stdio(OUTPUT)?);
     let mut wrap = CommandWrap::from(command);
     wrap.wrap(KillOnDrop).wrap(JobObject);
     let mut child = match wrap.spawn() {

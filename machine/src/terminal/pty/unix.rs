@@ -63,7 +63,8 @@ pub(in super::super) fn start(
     descriptor.set_non_blocking(true)?;
     let file = descriptor.as_file()?;
     let child: Box<dyn portable_pty::Child> = pair.slave.spawn_command(command)?;
-    let child = child.downcast::<std::process::Child>().map_err(|_| anyhow!("the program is not a process"))?;
+    let child =
+        child.downcast::<std::process::Child>().map_err(|_| anyhow!("the program is not a process"))?;
     Ok(Started { child: *child, file, master: pair.master })
 }
 

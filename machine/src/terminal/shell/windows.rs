@@ -11,7 +11,8 @@ pub(super) fn login_shell() -> PathBuf {
 pub(in super::super) fn environment(hidden: &str) -> Vec<(OsString, OsString)> {
     let own = |name: &OsString| {
         name.to_str().is_some_and(|name| {
-            name.starts_with(hidden) || ["TERM", "COLORTERM"].iter().any(|ours| name.eq_ignore_ascii_case(ours))
+            name.starts_with(hidden)
+                || ["TERM", "COLORTERM"].iter().any(|ours| name.eq_ignore_ascii_case(ours))
         })
     };
     let inherited = std::env::vars_os().filter(|(name, _)| !own(name));

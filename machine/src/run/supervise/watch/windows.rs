@@ -289,8 +289,7 @@ async fn hear(mut line: impl AsyncRead + Unpin, events: mpsc::Sender<Event>) {
     while let Ok(count) = line.read(&mut bytes).await
         && count > 0
     {
-        let (stop, room) =
-            (bytes[..count].contains(&notices::STOP), bytes[..count].contains(&notices::ROOM));
+        let (stop, room) = (bytes[..count].contains(&notices::STOP), bytes[..count].contains(&notices::ROOM));
         if events.send(Event::Said { stop, room }).await.is_err() {
             return;
         }

@@ -1,0 +1,29 @@
+//! Modes, limits, and the file system.
+
+use std::{fs::Metadata, os::unix::fs::PermissionsExt as _, path::Path};
+
+use nix::sys::{
+    resource::{Resource, getrlimit},
+    statvfs::statvfs,
+};
+
+pub(super) const KEY_IS_THERE: &str = "The device's key is there, and only its user can read it";
+pub(super) const WHY_STOPPED: &str = "`journalctl -u foreman-agent` says why it stopped";
+
+/// Whether other users can look into it.
+pub(super) fn shared(file: &Metadata) -> bool {
+    file.permissions().mode() & 0o077 != 0
+}
+
+/// Bytes that this user may still write there.
+pub(super) fn free_space(path: &Path) -> Option<u64> {
+    let info = path.ancestors().find_map(|path| statvfs(path).ok())?;
+    #[allow(clippy::useless_conversion, reason = "these are 32 bits wide on some systems")]
+    Some(u64::from(info.blocks_available()).saturating_mul(u64::from(info.fragment_size())))
+}
+
+pub(super) fn most_open_files() -> Option<u64> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    #[allow(clippy::useless_conversion, reason = "this is 32 bits wide on some systems")]
+    Some(u64::from(hard))
+}
