@@ -40,6 +40,7 @@ pub use kinds::{Wire, wire};
 
 use crate::{
     App,
+    db::now,
     problem::{ApiError, ApiResult},
 };
 
@@ -49,8 +50,11 @@ pub struct Providers {
     kept: RwLock<HashMap<TenantId, Arc<Catalogue>>>,
     /// One at a time, so that an older picture never replaces a newer one.
     renewing: tokio::sync::Mutex<()>,
-    standings: Mutex<HashMap<ProviderId, Standing>>,
+    /// With the time each was taken note of.
+    standings: Mutex<HashMap<ProviderId, (Millis, Standing)>>,
     standing_changed: Notify,
+    /// Whose turn it is to look at a provider.
+    turns: Mutex<HashMap<ProviderId, Arc<tokio::sync::Mutex<()>>>>,
     pulls: pulls::Pulls,
 }
 
@@ -129,6 +133,7 @@ impl Providers {
             renewing: tokio::sync::Mutex::default(),
             standings: Mutex::default(),
             standing_changed: Notify::new(),
+            turns: Mutex::default(),
             pulls: pulls::Pulls::default(),
         }
     }
@@ -161,13 +166,19 @@ impl Providers {
     pub fn stands(&self, provider: ProviderId, standing: Option<Standing>) {
         let mut standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
         match standing {
-            Some(standing) => standings.insert(provider, standing),
+            Some(standing) => standings.insert(provider, (now(), standing)),
             None => standings.remove(&provider),
         };
         self.standing_changed.notify_one();
     }
 
-    fn standing(&self, provider: ProviderId) -> Option<Standing> {
+    fn turn(&self, provider: ProviderId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|id, turn| *id == provider || Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(provider).or_default())
+    }
+
+    fn standing(&self, provider: ProviderId) -> Option<(Millis, Standing)> {
         self.standings.lock().unwrap_or_else(PoisonError::into_inner).get(&provider).cloned()
     }
 }

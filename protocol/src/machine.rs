@@ -201,6 +201,7 @@ pub struct Policy {
     /// `ALLOW_LOGS`
     pub allow_logs: bool,
     /// `ALLOW_MODELS`: ask, load, pull and delete the models of the Ollama here.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_models: bool,
     /// `ALLOWED_PATHS`: absolute; empty means every path.
     pub allowed_paths: Vec<String>,

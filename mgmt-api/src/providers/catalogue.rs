@@ -41,7 +41,7 @@ fn runs_ollama(device: &Device) -> bool {
         && device.capabilities.as_ref().is_some_and(|found| found.ollama.is_some())
 }
 
-/// What keeps requests away first, then how they went, then how the last list went.
+/// What keeps requests away first, then how the last of them went, the one for the list among them.
 fn state(from: &Providers, provider: &mut Provider, online: bool, unlocked: bool) -> ProviderState {
     if !provider.enabled {
         return ProviderState::Disabled;
@@ -52,14 +52,16 @@ fn state(from: &Providers, provider: &mut Provider, online: bool, unlocked: bool
     if provider.auth != ProviderAuth::None && !unlocked {
         return ProviderState::Locked;
     }
-    match from.standing(provider.id) {
-        Some(standing) => {
-            provider.health.reason = standing.reason.or_else(|| provider.health.reason.take());
-            provider.health.retry_at = standing.retry_at;
-            standing.state
-        }
-        None => provider.health.state,
+    let looked = provider.health.state;
+    let Some((at, standing)) = from.standing(provider.id) else { return looked };
+    let looked_later = provider.health.checked_at.is_some_and(|checked| checked >= at);
+    // What is paused gets no requests, whatever the list says.
+    if looked_later && standing.state != ProviderState::Paused {
+        return looked;
     }
+    provider.health.reason = standing.reason.or_else(|| provider.health.reason.take());
+    provider.health.retry_at = standing.retry_at;
+    standing.state
 }
 
 fn models_of(

@@ -24,9 +24,11 @@ use crate::{
 /// What counts down by itself: what is due, and which models are loaded.
 const EVERY: Duration = Duration::from_secs(10);
 /// Events come in bursts.
-const TOGETHER: Duration = Duration::from_millis(50);
-/// A provider is not asked again and again for what it does not change.
+const TOGETHER: Duration = Duration::from_millis(200);
+/// A provider is not asked again and again when that changes nothing …
 const APART: Duration = Duration::from_secs(60);
+/// … but soon after what stood in the way has gone, or its device has told of other models.
+const SOON: Duration = Duration::from_secs(5);
 /// Lists fetched at once.
 const AT_ONCE: usize = 4;
 /// Events after which there may be something else to choose from.
@@ -92,15 +94,17 @@ async fn round(app: &App, looks: &mut Looks) -> ApiResult<()> {
     looks.asked.retain(|id, _| catalogue.providers.iter().any(|known| known.provider.id == *id));
     for known in &catalogue.providers {
         let id = known.provider.id;
-        let waited = looks.asked.get(&id).is_none_or(|asked| asked.elapsed() >= APART);
-        if !waited || !is_due(known) || !looks.begin(id) {
+        let Some(after) = due(known) else { continue };
+        let waited = looks.asked.get(&id).is_none_or(|asked| asked.elapsed() >= after);
+        if !waited || !looks.begin(id) {
             continue;
         }
         looks.asked.insert(id, Instant::now());
         let (app, under_way, places) = (app.clone(), Arc::clone(&looks.under_way), Arc::clone(&looks.places));
         tokio::spawn(async move {
             let _place = places.acquire().await;
-            if let Err(error) = check::run(&app, Cause::system(app.tenant), id).await {
+            let cause = Cause::system(app.tenant);
+            if let Err(error) = check::run_if(&app, cause, id, |known| due(known).is_some()).await {
                 tracing::warn!(%error, "a provider's models were not listed");
             }
             under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
@@ -115,18 +119,20 @@ impl Looks {
     }
 }
 
-/// Whether its models are to be listed now.
-fn is_due(known: &Known) -> bool {
+/// Whether its models are to be listed, and how long after it was asked last.
+fn due(known: &Known) -> Option<Duration> {
     let provider = &known.provider;
     if matches!(provider.health.state, ProviderState::Disabled | ProviderState::Offline | ProviderState::Locked) {
-        return false;
+        return None;
     }
-    // What stood in the way does not any more.
     let freed = matches!(
         provider.health.fault,
         Some(ProviderFault::VaultLocked | ProviderFault::VaultMissing | ProviderFault::DeviceOffline)
     );
-    known.due_at <= now() || freed || has_others(known)
+    if freed || has_others(known) {
+        return Some(SOON);
+    }
+    (known.due_at <= now()).then_some(APART)
 }
 
 /// The device has other models than the list says.

@@ -93,5 +93,6 @@ fn failed(error: reqwest::Error) -> SendFailed {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    SendFailed::Unreachable(cause.to_string())
+    let said = cause.to_string();
+    SendFailed::Unreachable(said.split(" (os error").next().unwrap_or_default().to_owned())
 }
