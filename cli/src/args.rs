@@ -103,6 +103,23 @@ mod tests {
     }
 
     #[test]
+    fn help_explains_every_command_and_every_argument() {
+        fn explained(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                let name = (command.get_name(), argument.get_id());
+                assert!(argument.get_help().is_some(), "{name:?}");
+                let switch = argument.get_action().takes_values();
+                for value in argument.get_possible_values().iter().filter(|_| switch) {
+                    assert!(value.get_help().is_some(), "{name:?}: {}", value.get_name());
+                }
+            }
+            command.get_subcommands().for_each(explained);
+        }
+        explained(&Cli::command());
+    }
+
+    #[test]
     fn every_option_is_an_environment_variable() {
         fn check(command: &clap::Command) {
             for arg in command.get_arguments().filter(|arg| arg.get_long().is_some()) {

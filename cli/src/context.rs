@@ -10,7 +10,7 @@ use futures_util::TryStreamExt;
 use crate::{args::Global, output::note};
 
 /// How long a server may take to list devices when they are known here too.
-const SERVER_LIMIT: Duration = Duration::from_secs(4);
+pub const SERVER_LIMIT: Duration = Duration::from_secs(4);
 
 pub struct Context {
     pub store: Store,

@@ -64,6 +64,16 @@ pub fn moment(at: Millis) -> String {
         .to_string()
 }
 
+/// `40 s`, `3 min`, `5 h`, `2 days`.
+pub fn ago(elapsed: Duration) -> String {
+    match elapsed.as_secs() {
+        seconds @ ..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
 /// `1.5 ms`, `40 ms`.
 pub fn latency(latency: Duration) -> String {
     let ms = latency.as_secs_f64() * 1000.0;

@@ -1,12 +1,14 @@
 //! `foreman devices`: the registry.
 
+mod list;
+
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use foreman_protocol::{CreateDevice, Device, DeviceStatus, DeviceType};
 
 use crate::{
-    context::{Context, list},
-    output::{json, moment, say, table},
+    context::Context,
+    output::{json, moment, say},
 };
 
 #[derive(Debug, Args)]
@@ -21,22 +23,36 @@ enum Devices {
     List,
     /// Make a device and show the command that connects it, trusting you from the start.
     Add {
+        /// What people call it.
         name: String,
+        /// What it is for.
         #[arg(long = "type", env = "FOREMAN_DEVICE_TYPE", value_enum, default_value_t = Kind::GpuCompute)]
         kind: Kind,
     },
     /// Everything about one.
-    Show { device: String },
+    Show {
+        /// Its name, or the beginning of its id.
+        device: String,
+    },
     /// Forget a device and its tasks on the server; its agent is told to stop.
-    Remove { device: String },
+    Remove {
+        /// Its name, or the beginning of its id.
+        device: String,
+    },
     /// Forget a device on this machine only, its pinned identity included.
-    Forget { device: String },
+    Forget {
+        /// Its name, or the beginning of its id.
+        device: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Kind {
+    /// Computes: training, simulation, builds.
     GpuCompute,
+    /// Runs trained models.
     Inference,
+    /// Answers as a language model, with Ollama.
     LlmEndpoint,
 }
 
@@ -52,7 +68,7 @@ impl From<Kind> for DeviceType {
 
 pub async fn run(context: &Context, options: Options) -> Result<()> {
     match options.command.unwrap_or(Devices::List) {
-        Devices::List => all(context).await,
+        Devices::List => list::all(context).await,
         Devices::Add { name, kind } => add(context, name, kind).await,
         Devices::Show { device } => show(context, &device).await,
         Devices::Remove { device } => {
@@ -77,23 +93,6 @@ const fn status(device: &Device) -> &'static str {
         DeviceStatus::Online => "online",
         DeviceStatus::Offline => "offline",
     }
-}
-
-async fn all(context: &Context) -> Result<()> {
-    let devices = list(&context.server()?).await?;
-    if context.json {
-        return json(&devices);
-    }
-    let rows: Vec<_> = devices
-        .iter()
-        .map(|device| {
-            let seen = device.last_seen_at.map_or_else(|| "never".to_owned(), moment);
-            let running = device.running_tasks.to_string();
-            [device.name.clone(), status(device).to_owned(), running, seen, device.id.to_string()]
-        })
-        .collect();
-    table(["NAME", "STATUS", "TASKS", "SEEN", "ID"], &rows);
-    Ok(())
 }
 
 async fn add(context: &Context, name: String, kind: Kind) -> Result<()> {

@@ -14,6 +14,7 @@ use crate::{context::Context, output::note};
 
 #[derive(Debug, Args)]
 pub struct Options {
+    /// Its name, or the beginning of its id.
     device: String,
     /// `LOCAL:REMOTE`, `LOCAL:HOST:REMOTE` (a host as the device sees it), or one port for both. LOCAL is only open to
     /// this machine; 0 takes a free one.

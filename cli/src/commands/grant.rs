@@ -19,10 +19,12 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct GrantOptions {
+    /// Its name, or the beginning of its id.
     device: String,
     /// The client's key, as its `foreman keys` shows it.
     #[arg(long, env = "FOREMAN_GRANT_CLIENT", value_name = "KEY")]
     client: String,
+    /// How much it may do.
     #[arg(long, env = "FOREMAN_GRANT_LEVEL", value_enum, default_value_t = LevelName::View)]
     level: LevelName,
     /// How long it counts: `30d`, `12h`.
@@ -35,11 +37,13 @@ pub struct GrantOptions {
 
 #[derive(Debug, Args)]
 pub struct GrantsOptions {
+    /// Its name, or the beginning of its id.
     device: String,
 }
 
 #[derive(Debug, Args)]
 pub struct RevokeOptions {
+    /// Its name, or the beginning of its id.
     device: String,
     /// One grant, by its id.
     #[arg(long, env = "FOREMAN_REVOKE_GRANT", value_name = "ID")]

@@ -22,6 +22,7 @@ enum Keys {
     Show,
     /// Replace a key. The one before is dead at once on every device that can be told.
     Rotate {
+        /// Which of the two.
         #[arg(value_enum, default_value_t = Which::Client)]
         which: Which,
     },

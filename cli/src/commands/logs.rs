@@ -18,6 +18,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct Options {
+    /// Its name, or the beginning of its id.
     device: String,
     /// `journal`, `journal:ssh.service`, `task:ID`, `file:/var/log/syslog`, `container:NAME`; lists them when absent.
     source: Option<String>,
@@ -37,10 +38,15 @@ pub struct Options {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum LevelName {
+    /// Every step.
     Trace,
+    /// What helps to find a mistake.
     Debug,
+    /// What happens.
     Info,
+    /// What may become a problem.
     Warn,
+    /// What failed.
     Error,
 }
 

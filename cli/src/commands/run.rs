@@ -18,6 +18,7 @@ const LOST: u8 = 125;
 
 #[derive(Debug, Args)]
 pub struct Options {
+    /// Its name, or the beginning of its id.
     device: String,
     /// Where to run it; the agent's home when absent.
     #[arg(long, env = "FOREMAN_RUN_CWD")]

@@ -15,6 +15,7 @@ In ~/.ssh/config, for `ssh anvil.foreman`:
 #[derive(Debug, Args)]
 #[command(after_help = AFTER)]
 pub struct Options {
+    /// Its name, or the beginning of its id.
     device: String,
     /// Where its ssh server listens.
     #[arg(default_value_t = 22)]

@@ -10,6 +10,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct Options {
+    /// Its name, or the beginning of its id.
     device: String,
 }
 
