@@ -256,7 +256,7 @@ async fn cloudflared_comes_from_where_it_was_said_with_its_checksum_only() {
 async fn cloudflared_comes_from_the_systems_packages_where_they_have_it() {
     let place = Place::new().await;
     // A system with these tools and a package manager that has what is in `offers`.
-    let make = "mkdir -p \"$HOME/tools\"; for t in sh uname mkdir mktemp rm mv cut head chmod curl sha256sum cat; do \
+    let make = "mkdir -p \"$HOME/tools\"; for t in sh uname mkdir mktemp rm mv cut head chmod curl sha256sum cat ln; do \
                 ln -s \"$(command -v $t)\" \"$HOME/tools/$t\"; done; cd \"$HOME/tools\"; \
                 printf '#!/bin/sh\\necho ${USER_ID:-0}\\n' >id; \
                 printf '#!/bin/sh\\necho \"$*\" >>$HOME/asked\\n[ -e $HOME/offers ] || exit 100\\n\

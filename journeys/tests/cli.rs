@@ -119,7 +119,30 @@ async fn devices_are_listed_looked_at_and_trusted() {
     scene.says(&["devices", "remove", "forge"]).await;
     scene.says(&["logout"]).await;
     let out = scene.output(&["devices"], "").await;
-    assert!(String::from_utf8_lossy(&out.stderr).contains("You are not signed in"));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("you are not signed in"));
+    assert!(String::from_utf8_lossy(&out.stdout).contains("journey"), "what was met needs no account");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_the_server_down_devices_are_shown_as_last_known_and_what_is_away_is_said_soon() {
+    let mut scene = Scene::new().await;
+    scene.says(&["devices", "add", "forge"]).await;
+    scene.says(&["status", "journey"]).await;
+    assert!(!scene.says(&["devices"]).await.contains("last known"));
+    scene.server.program.kill().await;
+    let out = scene.output(&["devices"], "").await;
+    let (said, noted) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert!(out.status.success() && noted.contains("the server cannot be reached"), "{noted}");
+    assert!(said.contains("online, last known ") && said.contains("pending, last known "), "{said}");
+    let devices = scene.json(&["devices", "--json"]).await;
+    assert!(devices[1]["last_known_at"].is_i64(), "{devices}");
+
+    scene.agent.program.kill().await;
+    let asked = std::time::Instant::now();
+    let away = scene.output(&["status", "journey"], "").await;
+    let errors = String::from_utf8_lossy(&away.stderr);
+    assert!(!away.status.success() && errors.contains("cannot be reached"), "{errors}");
+    assert!(asked.elapsed() < std::time::Duration::from_secs(10), "{:?}", asked.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use foreman_client::{
     DeviceConnection, DeviceOptions, PathKind, Store,
-    device::{AttachOptions, AttachedTerminal, Pace, TerminalUpdate, Transfer},
+    device::{AttachOptions, AttachedTerminal, LogFilter, LogUpdate, Pace, TerminalUpdate, Transfer},
 };
 use foreman_protocol::{Level, OpenTerminal, ProblemCode};
+use futures_util::StreamExt;
 use journeys::{
     database::Database,
     numbered::lines,
@@ -192,6 +193,43 @@ async fn files_go_both_ways_over_a_path_that_is_cut(database: Database) {
     assert!(got == bytes, "other bytes came");
 }
 
+async fn a_followed_log_goes_on_over_another_path(database: Database) {
+    use std::io::Write;
+    let scene = Scene::new(database).await;
+    let (device, wire) = scene.over_a_wire().await;
+    reached(&device, PathKind::Lan).await;
+    let path = scene.folder.join("app.log");
+    std::fs::write(&path, "first\n").expect("written");
+    let append = |line: &str| {
+        let mut file = std::fs::File::options().append(true).open(&path).expect("it is there");
+        writeln!(file, "{line}").expect("written");
+    };
+    let filter = LogFilter { follow: true, lines: Some(10), ..LogFilter::default() };
+    let mut log = device.logs(&format!("file:{}", path.display()), &filter);
+    let (mut heard, mut lost) = (Vec::new(), false);
+    for (said, is_cut) in [("first", false), ("second", false), ("third", true), ("fourth", false)] {
+        match said {
+            "first" => {}
+            said => append(said),
+        }
+        if is_cut {
+            wire.cut();
+        }
+        let next = async {
+            loop {
+                match log.next().await.expect("it goes on") {
+                    LogUpdate::Line(line) => return line.text,
+                    LogUpdate::Lost(_) => lost = true,
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        heard.push(soon(said, next).await);
+    }
+    assert_eq!(heard, ["first", "second", "third", "fourth"], "each once and in order");
+    assert!(lost && device.path().kind == Some(PathKind::Relay), "{:?}", device.path());
+}
+
 async fn a_device_is_reached_with_its_server_down(database: Database) {
     let mut scene = Scene::new(database).await;
     let met = scene.open(only(PathKind::Lan)).await;
@@ -236,6 +274,7 @@ crate::on_both_databases!(
     each_path_leads_to_the_same_device,
     a_terminal_loses_nothing_when_its_path_goes_silent,
     files_go_both_ways_over_a_path_that_is_cut,
+    a_followed_log_goes_on_over_another_path,
     a_device_is_reached_with_its_server_down,
     what_is_taken_back_is_refused_at_once,
 );
