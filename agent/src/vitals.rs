@@ -12,9 +12,7 @@ use foreman_machine::{
     probe::{ProbeOptions, detect, ollama_now},
     sample::{Sampler, SamplerOptions},
 };
-use foreman_protocol::{
-    Capabilities, DeviceFacts, LinkFacts, Ollama, PROTOCOL_VERSION, Policy, TaskId,
-};
+use foreman_protocol::{Capabilities, DeviceFacts, LinkFacts, Ollama, PROTOCOL_VERSION, Policy, TaskId};
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{
     sync::{Notify, mpsc, watch},

@@ -258,8 +258,10 @@ async fn pull(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
     }
     let mut lines = vec![line(json!({ "status": "pulling manifest" }))];
     for step in 1..=STEPS {
-        lines.push(line(json!({ "status": "pulling 170370233dd5", "digest": "sha256:170370233dd5", "total": LAYER,
-            "completed": LAYER * step / STEPS })));
+        lines.push(line(
+            json!({ "status": "pulling 170370233dd5", "digest": "sha256:170370233dd5", "total": LAYER,
+            "completed": LAYER * step / STEPS }),
+        ));
     }
     lines.push(line(json!({ "status": "verifying sha256 digest" })));
     lines.push(line(json!({ "status": "success" })));
@@ -280,15 +282,18 @@ async fn chat(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
         return error(StatusCode::BAD_REQUEST, "missing request body");
     };
     if !locked(&inner.models).contains_key(&name) {
-        let message = json!({ "error": { "message": format!("model '{name}' not found"), "type": "not_found_error" } });
+        let message =
+            json!({ "error": { "message": format!("model '{name}' not found"), "type": "not_found_error" } });
         return (StatusCode::NOT_FOUND, Json(message)).into_response();
     }
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let usage = json!({ "prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15 });
     if body["stream"] != true {
-        return Json(json!({ "id": "chatcmpl-1", "object": "chat.completion", "created": 1_763_700_000, "model": name,
+        return Json(
+            json!({ "id": "chatcmpl-1", "object": "chat.completion", "created": 1_763_700_000, "model": name,
             "choices": [{ "index": 0, "finish_reason": "stop",
-                "message": { "role": "assistant", "content": "Hello from the device." } }], "usage": usage }))
+                "message": { "role": "assistant", "content": "Hello from the device." } }], "usage": usage }),
+        )
         .into_response();
     }
     let chunk = |delta: Value, finish: Value, usage: Option<&Value>| {

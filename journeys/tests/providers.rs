@@ -107,7 +107,12 @@ impl Events {
         loop {
             if let Some((event, rest)) = self.held.split_once("\n\n") {
                 let field = |name: &str| {
-                    event.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+                    event
+                        .lines()
+                        .find_map(|line| line.strip_prefix(name))
+                        .unwrap_or_default()
+                        .trim()
+                        .to_owned()
                 };
                 let (name, data) = (field("event:"), field("data:"));
                 self.held = rest.to_owned();

@@ -77,14 +77,17 @@ async fn pass(
     let of_path = || PASSED.iter().filter(|(_, passed, _)| *passed == path);
     let Some((method, path, level)) = of_path().find(|(method, ..)| method == request.method()) else {
         return Err(match of_path().next() {
-            Some(_) => ApiError::new(ProblemCode::MethodNotAllowed, "This address does not take this method."),
+            Some(_) => {
+                ApiError::new(ProblemCode::MethodNotAllowed, "This address does not take this method.")
+            }
             None => ApiError::not_found("address of Ollama that is passed on"),
         });
     };
     caller.need(*level)?;
     models.device.allow(SETTING, |policy| policy.allow_models)?;
     let place = Arc::clone(&models.free).try_acquire_owned().map_err(|_| {
-        let message = format!("{MOST} requests to this device's models are under way. Try again in a moment.");
+        let message =
+            format!("{MOST} requests to this device's models are under way. Try again in a moment.");
         ApiError::new(ProblemCode::Unavailable, message)
     })?;
     let changes = [PULL, DELETE].contains(path);

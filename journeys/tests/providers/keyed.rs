@@ -38,7 +38,10 @@ impl Vendor {
             .route("/v1/models", get(models))
             .route("/page/models", get(|| async { Html("<html>It works!</html>") }))
             .route("/moved/models", get(|| async { (StatusCode::FOUND, [(header::LOCATION, "/v1/models")]) }))
-            .route("/busy/models", get(|| async { (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "7")]) }))
+            .route(
+                "/busy/models",
+                get(|| async { (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "7")]) }),
+            )
             .route("/broken/models", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -97,7 +100,12 @@ impl Scene {
 
     async fn keys(&self) -> Vec<String> {
         let page = self.owner.get("/vault/keys").await;
-        page["items"].as_array().expect("a list").iter().map(|key| key["name"].as_str().unwrap().to_owned()).collect()
+        page["items"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|key| key["name"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
@@ -117,11 +125,17 @@ async fn a_key_goes_into_the_vault_and_nowhere_else(database: Database) {
 
     let (status, acme) = owner.post("/providers", scene.request(KEY)).await;
     assert_eq!(status, 201, "{acme}");
-    assert_eq!((&acme["vault_key"], &acme["health"]["models"], &acme["health"]["state"]), (&json!("acme"), &json!(2), &json!("up")));
+    assert_eq!(
+        (&acme["vault_key"], &acme["health"]["models"], &acme["health"]["state"]),
+        (&json!("acme"), &json!(2), &json!("up"))
+    );
     assert_eq!(scene.keys().await, ["acme"]);
     assert_eq!(owner.post("/providers", scene.request(KEY)).await.1["code"], "conflict");
     let model = owner.get("/models/acme/big-model").await;
-    assert_eq!((&model["context_tokens"], &model["private"], &model["known_from"]), (&json!(32_768), &json!(false), &json!("provider")));
+    assert_eq!(
+        (&model["context_tokens"], &model["private"], &model["known_from"]),
+        (&json!(32_768), &json!(false), &json!("provider"))
+    );
     assert_eq!(owner.get("/models/acme/acme/embed-1").await["embeddings"], true);
 
     // A wrong key is said to be wrong, in our words: the vendor repeats it.
@@ -152,7 +166,9 @@ async fn a_key_goes_into_the_vault_and_nowhere_else(database: Database) {
     assert_eq!((scene.keys().await.len(), owner.providers().await.len()), (0, 0));
     let told: Vec<Value> = owner.told("").await;
     let kinds: Vec<&str> = told.iter().filter_map(|event| event["type"].as_str()).collect();
-    for kind in ["provider.added", "provider.updated", "provider.removed", "vault.key_added", "vault.key_removed"] {
+    for kind in
+        ["provider.added", "provider.updated", "provider.removed", "vault.key_added", "vault.key_removed"]
+    {
         assert!(kinds.contains(&kind), "{kind}: {kinds:?}");
     }
     let told = serde_json::to_string(&told).expect("text");
@@ -207,7 +223,11 @@ async fn a_key_goes_only_where_it_was_given_for(database: Database) {
     ] {
         let request = json!({ "kind": "openai_compatible", "name": "x", "base_url": base_url, "key": KEY });
         let refused = owner.post("/providers", request).await.1;
-        assert_eq!((&refused["code"], &refused["details"]["field"]), (&json!("invalid_request"), &json!("base_url")), "{base_url}");
+        assert_eq!(
+            (&refused["code"], &refused["details"]["field"]),
+            (&json!("invalid_request"), &json!("base_url")),
+            "{base_url}"
+        );
         let there = json!({ "base_url": base_url, "key": KEY });
         assert_eq!(owner.patch(&path(&acme), there).await.1["code"], "invalid_request", "{base_url}");
     }
@@ -215,9 +235,7 @@ async fn a_key_goes_only_where_it_was_given_for(database: Database) {
     // A key of the vault goes where it goes already, and not where somebody says now.
     let back = json!({ "base_url": scene.vendor.at("v1"), "key": KEY });
     assert_eq!(owner.patch(&path(&acme), back).await.1["health"]["state"], "up");
-    let shared = |name: &str, base_url: &str| {
-        json!({ "kind": "openai_compatible", "name": name, "base_url": base_url, "vault_key": "acme" })
-    };
+    let shared = |name: &str, base_url: &str| json!({ "kind": "openai_compatible", "name": name, "base_url": base_url, "vault_key": "acme" });
     let thief = owner.post("/providers", shared("thief", &scene.vendor.at("page"))).await.1;
     assert_eq!(thief["details"]["field"], "vault_key", "{thief}");
     let (status, twin) = owner.post("/providers", shared("twin", &scene.vendor.at("v1"))).await;
@@ -240,7 +258,10 @@ async fn who_may_do_what_and_what_people_enter(database: Database) {
         assert_eq!(asker.post("/providers", scene.request(KEY)).await.1["code"], "forbidden");
         assert_eq!(asker.patch(&path(&acme), json!({ "enabled": false })).await.1["code"], "forbidden");
         assert_eq!(asker.delete(&path(&acme)).await.1["code"], "forbidden");
-        assert_eq!(asker.patch("/models/acme/big-model", json!({ "enabled": false })).await.1["code"], "forbidden");
+        assert_eq!(
+            asker.patch("/models/acme/big-model", json!({ "enabled": false })).await.1["code"],
+            "forbidden"
+        );
     }
     assert_eq!(operator.post(&format!("{}/test", path(&acme)), nothing()).await.0, 200);
     assert_eq!(viewer.post(&format!("{}/test", path(&acme)), nothing()).await.0, 403);
@@ -252,7 +273,10 @@ async fn who_may_do_what_and_what_people_enter(database: Database) {
     let price = json!({ "input_micros": 3_000_000, "output_micros": 15_000_000 });
     let entered = json!({ "context_tokens": 64_000, "tools": true, "price": price, "enabled": false });
     let (status, model) = owner.patch("/models/acme/big-model", entered).await;
-    assert_eq!((status, &model["context_tokens"], &model["known_from"]), (200, &json!(64_000), &json!("person")));
+    assert_eq!(
+        (status, &model["context_tokens"], &model["known_from"]),
+        (200, &json!(64_000), &json!("person"))
+    );
     assert_eq!((&model["enabled"], &model["price"]["output_micros"]), (&json!(false), &json!(15_000_000)));
     assert_eq!(owner.told("model.updated").await.len(), 1);
     let (_, model) = owner.patch("/models/acme/big-model", json!({ "enabled": true })).await;
@@ -266,15 +290,18 @@ async fn who_may_do_what_and_what_people_enter(database: Database) {
     assert_eq!(owner.post("/providers", openai).await.0, 201);
     let first = owner.get("/models?limit=1").await;
     assert_eq!(first["items"][0]["provider"], "acme");
-    let rest = owner.get(&format!("/models?limit=200&cursor={}", first["next"].as_str().expect("more"))).await;
+    let rest =
+        owner.get(&format!("/models?limit=200&cursor={}", first["next"].as_str().expect("more"))).await;
     assert_eq!(rest["items"].as_array().expect("a list").len(), 3);
 
     // Off, it is shown as off; the mark of the default is one's only.
     let (_, off) = owner.patch(&path(&acme), json!({ "enabled": false, "is_default": true })).await;
     assert_eq!(off["health"]["state"], "disabled");
-    let other = owner.providers().await.into_iter().find(|provider| provider["name"] == "openai").expect("there");
+    let other =
+        owner.providers().await.into_iter().find(|provider| provider["name"] == "openai").expect("there");
     owner.patch(&path(&other), json!({ "is_default": true })).await;
-    let marks: Vec<Value> = owner.providers().await.iter().map(|provider| provider["is_default"].clone()).collect();
+    let marks: Vec<Value> =
+        owner.providers().await.iter().map(|provider| provider["is_default"].clone()).collect();
     assert_eq!(marks, [json!(false), json!(true)]);
     for bad in [
         json!({ "kind": "openai", "name": "y" }),

@@ -87,12 +87,24 @@ async fn ollama_is_found_by_itself_and_its_models_are_known(database: Database) 
     let models = scene.owner.models("provider=journey").await;
     let of = |name: &str| models.iter().find(|model| model["id"] == name).expect("it is listed");
     let llama = of(LLAMA);
-    assert_eq!((&llama["context_tokens"], &llama["tools"], &llama["vision"]), (&json!(131_072), &json!(true), &json!(false)));
-    assert_eq!((&llama["size"], &llama["private"], &llama["known_from"]), (&json!(2_019_393_189_u64), &json!(true), &json!("provider")));
+    assert_eq!(
+        (&llama["context_tokens"], &llama["tools"], &llama["vision"]),
+        (&json!(131_072), &json!(true), &json!(false))
+    );
+    assert_eq!(
+        (&llama["size"], &llama["private"], &llama["known_from"]),
+        (&json!(2_019_393_189_u64), &json!(true), &json!("provider"))
+    );
     assert_eq!(llama["price"]["input_micros"], 0);
-    assert_eq!((&of("nomic-embed-text:latest")["embeddings"], &llama["embeddings"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&of("nomic-embed-text:latest")["embeddings"], &llama["embeddings"]),
+        (&json!(true), &json!(false))
+    );
     // What Ollama sends on to its cloud does not stay on the device.
-    assert_eq!((&of("gpt-oss:120b-cloud")["private"], of("gpt-oss:120b-cloud").get("price")), (&json!(false), None));
+    assert_eq!(
+        (&of("gpt-oss:120b-cloud")["private"], of("gpt-oss:120b-cloud").get("price")),
+        (&json!(false), None)
+    );
     assert_eq!(scene.owner.models("private=true&embeddings=false").await.len(), 1);
 
     // In memory or not comes with the measurements.
@@ -113,11 +125,17 @@ async fn ollama_is_found_by_itself_and_its_models_are_known(database: Database) 
     let path = format!("/providers/{}", provider["id"].as_str().expect("an id"));
     let backend = json!({ "default_model": "qwen3:8b", "use_for": ["code", "research"], "is_default": true });
     let (status, changed) = scene.owner.patch(&path, backend).await;
-    assert_eq!((status, &changed["default_model"], &changed["is_default"]), (200, &json!("qwen3:8b"), &json!(true)));
+    assert_eq!(
+        (status, &changed["default_model"], &changed["is_default"]),
+        (200, &json!("qwen3:8b"), &json!(true))
+    );
     assert_eq!(changed["use_for"], json!(["code", "research"]));
+    it_stays_away_until_it_is_wanted(&scene, &path).await;
+}
 
+async fn it_stays_away_until_it_is_wanted(scene: &Scene, path: &str) {
     // Removed by a person, it is not found again; asked for, it is back.
-    assert_eq!(scene.owner.delete(&path).await.0, 204);
+    assert_eq!(scene.owner.delete(path).await.0, 204);
     scene.ollama.add("another:1b", Model::with(&["completion"]));
     eventually("the device tells of another model", || async {
         let device = scene.owner.get(&scene.device("")).await;
@@ -128,7 +146,11 @@ async fn ollama_is_found_by_itself_and_its_models_are_known(database: Database) 
     assert_eq!(scene.owner.providers().await.len(), 0);
     let again = json!({ "kind": "ollama", "device_id": scene.agent.device, "name": "spark" });
     let (status, again) = scene.owner.post("/providers", again).await;
-    assert_eq!((status, &again["health"]["models"], &again["found"]), (201, &json!(5), &json!(false)), "{again}");
+    assert_eq!(
+        (status, &again["health"]["models"], &again["found"]),
+        (201, &json!(5), &json!(false)),
+        "{again}"
+    );
 
     // It goes with its device.
     assert_eq!(scene.owner.delete(&scene.device("")).await.0, 204);
@@ -151,7 +173,10 @@ async fn a_pull_goes_on_without_its_page_and_newcomers_see_it(database: Database
     drop(page);
     let running = scene.pulls().await;
     assert_eq!((running.len(), &running[0]["model"]), (1, &json!("tinyllama")), "{running:?}");
-    assert_eq!((&running[0]["by"], &running[0]["progress"]["completed"]), (&json!("journey (token)"), &json!(LAYER / 2)));
+    assert_eq!(
+        (&running[0]["by"], &running[0]["progress"]["completed"]),
+        (&json!("journey (token)"), &json!(LAYER / 2))
+    );
 
     let mut newcomer = scene.pull("tinyllama").await;
     assert_eq!(newcomer.next().await.expect("the newest step").1["completed"], LAYER / 2);
@@ -166,7 +191,11 @@ async fn a_pull_goes_on_without_its_page_and_newcomers_see_it(database: Database
     assert_eq!(scene.owner.told("model.pulled").await[0]["data"]["model"], "tinyllama");
     eventually("the device tells of the new model", || async {
         let device = scene.owner.get(&scene.device("")).await;
-        device["capabilities"]["ollama"]["models"].as_array()?.iter().find(|model| model["name"] == "tinyllama:latest").cloned()
+        device["capabilities"]["ollama"]["models"]
+            .as_array()?
+            .iter()
+            .find(|model| model["name"] == "tinyllama:latest")
+            .cloned()
     })
     .await;
 
@@ -207,7 +236,12 @@ async fn a_pull_is_ended_and_says_what_went_wrong(database: Database) {
     // The device's own rule has the last word.
     scene.policy(false);
     let forbidden = scene.owner.post(&scene.device("/models/pull"), json!({ "model": "x" })).await;
-    assert_eq!((forbidden.0, &forbidden.1["details"]["setting"]), (403, &json!("ALLOW_MODELS")), "{}", forbidden.1);
+    assert_eq!(
+        (forbidden.0, &forbidden.1["details"]["setting"]),
+        (403, &json!("ALLOW_MODELS")),
+        "{}",
+        forbidden.1
+    );
     let id = scene.owner.providers().await[0]["id"].as_str().expect("an id").to_owned();
     let test = scene.owner.post(&format!("/providers/{id}/test"), nothing()).await.1;
     assert_eq!((&test["state"], &test["fault"]), (&json!("failing"), &json!("policy_forbids")), "{test}");
@@ -217,7 +251,11 @@ async fn a_pull_is_ended_and_says_what_went_wrong(database: Database) {
     .await;
     scene.policy(true);
     let test = scene.owner.post(&format!("/providers/{id}/test"), nothing()).await.1;
-    assert_eq!((&test["state"], test.get("fault"), &test["models"]), (&json!("up"), None, &json!(4)), "{test}");
+    assert_eq!(
+        (&test["state"], test.get("fault"), &test["models"]),
+        (&json!("up"), None, &json!(4)),
+        "{test}"
+    );
 }
 
 async fn chat_streams_over_the_link_and_ends_at_ollama_when_its_reader_goes(database: Database) {
@@ -225,7 +263,8 @@ async fn chat_streams_over_the_link_and_ends_at_ollama_when_its_reader_goes(data
     scene.found(3).await;
     let ask = || {
         let path = scene.device("/link/ollama/v1/chat/completions");
-        let question = json!({ "model": LLAMA, "stream": true, "messages": [{ "role": "user", "content": "hi" }] });
+        let question =
+            json!({ "model": LLAMA, "stream": true, "messages": [{ "role": "user", "content": "hi" }] });
         scene.owner.request(Method::POST, &path).json(&question).send()
     };
     let word = |data: &Value| data["choices"][0]["delta"]["content"].as_str().map(str::to_owned);
@@ -244,7 +283,9 @@ async fn chat_streams_over_the_link_and_ends_at_ollama_when_its_reader_goes(data
     scene.ollama.given_up(1).await;
 
     // Other addresses of Ollama are not passed on.
-    for path in ["/link/ollama/api/create", "/link/ollama/api/blobs/x", "/link/ollama/api/push", "/link/ollama/"] {
+    for path in
+        ["/link/ollama/api/create", "/link/ollama/api/blobs/x", "/link/ollama/api/push", "/link/ollama/"]
+    {
         let (status, _) = scene.owner.post(&scene.device(path), nothing()).await;
         assert_eq!(status, 404, "{path}");
     }
@@ -258,7 +299,10 @@ async fn chat_streams_over_the_link_and_ends_at_ollama_when_its_reader_goes(data
     scene.ollama = Ollama::start().await;
     let test = scene.owner.post(&format!("/providers/{id}/test"), nothing()).await.1;
     assert_eq!(test["fault"], "unreachable", "{test}");
-    scene.owner.provider("it is shown as away", "journey", |provider| provider["health"]["state"] == "offline").await;
+    scene
+        .owner
+        .provider("it is shown as away", "journey", |provider| provider["health"]["state"] == "offline")
+        .await;
 }
 
 crate::on_both_databases!(

@@ -73,7 +73,9 @@ pub fn checked(text: &str) -> ApiResult<String> {
         _ => return Err(invalid("An address begins with https:// or http://.")),
     };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(invalid("A name or password in an address would be shown. Give the key in its own field."));
+        return Err(invalid(
+            "A name or password in an address would be shown. Give the key in its own field.",
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(invalid("Give the address without what follows ? or #."));

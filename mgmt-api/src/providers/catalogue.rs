@@ -101,12 +101,12 @@ fn model(provider: &Provider, loaded: Option<bool>, id: String, row: StoredModel
     let private = ollama && !listed.remote;
     // What runs on one's own device costs nothing for a token.
     let told_price = listed.price.or_else(|| private.then(ModelPrice::default));
-    let from_table = entry.is_some_and(|entry| {
-        (listed.context.is_none()) || (told_price.is_none() && entry.price.is_some())
-    });
+    let from_table = entry
+        .is_some_and(|entry| (listed.context.is_none()) || (told_price.is_none() && entry.price.is_some()));
     let told = ollama || listed.context.is_some() || listed.price.is_some() || listed.tools.is_some();
     let by_person = row.entered.as_ref().is_some_and(says_something);
-    let entered = row.entered.unwrap_or(foreman_protocol::UpdateModel { enabled: true, ..Default::default() });
+    let entered =
+        row.entered.unwrap_or(foreman_protocol::UpdateModel { enabled: true, ..Default::default() });
     let known_from = match (by_person, from_table, told) {
         (true, ..) => KnownFrom::Person,
         (_, true, _) => KnownFrom::Table,

@@ -2,8 +2,8 @@
 //! key goes only to the address it was given for.
 
 use foreman_protocol::{
-    AddProvider, Event, Model, Provider, ProviderAuth, ProviderHealth, ProviderId, ProviderKind, ProviderState,
-    Secret, TenantId, UpdateProvider, UseFor, VaultProvider,
+    AddProvider, Event, Model, Provider, ProviderAuth, ProviderHealth, ProviderId, ProviderKind,
+    ProviderState, Secret, TenantId, UpdateProvider, UseFor, VaultProvider,
 };
 
 use super::{address, kinds, store};
@@ -47,7 +47,9 @@ pub async fn add(app: &App, cause: Cause, request: AddProvider) -> ApiResult<Pro
     };
     fits(&provider)?;
     let sealed = match (&request.key, request.vault_key) {
-        (Some(_), Some(_)) => return Err(ApiError::invalid("key", "Give a key or name one of the vault, not both.")),
+        (Some(_), Some(_)) => {
+            return Err(ApiError::invalid("key", "Give a key or name one of the vault, not both."));
+        }
         (Some(key), None) => {
             let (name, sealed) = seal(app, tenant, &provider, key).await?;
             provider.vault_key = Some(name);
@@ -109,7 +111,8 @@ pub async fn update(app: &App, cause: Cause, id: ProviderId, request: UpdateProv
     if let Some(use_for) = request.use_for {
         next.use_for = uses(use_for);
     }
-    let shared = seen.vault_key.is_some() && there.iter().any(|other| other.id != id && same_key(other, &seen));
+    let shared =
+        seen.vault_key.is_some() && there.iter().any(|other| other.id != id && same_key(other, &seen));
     let sealed = match &request.key {
         None => None,
         Some(key) => {
@@ -135,7 +138,9 @@ pub async fn update(app: &App, cause: Cause, id: ProviderId, request: UpdateProv
             Box::pin(async move {
                 let now_there = store::find(tx.conn(), tenant, id).await?.provider;
                 if (&now_there.vault_key, &now_there.base_url) != (&seen.vault_key, &seen.base_url) {
-                    return Err(ApiError::conflict("Somebody else changed this provider just now. Look again."));
+                    return Err(ApiError::conflict(
+                        "Somebody else changed this provider just now. Look again.",
+                    ));
                 }
                 if let Some(sealed) = sealed {
                     if let (Some(name), false) = (&seen.vault_key, shared) {
@@ -179,9 +184,10 @@ pub async fn remove(app: &App, cause: Cause, id: ProviderId) -> ApiResult<()> {
         .write(move |tx| {
             Box::pin(async move {
                 let provider = store::find(tx.conn(), tenant, id).await?.provider;
-                match provider.found {
-                    true => store::leave_out(tx, id).await?,
-                    false => store::delete(tx, id).await?,
+                match provider.device_id {
+                    // Or it would be found again at the device's next report.
+                    Some(_) => store::leave_out(tx, id).await?,
+                    None => store::delete(tx, id).await?,
                 }
                 let others = store::all(tx.conn(), tenant).await?;
                 let shared = others.iter().any(|other| same_key(&other.provider, &provider));
@@ -240,9 +246,8 @@ async fn may_use(
     }
     let vendor = kinds::vendor_address(provider.kind);
     let here = provider.base_url.as_deref().or(vendor);
-    let mut users = there.iter().filter(|other| {
-        other.kind == provider.kind && other.vault_key.as_deref() == Some(name)
-    });
+    let mut users =
+        there.iter().filter(|other| other.kind == provider.kind && other.vault_key.as_deref() == Some(name));
     let fits = match (vendor, users.next()) {
         (_, Some(user)) => user.base_url.as_deref() == here,
         (Some(vendor), None) => here == Some(vendor),
@@ -261,8 +266,12 @@ fn auth(request: &AddProvider) -> ApiResult<ProviderAuth> {
     let has_key = request.key.is_some() || request.vault_key.is_some();
     let auth = request.auth.unwrap_or(if has_key { ProviderAuth::ApiKey } else { ProviderAuth::None });
     match (auth, has_key) {
-        (ProviderAuth::None, true) => Err(ApiError::invalid("auth", "There is a key, so it has to be shown.")),
-        (ProviderAuth::ApiKey | ProviderAuth::Oauth, false) => Err(ApiError::invalid("key", "A key is missing.")),
+        (ProviderAuth::None, true) => {
+            Err(ApiError::invalid("auth", "There is a key, so it has to be shown."))
+        }
+        (ProviderAuth::ApiKey | ProviderAuth::Oauth, false) => {
+            Err(ApiError::invalid("key", "A key is missing."))
+        }
         _ => Ok(auth),
     }
 }
@@ -285,7 +294,10 @@ fn fits(provider: &Provider) -> ApiResult<()> {
             return Err(ApiError::invalid("device_id", "Only Ollama is on a device."));
         }
         ProviderKind::OpenaiCompatible if provider.base_url.is_none() => {
-            return Err(ApiError::invalid("base_url", "Give its address, such as http://192.168.1.20:8000/v1."));
+            return Err(ApiError::invalid(
+                "base_url",
+                "Give its address, such as http://192.168.1.20:8000/v1.",
+            ));
         }
         ProviderKind::OpenaiCompatible => {}
         _ if provider.auth == ProviderAuth::None => {

@@ -8,7 +8,7 @@ use std::{
 use axum::http::{HeaderMap, Method, Response, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use foreman_protocol::{
-    Event, Provider, ProviderFault, ProviderHealth, ProviderId, ProviderKind, ProblemCode, TenantId,
+    Event, ProblemCode, Provider, ProviderFault, ProviderHealth, ProviderId, ProviderKind, TenantId,
 };
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -76,18 +76,30 @@ pub async fn run_if(
     let started = Instant::now();
     let outcome = match tokio::time::timeout(PATIENCE, list(app, tenant, known)).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Trouble::new(ProviderFault::Timeout, format!("No answer within {} s.", PATIENCE.as_secs()))),
+        Err(_) => {
+            Err(Trouble::new(ProviderFault::Timeout, format!("No answer within {} s.", PATIENCE.as_secs())))
+        }
     };
     let took = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
     let (list, check) = match outcome {
         Ok((list, latency_ms)) => {
             let models = u32::try_from(list.len()).ok();
-            let check =
-                Check { fault: None, reason: None, models, latency_ms: Some(latency_ms), due_at: now() + EVERY_MS };
+            let check = Check {
+                fault: None,
+                reason: None,
+                models,
+                latency_ms: Some(latency_ms),
+                due_at: now() + EVERY_MS,
+            };
             (Some(list), check)
         }
         Err(Trouble { fault, reason }) => {
-            tracing::debug!(provider = known.provider.name, ?fault, reason, "a provider did not list its models");
+            tracing::debug!(
+                provider = known.provider.name,
+                ?fault,
+                reason,
+                "a provider did not list its models"
+            );
             let check = Check {
                 fault: Some(fault),
                 reason: Some(reason),
@@ -152,7 +164,12 @@ async fn list(app: &App, tenant: TenantId, known: &Known) -> Result<(Vec<Listed>
     Ok((list, took))
 }
 
-async fn get(app: &App, tenant: TenantId, provider: &Provider, path: &'static str) -> Result<Answer, Trouble> {
+async fn get(
+    app: &App,
+    tenant: TenantId,
+    provider: &Provider,
+    path: &'static str,
+) -> Result<Answer, Trouble> {
     let call = Call { path, body: None, connect: CONNECT, headers: HeaderMap::new() };
     app.providers.send_out(app, tenant, provider, call).await.map_err(trouble)
 }
@@ -223,7 +240,10 @@ where
         let broken = |_| Trouble::new(ProviderFault::Failed, "Its answer broke off.");
         let Ok(piece) = frame.map_err(broken)?.into_data() else { continue };
         if whole.len() + piece.len() > LIST_BYTES {
-            return Err(Trouble::new(ProviderFault::NotAnApi, "Its answer is longer than any list of models."));
+            return Err(Trouble::new(
+                ProviderFault::NotAnApi,
+                "Its answer is longer than any list of models.",
+            ));
         }
         whole.extend_from_slice(&piece);
     }
@@ -238,11 +258,12 @@ async fn of_device(app: &App, tenant: TenantId, known: &Known) -> Result<(Vec<Li
         ));
     };
     let caller = device::own(tenant).map_err(|error| trouble(SendFailed::Refused(error)))?;
-    let ask = async |method: Method, path: &str, body: Option<Bytes>| -> Result<Response<Incoming>, Trouble> {
-        device::ask(app, &caller, device, device::Asked { method, path, body, connect: CONNECT })
-            .await
-            .map_err(trouble)
-    };
+    let ask =
+        async |method: Method, path: &str, body: Option<Bytes>| -> Result<Response<Incoming>, Trouble> {
+            device::ask(app, &caller, device, device::Asked { method, path, body, connect: CONNECT })
+                .await
+                .map_err(trouble)
+        };
     let started = Instant::now();
     let answer = ask(Method::GET, "api/tags", None).await?;
     let (status, headers) = (answer.status(), answer.headers().clone());

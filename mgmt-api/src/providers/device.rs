@@ -35,9 +35,15 @@ pub async fn send(app: &App, tenant: TenantId, known: &Known, call: Call) -> Res
     let caller = own(tenant).map_err(SendFailed::Refused)?;
     let path = format!("v1/{}", call.path);
     let method = if call.body.is_some() { Method::POST } else { Method::GET };
-    let answer = ask(app, &caller, device, Asked { method, path: &path, body: call.body, connect: call.connect }).await?;
+    let answer =
+        ask(app, &caller, device, Asked { method, path: &path, body: call.body, connect: call.connect })
+            .await?;
     let (parts, body) = answer.into_parts();
-    Ok(Answer { status: parts.status, headers: parts.headers, body: body.map_err(|error| Box::new(error) as BoxError).boxed_unsync() })
+    Ok(Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body: body.map_err(|error| Box::new(error) as BoxError).boxed_unsync(),
+    })
 }
 
 /// What is asked of a device's Ollama.
@@ -109,7 +115,12 @@ async fn its_own(device: &Device, answer: Response<Incoming>) -> Result<Response
         ProblemCode::ModelUnavailable | ProblemCode::Unavailable => SendFailed::Unreachable(problem.message),
         // An agent from before models does not know the address.
         ProblemCode::NotFound if status == StatusCode::NOT_FOUND => SendFailed::Refused(too_old(device)),
-        code => SendFailed::Refused(ApiError { code, message: problem.message, details: problem.details, internal: None }),
+        code => SendFailed::Refused(ApiError {
+            code,
+            message: problem.message,
+            details: problem.details,
+            internal: None,
+        }),
     })
 }
 

@@ -13,13 +13,7 @@ use foreman_protocol::{
 use tokio::sync::{Semaphore, broadcast::error::RecvError};
 
 use super::{Known, change, check, store};
-use crate::{
-    App,
-    db::now,
-    devices,
-    events::Cause,
-    problem::ApiResult,
-};
+use crate::{App, db::now, devices, events::Cause, problem::ApiResult};
 
 /// What counts down by itself: what is due, and which models are loaded.
 const EVERY: Duration = Duration::from_secs(10);
@@ -72,7 +66,8 @@ pub async fn run(app: App) {
 
 fn tells(frame: &[u8]) -> bool {
     // Measurements come all the time and carry no cursor.
-    frame.starts_with(b"id:") && TELLING.iter().any(|part| frame.windows(part.len()).any(|there| there == *part))
+    frame.starts_with(b"id:")
+        && TELLING.iter().any(|part| frame.windows(part.len()).any(|there| there == *part))
 }
 
 /// Which providers were asked, and which are being asked.
@@ -122,7 +117,10 @@ impl Looks {
 /// Whether its models are to be listed, and how long after it was asked last.
 fn due(known: &Known) -> Option<Duration> {
     let provider = &known.provider;
-    if matches!(provider.health.state, ProviderState::Disabled | ProviderState::Offline | ProviderState::Locked) {
+    if matches!(
+        provider.health.state,
+        ProviderState::Disabled | ProviderState::Offline | ProviderState::Locked
+    ) {
         return None;
     }
     let freed = matches!(
@@ -152,7 +150,8 @@ async fn find(app: &App) -> ApiResult<()> {
          (SELECT 1 FROM providers r WHERE r.device_id = d.id) ORDER BY d.id LIMIT 100",
         devices::store::SELECT
     );
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.to_string()).fetch_all(app.db.read()).await?;
+    let rows =
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.to_string()).fetch_all(app.db.read()).await?;
     for row in &rows {
         let device = devices::store::read(row)?;
         if device.capabilities.as_ref().is_some_and(|capabilities| capabilities.ollama.is_some()) {

@@ -46,7 +46,9 @@ const fn is_false(value: &bool) -> bool {
 pub fn read(kind: ProviderKind, answer: &[u8]) -> Option<Vec<Listed>> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
     let rows = match kind {
-        ProviderKind::Ollama => answer.get("models").map(|rows| rows.as_array().map_or(&[][..], Vec::as_slice))?,
+        ProviderKind::Ollama => {
+            answer.get("models").map(|rows| rows.as_array().map_or(&[][..], Vec::as_slice))?
+        }
         // Google's own list has more in it than the one in OpenAI's form.
         ProviderKind::Google => answer.get("models").or_else(|| answer.get("data"))?.as_array()?,
         _ => answer.get("data")?.as_array()?,
@@ -58,7 +60,8 @@ pub fn read(kind: ProviderKind, answer: &[u8]) -> Option<Vec<Listed>> {
 }
 
 fn one(kind: ProviderKind, row: &Value) -> Option<Listed> {
-    let name = if matches!(kind, ProviderKind::Ollama) || row["id"].is_null() { &row["name"] } else { &row["id"] };
+    let name =
+        if matches!(kind, ProviderKind::Ollama) || row["id"].is_null() { &row["name"] } else { &row["id"] };
     let id = name.as_str()?;
     let id = id.strip_prefix("models/").unwrap_or(id);
     if id.is_empty() || id.len() > LONGEST_ID || id.chars().any(char::is_control) {
@@ -95,8 +98,18 @@ fn one(kind: ProviderKind, row: &Value) -> Option<Listed> {
 /// OpenAI lists pictures, sound and moderation among its models; what is meant here is asked otherwise.
 fn answers_text(id: &str) -> bool {
     const OTHERS: [&str; 12] = [
-        "whisper", "tts", "dall-e", "image", "moderation", "sora", "babbage", "davinci", "realtime", "transcribe",
-        "audio", "live",
+        "whisper",
+        "tts",
+        "dall-e",
+        "image",
+        "moderation",
+        "sora",
+        "babbage",
+        "davinci",
+        "realtime",
+        "transcribe",
+        "audio",
+        "live",
     ];
     !OTHERS.iter().any(|other| id.contains(other))
 }
@@ -185,7 +198,10 @@ mod tests {
         let openai = json!({ "object": "list", "data": [
             { "id": "gpt-5", "object": "model" }, { "id": "whisper-1" }, { "id": "text-embedding-3-small" } ] });
         let models = of(ProviderKind::Openai, &openai);
-        assert_eq!(models.iter().map(|model| model.id.as_str()).collect::<Vec<_>>(), ["gpt-5", "text-embedding-3-small"]);
+        assert_eq!(
+            models.iter().map(|model| model.id.as_str()).collect::<Vec<_>>(),
+            ["gpt-5", "text-embedding-3-small"]
+        );
         assert!(!models[0].embeddings && models[1].embeddings);
 
         let google = json!({ "models": [
@@ -193,7 +209,10 @@ mod tests {
               "supportedGenerationMethods": ["generateContent", "countTokens"] },
             { "name": "models/veo-3", "supportedGenerationMethods": ["predictLongRunning"] } ] });
         let models = of(ProviderKind::Google, &google);
-        assert_eq!((models.len(), models[0].id.as_str(), models[0].context), (1, "gemini-2.5-pro", Some(1_048_576)));
+        assert_eq!(
+            (models.len(), models[0].id.as_str(), models[0].context),
+            (1, "gemini-2.5-pro", Some(1_048_576))
+        );
 
         let mistral = json!({ "data": [ { "id": "mistral-small-latest", "max_context_length": 131_072,
             "capabilities": { "completion_chat": true, "function_calling": true, "vision": true } } ] });
@@ -211,7 +230,10 @@ mod tests {
             "pricing": { "prompt": "0.000003", "completion": "0.000015", "input_cache_read": "0.0000003" } } ] });
         let model = &of(ProviderKind::Openrouter, &openrouter)[0];
         let price = model.price.unwrap();
-        assert_eq!((price.input_micros, price.output_micros, price.cached_micros), (3_000_000, 15_000_000, Some(300_000)));
+        assert_eq!(
+            (price.input_micros, price.output_micros, price.cached_micros),
+            (3_000_000, 15_000_000, Some(300_000))
+        );
         assert_eq!((model.tools, model.vision), (Some(true), Some(true)));
     }
 
@@ -236,6 +258,9 @@ mod tests {
         for text in ["<html>", "{}", "[]", "{\"data\":5}", "{\"models\":[]}"] {
             assert_eq!(read(ProviderKind::Openai, text.as_bytes()), None, "{text}");
         }
-        assert_eq!(of(ProviderKind::OpenaiCompatible, &json!({ "data": [ { "id": 5 }, { "id": "x" } ] })).len(), 1);
+        assert_eq!(
+            of(ProviderKind::OpenaiCompatible, &json!({ "data": [ { "id": 5 }, { "id": "x" } ] })).len(),
+            1
+        );
     }
 }

@@ -124,10 +124,14 @@ fn check(entered: &UpdateModel) -> ApiResult<()> {
             return Err(ApiError::invalid(field, "Give a number of tokens above 0, or nothing."));
         }
     }
-    let Some(ModelPrice { input_micros, output_micros, cached_micros }) = entered.price else { return Ok(()) };
+    let Some(ModelPrice { input_micros, output_micros, cached_micros }) = entered.price else {
+        return Ok(());
+    };
     let fits = |micros: i64| (0..=MOST_MICROS).contains(&micros);
     match fits(input_micros) && fits(output_micros) && cached_micros.is_none_or(fits) {
         true => Ok(()),
-        false => Err(ApiError::invalid("price", "A price is not below 0, and at most a dollar for each token.")),
+        false => {
+            Err(ApiError::invalid("price", "A price is not below 0, and at most a dollar for each token."))
+        }
     }
 }

@@ -242,7 +242,9 @@ fn named(model: &str) -> ApiResult<String> {
         && model.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/@".contains(&byte));
     match fits {
         true => Ok(model.to_owned()),
-        false => Err(ApiError::invalid("model", "A model's name has 1 to 256 letters, digits and -_.:/@ signs.")),
+        false => {
+            Err(ApiError::invalid("model", "A model's name has 1 to 256 letters, digits and -_.:/@ signs."))
+        }
     }
 }
 
@@ -296,11 +298,12 @@ async fn follow(body: Incoming, step: &watch::Sender<Step>) -> ApiResult<PullPro
     let mut lines = FramedRead::new(StreamReader::new(pieces), LinesCodec::new_with_max_length(LINE));
     let mut last = None;
     loop {
-        let line = tokio::time::timeout(SILENCE, lines.next()).await.map_err(|_| {
-            failed(format!("Ollama said nothing for {} minutes.", SILENCE.as_secs() / 60))
-        })?;
+        let line = tokio::time::timeout(SILENCE, lines.next())
+            .await
+            .map_err(|_| failed(format!("Ollama said nothing for {} minutes.", SILENCE.as_secs() / 60)))?;
         let Some(line) = line else { break };
-        let line = line.map_err(|error| failed(format!("The connection to the device was lost: {error}.")))?;
+        let line =
+            line.map_err(|error| failed(format!("The connection to the device was lost: {error}.")))?;
         let Ok(told) = serde_json::from_str::<Told>(&line) else { continue };
         if let Some(error) = told.error {
             return Err(failed(format!("Ollama could not fetch it: {error}")));

@@ -20,10 +20,7 @@ use crate::{
 const FIRST_LOOK: Duration = Duration::from_secs(8);
 
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, add))
-        .routes(routes!(get, update, remove))
-        .routes(routes!(test))
+    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(get, update, remove)).routes(routes!(test))
 }
 
 /// Providers of models, oldest first.
@@ -35,9 +32,8 @@ async fn list(
     Query(paging): Query<Paging>,
 ) -> ApiResult<Json<Page<Provider>>> {
     let catalogue = app.providers.catalogue(&app, caller.tenant).await?;
-    let after = |provider: &Provider| {
-        paging.cursor.as_ref().is_none_or(|cursor| provider.id.to_string() > *cursor)
-    };
+    let after =
+        |provider: &Provider| paging.cursor.as_ref().is_none_or(|cursor| provider.id.to_string() > *cursor);
     let known = catalogue.providers.iter().map(|known| &known.provider).filter(|provider| after(provider));
     let items = known.take(paging.fetch()).map(|provider| shown(&caller, provider)).collect();
     Ok(Json(paging.page(items, |provider| provider.id.to_string())))
@@ -46,7 +42,11 @@ async fn list(
 /// One provider.
 #[utoipa::path(get, path = "/api/v1/providers/{id}", tag = "models", params(("id" = ProviderId, Path)),
     responses((status = 200, body = Provider)))]
-async fn get(State(app): State<App>, caller: Caller, Path(id): Path<ProviderId>) -> ApiResult<Json<Provider>> {
+async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<ProviderId>,
+) -> ApiResult<Json<Provider>> {
     find(&app, &caller, id).await.map(Json)
 }
 

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use foreman_protocol::{
-    DeviceId, Event, Provider, ProviderFault, ProviderHealth, ProviderId, ProviderState, TenantId, UpdateModel,
+    DeviceId, Event, Provider, ProviderFault, ProviderHealth, ProviderId, ProviderState, TenantId,
+    UpdateModel,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{Any, Executor, Row, any::AnyRow};
@@ -47,9 +48,8 @@ pub async fn find<'c>(
     tenant: TenantId,
     id: ProviderId,
 ) -> ApiResult<Stored> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM providers WHERE tenant_id = $1 AND id = $2 AND removed_at IS NULL"
-    );
+    let sql =
+        format!("SELECT {COLUMNS} FROM providers WHERE tenant_id = $1 AND id = $2 AND removed_at IS NULL");
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(tenant.to_string())
         .bind(id.to_string())

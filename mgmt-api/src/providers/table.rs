@@ -46,9 +46,14 @@ pub fn find(kind: ProviderKind, id: &str) -> Option<(&'static Entry, &'static st
 fn undated(id: &str) -> Option<&str> {
     let is_date = |tail: &str| {
         let digits = tail.bytes().filter(u8::is_ascii_digit).count();
-        digits == 8 && tail.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') && tail.starts_with("20")
+        digits == 8
+            && tail.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+            && tail.starts_with("20")
     };
-    id.match_indices('-').map(|(at, _)| id.split_at(at)).find(|(_, tail)| is_date(&tail[1..])).map(|(id, _)| id)
+    id.match_indices('-')
+        .map(|(at, _)| id.split_at(at))
+        .find(|(_, tail)| is_date(&tail[1..]))
+        .map(|(id, _)| id)
 }
 
 #[cfg(test)]
