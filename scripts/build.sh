@@ -63,6 +63,13 @@ build_programs() {
   attended cargo build --locked -p mgmt-api -p foreman-agent --bins || build_failed "The programs could not be built."
 }
 
+# The app is built on its own: nothing else waits for the system's web view. The dashboard is inside the program.
+build_app() {
+  build_dashboard
+  step "Building the app (ten minutes and more the first time)"
+  attended cargo build --locked -p foreman-app || build_failed "The app could not be built."
+}
+
 # The journeys also drive the command line. The workspace is named whole, so that what the tests share with the
 # programs is compiled once, with the same features.
 build_tested_programs() {

@@ -88,7 +88,7 @@ run_check() {
   check "Clippy" cargo clippy --locked --workspace --exclude foreman-app --all-targets -- -D warnings
   check_windows
   check "Types (dashboard)" npm run --silent check
-  check "Format (dashboard, journeys)" npx prettier --check --log-level warn src messages e2e scripts ./*.js ./*.ts
+  check "Format (dashboard, journeys)" npx prettier --check --log-level warn src messages e2e e2e-app scripts ./*.js ./*.ts
   check "Types (journeys)" npx tsc -p e2e
   check "ESLint" npm run --silent lint
   check_scripts

@@ -80,6 +80,30 @@ need_model_clients() {
   fi
 }
 
+# What the app's window is built on.
+missing_for_app() {
+  missing_for_build
+  pkg-config --exists webkit2gtk-4.1 2>/dev/null || echo libwebkit2gtk-4.1-dev
+  pkg-config --exists librsvg-2.0 2>/dev/null || echo librsvg2-dev
+  pkg-config --exists ayatana-appindicator3-0.1 2>/dev/null || echo libayatana-appindicator3-dev
+  [ -e /usr/include/xdo.h ] || echo libxdo-dev
+}
+
+# What a test of its window needs: a screen, a bus, a keyring and a driver of their own.
+missing_for_window() {
+  missing_for_app
+  have Xvfb || echo xvfb
+  have WebKitWebDriver || echo webkit2gtk-driver
+  have dbus-daemon || echo dbus
+  have gdbus || echo libglib2.0-bin
+  have gnome-keyring-daemon || echo gnome-keyring
+  have openbox || echo openbox
+  have dunst || echo dunst
+  have import || echo imagemagick
+  have update-desktop-database || echo desktop-file-utils
+  [ -d /usr/share/fonts/truetype/dejavu ] || echo fonts-dejavu-core
+}
+
 # Whether this account can install packages: as root, or by sudo (which asks for the password at a terminal).
 may_install() { [ "$(id -u)" = 0 ] || { have sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; }; }
 

@@ -1,7 +1,7 @@
 # All tests. Each part is a call of its own, so that one failing part does not hide the others.
 # shellcheck shell=bash
 
-PARTS=(rust drift ui e2e)
+PARTS=(rust drift ui e2e app)
 
 # The journeys in Rust share one PostgreSQL, so they run in one process and not one for each test. Always the whole
 # workspace is named: with other features, what they depend on would be built a second time.
@@ -39,6 +39,30 @@ test_e2e() {
   CHROMIUM=$(chromium_path) POSTGRES_BIN=$(postgres_bin) FOREMAN_PROGRAMS=$PROGRAMS \
     node --test --test-concurrency=1 --test-timeout=900000 --test-force-exit \
     --test-reporter=spec "$@"
+}
+
+# The window's driver: pinned, in .tools like the tools of `./dev check`.
+window_driver() {
+  [ -x "$ROOT/.tools/bin/tauri-driver" ] && return
+  step "Installing tauri-driver into .tools"
+  attended cargo install --quiet --locked --root "$ROOT/.tools" tauri-driver --version 2.1.0
+}
+
+# The app on its own: its tests beside the code, then journeys in a real window on a screen of their own.
+test_app() {
+  if [ "$(uname -s)" != Linux ]; then
+    loud "SKIPPED: the app's window. Its tests need WebKitGTK and Xvfb, which are Linux's."
+    return
+  fi
+  need_for window
+  window_driver
+  build_app
+  build_programs
+  step "The app's tests"
+  cargo test --locked -p foreman-app
+  step "Journeys in the app's window"
+  FOREMAN_PROGRAMS=$PROGRAMS FOREMAN_APP=$PROGRAMS/foreman-app \
+    node --test --test-concurrency=1 --test-timeout=900000 --test-force-exit --test-reporter=spec "${@:-e2e-app/window.test.mjs}"
 }
 
 test_everything() {

@@ -1,0 +1,157 @@
+// @ts-check
+// A desktop for one test: a screen, a session bus, a keyring, a window manager and a driver for the app's window, all of
+// its own and gone afterwards.
+import { mkdir, readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join, resolve } from 'node:path';
+import { atEnd, Program, PROGRAMS, scratch } from '../e2e/stack.mjs';
+import { Window } from './webdriver.mjs';
+
+export const APP = resolve(process.env.FOREMAN_APP ?? 'target/debug/foreman-app');
+const RESULTS = resolve('test-results');
+
+/** The name that a keyring has on the bus. */
+const SECRETS = 'org.freedesktop.secrets';
+
+async function freePort() {
+	const server = createServer().listen(0, '127.0.0.1');
+	await new Promise((on) => server.once('listening', on));
+	const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+	await new Promise((on) => server.close(on));
+	return port;
+}
+
+export class Desk {
+	/** @param {import('node:test').TestContext} test @param {{ keyring?: boolean }} [options] */
+	static async of(test, { keyring = true } = {}) {
+		const folder = await scratch();
+		atEnd(test, folder.remove);
+		const desk = new Desk(test, folder.path);
+		atEnd(test, () => desk.#endBeside());
+		await desk.#begin(keyring);
+		return desk;
+	}
+
+	/** @param {import('node:test').TestContext} test @param {string} path */
+	constructor(test, path) {
+		this.test = test;
+		this.path = path;
+		this.driver = '';
+		/** @type {Record<string, string>} */
+		this.env = {
+			HOME: path,
+			XDG_CONFIG_HOME: join(path, 'config'),
+			XDG_DATA_HOME: join(path, 'data'),
+			XDG_CACHE_HOME: join(path, 'cache'),
+			XDG_RUNTIME_DIR: join(path, 'run'),
+			// As on servers and in containers: no language at all.
+			LANG: 'C.UTF-8',
+			GDK_BACKEND: 'x11',
+			NO_AT_BRIDGE: '1',
+			LIBGL_ALWAYS_SOFTWARE: '1',
+			WEBKIT_DISABLE_DMABUF_RENDERER: '1',
+			FOREMAN_PROGRAMS: PROGRAMS
+		};
+		/** @type {Window | undefined} */
+		this.window = undefined;
+	}
+
+	/** An app that is killed leaves what runs beside it, as it may. */
+	async #endBeside() {
+		const folder = join(this.env.XDG_DATA_HOME, 'dev.foreman.app/this-computer');
+		for (const name of ['agent.pid', 'server.pid']) {
+			const pid = Number(await readFile(join(folder, name), 'utf8').catch(() => ''));
+			if (pid > 1) end(pid);
+		}
+	}
+
+	/** @param {boolean} keyring */
+	async #begin(keyring) {
+		for (const name of ['config', 'data', 'cache', 'run']) {
+			await mkdir(join(this.path, name), { mode: 0o700 });
+		}
+		const screen = this.#start('Xvfb', [
+			'-displayfd',
+			'1',
+			'-screen',
+			'0',
+			'1280x900x24',
+			'-nolisten',
+			'tcp'
+		]);
+		const [, display] = await screen.line(/^(\d+)$/);
+		this.env.DISPLAY = `:${display}`;
+		const bus = this.#start('dbus-daemon', ['--session', '--nofork', '--print-address=1']);
+		const [address] = await bus.line(/^unix:.*/);
+		this.env.DBUS_SESSION_BUS_ADDRESS = address;
+		this.#start('openbox', []);
+		if (keyring) await this.unlock();
+		const [port, native] = [await freePort(), await freePort()];
+		const ports = ['--port', String(port), '--native-port', String(native)];
+		this.driverProgram = this.#start(resolve('.tools/bin/tauri-driver'), [
+			...ports,
+			'--native-driver',
+			'/usr/bin/WebKitWebDriver'
+		]);
+		this.driver = `http://127.0.0.1:${port}`;
+		await reached(`${this.driver}/status`);
+	}
+
+	/** A keyring that is open, as after signing in to a desktop. */
+	async unlock() {
+		const args = ['--unlock', '--components=secrets', '--foreground'];
+		// The bus may start one of its own in the same moment, and then this one goes away.
+		for (let tries = 3; tries > 0; tries--) {
+			this.keyring = this.#start('gnome-keyring-daemon', args, 'a password');
+			const { code } = await this.#start('gdbus', ['wait', '--session', '--timeout', '10', SECRETS]).ended;
+			if (code === 0 && this.keyring.running) return;
+		}
+		throw new Error('the keyring did not start');
+	}
+
+	/** @param {string} command @param {string[]} args @param {string} [input] */
+	#start(command, args, input = '') {
+		// In a group of its own, because what it starts has to go with it.
+		const program = new Program(command, args, { env: this.env, input, detached: true });
+		program.child.stdin.on('error', () => {});
+		atEnd(this.test, () => end(-(/** @type {number} */ (program.child.pid))));
+		return program;
+	}
+
+	/** The app, started anew with the data it has. @param {string[]} [args] */
+	async open(args = []) {
+		this.window = await Window.open(this.driver, APP, args);
+		const window = this.window;
+		atEnd(this.test, () => Promise.race([window.close().catch(() => undefined), patience(10_000)]));
+		return window;
+	}
+
+	/** Keeps what the screen shows, the window's frame included. @param {string} name */
+	async keep(name) {
+		await mkdir(RESULTS, { recursive: true });
+		await this.#start('import', ['-window', 'root', join(RESULTS, `app-${name}.png`)]).ended;
+	}
+}
+
+/** @param {number} ms */
+const patience = (ms) => new Promise((on) => setTimeout(on, ms).unref());
+
+/** @param {number} pid of a process, or of a group when negative */
+function end(pid) {
+	try {
+		process.kill(pid, 'SIGKILL');
+	} catch {
+		// It ended by itself.
+	}
+}
+
+/** @param {string} url */
+async function reached(url) {
+	const end = Date.now() + 20_000;
+	for (;;) {
+		const answer = await fetch(url).catch(() => undefined);
+		if (answer) return;
+		if (Date.now() > end) throw new Error(`${url} never answered`);
+		await new Promise((on) => setTimeout(on, 50));
+	}
+}

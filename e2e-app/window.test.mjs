@@ -1,0 +1,109 @@
+// @ts-check
+// Journeys in the app's own window: a real screen, bus and keyring, the real server and agent.
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { eventually, stack } from '../e2e/stack.mjs';
+import { say } from '../e2e/words.mjs';
+import { Desk } from './desk.mjs';
+
+/** Types a line into the terminal that is shown, once it is live. @param {import('./webdriver.mjs').Window} window @param {string} line */
+async function inTerminal(window, line) {
+	await window.text(say('link_live'));
+	await window.until(
+		`const input = document.querySelector('.xterm-helper-textarea'); input?.focus(); return !!input && input === document.activeElement;`
+	);
+	await window.keys(`${line}\uE007`);
+}
+
+test('first start: one click sets this computer up; a task runs and a terminal answers, end to end', async (t) => {
+	const desk = await Desk.of(t);
+	const window = await desk.open();
+	await window.text(say('app_welcome'));
+	await desk.keep('welcome');
+	await window.press(say('app_here'));
+	await window.text(say('app_here_allow').slice(0, 40));
+	await window.press(say('app_here'));
+	await window.text(say('devices_title'));
+	await window.go('/devices');
+	const id = await window.until(
+		`return document.querySelector('main a[href^="/devices/0"]')?.getAttribute('href').split('/')[2].split('?')[0]`
+	);
+	await desk.keep('devices');
+	await window.go(`/devices/${id}`);
+	await window.text(say('app_end_to_end'));
+	await desk.keep('device');
+	await window.go(`/devices/${id}/terminal`);
+	await window.press(say('terminal_open_shell'));
+	const answer = join(desk.path, 'answer');
+	await inTerminal(window, `echo $((6*7)) | tee ${answer}`);
+	await eventually(async () => (await readFile(answer, 'utf8').catch(() => '')) === '42\n');
+	await desk.keep('terminal');
+});
+
+test('a server is added by its address: looked at, confirmed, approved elsewhere; its token is in the keyring only, and signing out takes it back', async (t) => {
+	const { server } = await stack(t, { device: 'forge' });
+	const desk = await Desk.of(t);
+	const window = await desk.open();
+	await window.press(say('app_add'));
+	await window.fill(say('app_address'), 'javascript:alert(1)');
+	await window.press(say('app_look'));
+	await window.text(say('problem_not_an_address'));
+	await window.fill(say('app_address'), server.url);
+	await window.press(say('app_look'));
+	await window.text(say('app_confirm'));
+	await desk.keep('confirm');
+	await window.press(say('app_sign_in'));
+	const code = await window.until(
+		`return document.querySelector('[aria-label="' + arguments[0] + '"]')?.textContent`,
+		say('app_code_label')
+	);
+	await desk.keep('code');
+	await approve(server, code);
+	await window.text('forge');
+	const before = await tokens(server);
+	assert.ok(before.some((name) => name.startsWith('Foreman on ')));
+	assert.deepEqual(await holding(desk.path, /fm[a-z]_[\w-]{40,}/), []);
+	assert.equal(await window.run(`return Object.values(localStorage).join().match(/fm[a-z]_/)`), null);
+	await window.go('/settings/servers');
+	await window.press(say('app_leave'));
+	await window.until(
+		`const button = [...document.querySelectorAll('[role=dialog] button')].find((it) => it.textContent.trim() === arguments[0]); button?.click(); return !!button;`,
+		say('app_leave')
+	);
+	await window.text(say('app_welcome'));
+	await eventually(async () => !(await tokens(server)).some((name) => name.startsWith('Foreman on ')));
+});
+
+/** Approves a program as the owner does in a browser. @param {import('../e2e/stack.mjs').Server} server @param {string} code */
+async function approve(server, code) {
+	const ticket = (await server.loginLink()).split('#ticket=')[1];
+	const post = (/** @type {string} */ path, /** @type {object} */ body, cookie = '') =>
+		fetch(server.url + path, {
+			method: 'POST',
+			headers: { 'content-type': 'application/json', origin: server.url, cookie },
+			body: JSON.stringify(body)
+		});
+	const signedIn = await post('/api/v1/session', { ticket });
+	const [cookie] = signedIn.headers.getSetCookie()[0].split(';');
+	const approved = await post(`/api/v1/auth/device/${code}/approve`, { role: 'operator' }, cookie);
+	assert.equal(approved.status, 204);
+}
+
+/** The names of a server's tokens. @param {import('../e2e/stack.mjs').Server} server @returns {Promise<string[]>} */
+async function tokens(server) {
+	const { items } = await server.api('/api/v1/tokens?limit=200');
+	return items.map((token) => token.name);
+}
+
+/** The files below a folder whose text matches. @param {string} folder @param {RegExp} pattern */
+async function holding(folder, pattern) {
+	const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+	const found = [];
+	for (const entry of entries.filter((one) => one.isFile())) {
+		const path = join(entry.parentPath, entry.name);
+		if (pattern.test(await readFile(path, 'latin1').catch(() => ''))) found.push(path);
+	}
+	return found;
+}
