@@ -116,9 +116,7 @@ pub fn read(state: &State) -> Option<Said> {
 #[must_use]
 pub fn waiting(state: &State) -> bool {
     match read(state) {
-        Some(Said::Waiting { pid }) => {
-            crate::process::lives(pid)
-        }
+        Some(Said::Waiting { pid }) => crate::process::lives(pid),
         _ => false,
     }
 }
