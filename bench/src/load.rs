@@ -51,11 +51,15 @@ impl Connection {
 
     /// Sends a request for a stream and reads until the head is there.
     pub async fn open_stream(url: &str, request: &[u8]) -> Self {
-        let mut connection = Self::open(url).await;
-        connection.stream.write_all(request).await.expect("the server reads");
-        let (status, _) = connection.head().await;
+        Self::open(url).await.stream(request).await
+    }
+
+    /// The same on a connection that stands.
+    pub async fn stream(mut self, request: &[u8]) -> Self {
+        self.stream.write_all(request).await.expect("the server reads");
+        let (status, _) = self.head().await;
         assert_eq!(status, 200, "a stream is refused");
-        connection
+        self
     }
 
     /// Reads until `marker` came by.

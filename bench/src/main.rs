@@ -10,6 +10,7 @@ mod dispatch;
 mod fanout;
 mod files;
 mod floor;
+mod gateway;
 mod heartbeats;
 mod idle;
 mod link;
@@ -67,6 +68,7 @@ enum Area {
     Link,
     Files,
     Relay,
+    Gateway,
 }
 
 #[tokio::main]
@@ -106,6 +108,9 @@ async fn main() {
     }
     if wanted(Area::Relay) {
         relay::measure(&mut table, options.links as usize).await;
+    }
+    if wanted(Area::Gateway) {
+        gateway::measure(&mut table, options.seconds).await;
     }
     print!("{table}");
 }

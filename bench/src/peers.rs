@@ -1,6 +1,7 @@
 //! What people use today, started here beside ours. A peer that is not installed is told, not failed.
 
 pub mod celery;
+pub mod nginx;
 pub mod node_exporter;
 pub mod ssh;
 

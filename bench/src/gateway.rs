@@ -1,0 +1,177 @@
+//! A model behind the router, with a key, rules and usage, against the same model behind nginx: what each adds to a
+//! request, how many it carries, when the first token comes, and what a thousand open streams hold.
+
+use std::time::{Duration, Instant};
+
+use foreman_link::http;
+use futures_util::{StreamExt, future::join_all, stream};
+use journeys::{
+    database::Database,
+    models::Models,
+    program::Program,
+    stack::{Folder, Server, Setting},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    load::{Connection, request},
+    measure::{held_memory, median},
+    peers::nginx,
+    table::{Table, Target},
+};
+
+/// One after the other, in turns, so that a noisy moment meets all of them.
+const ROUNDS: usize = 12;
+const A_ROUND: usize = 250;
+const CONNECTIONS: usize = 32;
+const STREAMS: usize = 1_000;
+const KEY: &str = "sk-of-the-measurement";
+
+/// One way to the model.
+struct Way {
+    url: String,
+    path: &'static str,
+    key: String,
+}
+
+impl Way {
+    fn ask(&self, model: &str, stream: bool) -> Vec<u8> {
+        let text = "What is the airspeed velocity of an unladen swallow? ".repeat(8);
+        let body =
+            json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": text }] });
+        request("POST", &self.url, self.path, &self.key, &body.to_string())
+    }
+}
+
+pub async fn measure(table: &mut Table, seconds: u64) {
+    let folder = Folder::new();
+    let stub = Models::start(&["gpt-4o", "hangs-on"]).await;
+    stub.forget();
+    let (server, key) = ours(&folder, &stub).await;
+    let path = "/v1/chat/completions";
+    let way = |url: String, key: &str| Way { url, path, key: key.to_owned() };
+    let bare = way(stub.base().trim_end_matches("/v1").to_owned(), KEY);
+    let router = way(server.url.clone(), &key);
+    let (_nginx, proxied) = match nginx::proxy(&folder, &bare.url).await {
+        Ok((program, url)) => (program, way(url, KEY)),
+        Err(why) => return table.skipped("the router to models against nginx", why),
+    };
+    let micros = |time: Duration| time.as_secs_f64() * 1e6;
+    let [direct, peer, own] = latencies([&bare, &proxied, &router]).await;
+    table.ratio(
+        "model request, added by the router and by nginx",
+        "µs",
+        micros(own.saturating_sub(direct)),
+        micros(peer.saturating_sub(direct)),
+        Target::AtMost(2.5),
+    );
+    let peer = rate(&proxied, seconds).await;
+    let own = rate(&router, seconds).await;
+    table.ratio(
+        format!("model requests at {CONNECTIONS} connections"),
+        "/s",
+        own,
+        peer,
+        Target::AtLeast(0.6),
+    );
+    let [peer, own] = first_tokens([&proxied, &router]).await;
+    table.ratio("first token of a model", "µs", micros(own), micros(peer), Target::AtMost(1.5));
+    memory(table, &server.program, &router).await;
+}
+
+/// A server with a provider, whose key is in the vault, and a placeholder key.
+async fn ours(folder: &Folder, stub: &Models) -> (Server, String) {
+    let server = Server::start(folder.join("server"), Setting::on(Database::Sqlite)).await;
+    let (_, owner) = server.client("owner").await;
+    let client = http::client().expect("a client");
+    let post = async |path: &str, body: Value| -> Value {
+        let address = format!("{}/api/v1/{path}", server.url);
+        http::json(client.post(address).bearer_auth(&owner).json(&body)).await.expect("taken")
+    };
+    post("vault", json!({ "password": "the password of the measurement" })).await;
+    post("providers", json!({ "kind": "openai", "name": "stub", "base_url": stub.base(), "key": KEY })).await;
+    let made = post("model-keys", json!({ "name": "bench", "cap_micros": 1_000_000_000_000_i64 })).await;
+    let key = made["secret"].as_str().expect("a secret").to_owned();
+    (server, key)
+}
+
+/// The middle time of a whole answer, each way.
+async fn latencies<const N: usize>(ways: [&Way; N]) -> [Duration; N] {
+    let mut times: [Vec<Duration>; N] = std::array::from_fn(|_| Vec::new());
+    let mut connections = Vec::new();
+    for way in ways {
+        let mut connection = Connection::open(&way.url).await;
+        for _ in 0..A_ROUND {
+            assert_eq!(connection.ask(&way.ask("gpt-4o", false)).await, 200, "warming up");
+        }
+        connections.push(connection);
+    }
+    for _ in 0..ROUNDS {
+        for ((way, connection), times) in ways.iter().zip(&mut connections).zip(&mut times) {
+            let ask = way.ask("gpt-4o", false);
+            for _ in 0..A_ROUND {
+                let started = Instant::now();
+                connection.ask(&ask).await;
+                times.push(started.elapsed());
+            }
+        }
+    }
+    times.map(|mut times| median(&mut times))
+}
+
+/// Requests a second.
+async fn rate(way: &Way, seconds: u64) -> f64 {
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let started = Instant::now();
+    let askers = (0..CONNECTIONS).map(|_| {
+        let (url, ask) = (way.url.clone(), way.ask("gpt-4o", false));
+        tokio::spawn(async move {
+            let mut connection = Connection::open(&url).await;
+            let mut count = 0_u64;
+            while Instant::now() < until {
+                assert_eq!(connection.ask(&ask).await, 200);
+                count += 1;
+            }
+            count
+        })
+    });
+    let counts = join_all(askers).await;
+    let all: u64 = counts.into_iter().map(|count| count.expect("no asker fails")).sum();
+    all as f64 / started.elapsed().as_secs_f64()
+}
+
+/// The middle time from a request to the first word of its streamed answer.
+async fn first_tokens<const N: usize>(ways: [&Way; N]) -> [Duration; N] {
+    let mut times: [Vec<Duration>; N] = std::array::from_fn(|_| Vec::new());
+    for _ in 0..ROUNDS * 20 {
+        for (way, times) in ways.iter().zip(&mut times) {
+            let ask = way.ask("gpt-4o", true);
+            let connection = Connection::open(&way.url).await;
+            let started = Instant::now();
+            let mut connection = connection.stream(&ask).await;
+            connection.read_until("gpt-4o ").await;
+            times.push(started.elapsed());
+            connection.read_until("[DONE]").await;
+        }
+    }
+    times.map(|mut times| median(&mut times))
+}
+
+/// What streams that are open and quiet hold.
+async fn memory(table: &mut Table, program: &Program, way: &Way) {
+    let before = held_memory(program.pid());
+    let ask = way.ask("hangs-on", true);
+    let open: Vec<Connection> = stream::iter(0..STREAMS)
+        .map(|_| async {
+            let mut connection = Connection::open_stream(&way.url, &ask).await;
+            connection.read_until("heard: ").await;
+            connection
+        })
+        .buffer_unordered(64)
+        .collect()
+        .await;
+    let held = held_memory(program.pid()).saturating_sub(before);
+    drop(open);
+    let most = 20.0 + 32.0 * STREAMS as f64 / 1024.0;
+    table.value(format!("memory of {STREAMS} streams"), "MB", held as f64 / 1048576.0, Target::AtMost(most));
+}
