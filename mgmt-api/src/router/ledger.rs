@@ -194,7 +194,7 @@ impl Ledger {
         let now = now();
         let spend = self.spend.read().unwrap_or_else(PoisonError::into_inner);
         let reached = spend::caps(tenant, caps, key).into_iter().find_map(|cap| spend.reached(&cap, now));
-        reached.map_or(Ok(()), |problem| Err(problem))
+        reached.map_or(Ok(()), Err)
     }
 
     /// Brings everything that ended into rows.

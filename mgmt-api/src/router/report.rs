@@ -89,7 +89,7 @@ async fn report(
     let (from, to) = wanted.span()?;
     let by = wanted.by.unwrap_or(UsageBy::Model);
     let asked = Asked { db: &app.db, tenant: caller.tenant, from, to };
-    let total = asked.sums("'' ").await?.pop().unwrap_or_else(|| nothing());
+    let total = asked.sums("'' ").await?.pop().unwrap_or_else(nothing);
     let mut sums = asked.sums(name_sql(by)).await?;
     if by == UsageBy::Day {
         sums.sort_by_key(|sum| sum.name.parse::<i64>().unwrap_or(0));

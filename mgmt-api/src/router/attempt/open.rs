@@ -58,12 +58,18 @@ impl Deadline {
         Self { at: tokio::time::Instant::now() + patience, patience }
     }
 
-    async fn within<T>(self, work: impl Future<Output = T>) -> Result<T, Try> {
-        tokio::time::timeout_at(self.at, work).await.map_err(|_| Try::Missed {
-            cause: MissCause::Timeout,
-            status: None,
-            why: Some(format!("No answer within {} s.", self.patience.as_secs())),
-        })
+    async fn within<T>(self, work: impl Future<Output = T>) -> Result<T, Late> {
+        tokio::time::timeout_at(self.at, work).await.map_err(|_| Late(self.patience))
+    }
+}
+
+/// It took longer than this.
+struct Late(Duration);
+
+impl From<Late> for Try {
+    fn from(late: Late) -> Self {
+        let why = Some(format!("No answer within {} s.", late.0.as_secs()));
+        Self::Missed { cause: MissCause::Timeout, status: None, why }
     }
 }
 
@@ -78,13 +84,13 @@ pub async fn open(
 ) -> Try {
     let sent = deadline.within(app.providers.send(app, asked.who.tenant, candidate.known, call)).await;
     let answer = match sent {
-        Err(late) => return late,
+        Err(late) => return late.into(),
         Ok(Ok(answer)) => answer,
         Ok(Err(failed)) => return not_sent(failed),
     };
     if !answer.status.is_success() {
         let tried = unsuccessful(app, asked, candidate, answer);
-        return deadline.within(tried).await.unwrap_or_else(|late| late);
+        return deadline.within(tried).await.unwrap_or_else(Try::from);
     }
     let headers = told(&answer.headers);
     let event_stream = answer
@@ -95,7 +101,7 @@ pub async fn open(
         return stream(app, asked, candidate, answer, headers, meter, deadline).await;
     }
     let body = match deadline.within(collect(answer.body, MOST_ANSWER)).await {
-        Err(late) => return late,
+        Err(late) => return late.into(),
         Ok(Ok(body)) => body,
         Ok(Err(error)) => return broke_off(&format!("The answer broke off: {error}")),
     };
@@ -183,7 +189,7 @@ async fn stream(
             return Try::Answered { status: answer.status, headers, content, usage: None };
         }
         Ok(Err(why)) => broke_off(&why),
-        Err(late) => late,
+        Err(late) => late.into(),
     };
     *meter = Some(passing.into_meter());
     missed
