@@ -50,10 +50,13 @@ pub(super) fn elsewhere(line: &str, port: u16) -> Option<String> {
 fn read(told: &str) -> Option<Configuration> {
     let rest = told.split_once("config=")?.1;
     let first = serde_json::Deserializer::from_str(rest).into_iter::<Value>().next()?.ok()?;
-    match first {
-        Value::String(text) => serde_json::from_str(&text).ok(),
-        value => serde_json::from_value(value).ok(),
-    }
+    let configuration = match first {
+        Value::String(text) => serde_json::from_str(&text).ok()?,
+        value => value,
+    };
+    // A list would be read as fields without names.
+    Value::as_object(&configuration)?;
+    serde_json::from_value(configuration).ok()
 }
 
 fn is_empty(settings: &Value) -> bool {
