@@ -1,5 +1,7 @@
 //! A device as its owner's client reaches it: a real server, a real agent, and the ways between the two.
 
+use std::time::Duration;
+
 use foreman_client::{DeviceConnection, DeviceOptions, Foreman, KnownDevice, PathKind, Store};
 use foreman_link::{
     carrier::{Way, connect_tcp},
@@ -15,12 +17,14 @@ use journeys::{
     stack::{Agent, Folder, Server, Setting},
 };
 
+use crate::measure::cpu_time;
+
 const POLICY: &str = "ALLOW_BASH=true\nALLOW_FILE_READ=true\nALLOW_FILE_WRITE=true\nALLOW_LOGS=true\n";
 
 pub struct OwnedDevice {
     // Dropped in this order: the agent first, the folder last.
-    _agent: Agent,
-    _server: Server,
+    agent: Agent,
+    server: Server,
     foreman: Foreman,
     store: Store,
     known: KnownDevice,
@@ -45,7 +49,12 @@ impl OwnedDevice {
         let options = only(PathKind::Lan);
         let met = DeviceConnection::open(&store, Some(&foreman), agent.device, options).await;
         let known = met.expect("the device is known").known();
-        Self { _agent: agent, _server: server, foreman, store, known, folder }
+        Self { agent, server, foreman, store, known, folder }
+    }
+
+    /// Processor time that the device and its server have used so far.
+    pub fn cpu_time(&self) -> Duration {
+        cpu_time(self.agent.program.pid()) + cpu_time(self.server.program.pid())
     }
 
     /// The SDK's connection, over this path and no other.

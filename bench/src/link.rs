@@ -30,15 +30,24 @@ pub async fn measure(table: &mut Table) {
     let bare = Client::start(bare).await.expect("HTTP/2 begins");
     let relayed = device.over(PathKind::Relay).await;
     let straight = device.over(PathKind::Lan).await;
-    large(table, [&relayed, &straight], path, &bare).await;
+    large(table, &device, [&relayed, &straight], path, &bare).await;
     small(table, [&relayed, &straight], &bare).await;
     opening(table, &device).await;
 }
 
-async fn large(table: &mut Table, [relayed, straight]: [&DeviceConnection; 2], path: &str, bare: &Client) {
+async fn large(
+    table: &mut Table,
+    device: &OwnedDevice,
+    [relayed, straight]: [&DeviceConnection; 2],
+    path: &str,
+    bare: &Client,
+) {
     let mut rates: [Vec<f64>; 3] = Default::default();
+    let mut cpu = Duration::ZERO;
     for _ in 0..LARGE_TURNS {
+        let before = device.cpu_time();
         rates[0].push(download(relayed, path).await);
+        cpu += device.cpu_time() - before;
         rates[1].push(download(straight, path).await);
         let begin = Instant::now();
         assert_eq!(get(bare, &format!("/bytes/{LARGE}")).await, LARGE);
@@ -51,6 +60,8 @@ async fn large(table: &mut Table, [relayed, straight]: [&DeviceConnection; 2], p
     let target = Target::AtLeast(0.4);
     table.ratio("large file through the relay, TCP HTTP/2", "MB/s", relayed, bare, target);
     table.told("large file, local network", "MB/s", straight, Some(bare));
+    let each = cpu.as_secs_f64() * 1e3 / (LARGE as f64 / 1e6 * LARGE_TURNS as f64);
+    table.told("large file through the relay, CPU of device and server", "ms a MB", each, None);
 }
 
 async fn download(device: &DeviceConnection, path: &str) -> f64 {

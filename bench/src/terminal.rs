@@ -26,7 +26,7 @@ use crate::{
 const KEYS: usize = 100;
 const TURNS: usize = 10;
 const OUTPUT: usize = 200_000_000;
-const OUTPUT_TURNS: usize = 3;
+const OUTPUT_TURNS: usize = 5;
 const DOWNLOAD: u64 = 1 << 30;
 
 /// What is said when the terminal can be used.
