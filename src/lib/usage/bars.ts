@@ -4,6 +4,8 @@ import type { PlotHooks } from '$lib/charts/plot';
 import { language } from '$lib/i18n';
 
 const DAY_S = 86_400;
+/** The top of an axis without any value: a dollar, and as good as anything else. */
+const EMPTY_TOP = 1_000_000;
 
 export function barOptions(
 	size: { width: number; height: number },
@@ -18,7 +20,7 @@ export function barOptions(
 		scales: {
 			// Half a day on either side, so that the first and last bar are whole.
 			x: { time: true, range: (_, from, to) => [from - DAY_S / 2, to + DAY_S / 2] },
-			y: { range: (_, _low, high) => [0, high > 0 ? high * 1.1 : 1] }
+			y: { range: (_, _low, high) => [0, high > 0 ? high * 1.1 : EMPTY_TOP] }
 		},
 		series: [
 			{},
