@@ -60,7 +60,7 @@ pub(super) async fn messages(
     address: &str,
     headers: HeaderMap,
 ) -> Result<(mpsc::Sender<Bytes>, BoxStream<'static, Result<Bytes, Error>>), Error> {
-    let socket = web_socket(carrier, address, headers).await?;
+    let socket: AnyWay = Box::new(carrier.connect_messages(address, headers).await?);
     let (reader, mut writer) = tokio::io::split(socket);
     let (sender, mut outgoing) = mpsc::channel::<Bytes>(16);
     tokio::spawn(async move {

@@ -98,6 +98,24 @@ impl Dialer {
         .await
     }
 
+    /// The same for what is said in messages: with room for the longest one read gives one whole message, and one write of
+    /// at most 64 KiB sends one.
+    ///
+    /// # Errors
+    /// As [`Dialer::connect_websocket`].
+    pub async fn connect_messages(
+        &self,
+        address: &str,
+        headers: HeaderMap,
+    ) -> Result<impl Way + use<>, RequestError> {
+        let address = http_address(address)?;
+        in_time(async {
+            let way = self.way_to(&address).await?;
+            tunnel::messages(way, &address, headers).await
+        })
+        .await
+    }
+
     async fn way_to(&self, address: &Uri) -> Result<AnyWay, RequestError> {
         let (host, port) = host_and_port(address)?;
         let way: AnyWay = match self.proxies.intercept(address) {

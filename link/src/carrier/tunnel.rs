@@ -9,13 +9,23 @@ use hyper::{
     header::{self, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
-use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        handshake::{client::generate_key, derive_accept_key},
+        protocol::{self, WebSocketConfig},
+    },
+};
 
-use super::{AnyWay, Role, WebSocket, unreachable};
+use super::{AnyWay, Frame, MessageStream, Role, WebSocket, Wording, unreachable};
 use crate::http::RequestError;
 
 /// An error's body is not read further, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// Nobody sends us a longer message, in bytes.
+const MESSAGE_LIMIT: usize = 1024 * 1024;
 
 type Upgraded = TokioIo<hyper::upgrade::Upgraded>;
 
@@ -43,6 +53,34 @@ pub(super) async fn websocket(
     address: &Uri,
     headers: HeaderMap,
 ) -> Result<WebSocket<Upgraded>, RequestError> {
+    Ok(WebSocket::new(upgraded(way, address, headers).await?, Role::Client))
+}
+
+/// One whose messages stay what they are: one read gives one of them, and one write sends one.
+pub(super) async fn messages(
+    way: AnyWay,
+    address: &Uri,
+    headers: HeaderMap,
+) -> Result<MessageStream<WebSocketStream<Upgraded>, Message>, RequestError> {
+    let limits =
+        WebSocketConfig::default().max_message_size(Some(MESSAGE_LIMIT)).max_frame_size(Some(MESSAGE_LIMIT));
+    let way = upgraded(way, address, headers).await?;
+    let socket = WebSocketStream::from_raw_socket(way, protocol::Role::Client, Some(limits)).await;
+    let read = |message| match message {
+        Message::Binary(data) => Frame::Data(data),
+        Message::Close(_) => Frame::Close,
+        Message::Ping(_) => Frame::Ping,
+        Message::Pong(_) | Message::Text(_) | Message::Frame(_) => Frame::Other,
+    };
+    let write = |frame| match frame {
+        Frame::Data(data) => Message::Binary(data),
+        Frame::Close => Message::Close(None),
+        Frame::Ping | Frame::Other => Message::Ping(bytes::Bytes::new()),
+    };
+    Ok(MessageStream::new(socket, Wording { read, write }))
+}
+
+async fn upgraded(way: AnyWay, address: &Uri, headers: HeaderMap) -> Result<Upgraded, RequestError> {
     let key = generate_key();
     let host = address.authority().map_or("", |authority| authority.as_str());
     let path = address.path_and_query().map_or("/", |path| path.as_str());
@@ -67,7 +105,7 @@ pub(super) async fn websocket(
         let message = format!("{host} answered as a WebSocket and is none");
         return Err(RequestError::Malformed { message });
     }
-    Ok(WebSocket::new(taken_over(host, response).await?, Role::Client))
+    taken_over(host, response).await
 }
 
 async fn send(
