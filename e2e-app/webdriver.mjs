@@ -29,12 +29,12 @@ export class Window {
 		return ask(method, this.base + path, body);
 	}
 
-	/** Runs in the page. @param {string} body @param {any[]} [args] */
+	/** Runs in the page. @param {string} body @param {...any} args */
 	run(body, ...args) {
 		return this.call('POST', '/execute/sync', { script: body, args });
 	}
 
-	/** Until `body` gives something true in the page; a page that is being left has nothing. @param {string} body @param {any[]} args */
+	/** Until `body` gives something true in the page; a page that is being left has nothing. @param {string} body @param {...any} args */
 	async until(body, ...args) {
 		return this.wait(() => this.run(body, ...args).catch(() => undefined), body, args);
 	}

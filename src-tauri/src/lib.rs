@@ -25,6 +25,10 @@ use desk::Desk;
 use failure::Failure;
 use this_computer::Step;
 
+/// Where the system's language is none (`LANG=C`), the web view says so to the page, and formatting a number fails.
+const LANGUAGE: &str = "try { new Intl.Locale(navigator.language) } \
+    catch { Object.defineProperty(navigator, 'language', { get: () => 'en' }) }";
+
 /// How often the programs beside the app are looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(2);
 
@@ -82,6 +86,9 @@ fn plugins(builder: tauri::Builder<tauri::Wry>) -> tauri::Builder<tauri::Wry> {
     // First of all, so that a second start only hands over its link.
     #[cfg(desktop)]
     let builder = builder.plugin(tauri_plugin_single_instance::init(|app, _arguments, _folder| show(app)));
+    // The window comes back where it was.
+    #[cfg(desktop)]
+    let builder = builder.plugin(tauri_plugin_window_state::Builder::default().build());
     builder.plugin(tauri_plugin_deep_link::init()).plugin(tauri_plugin_opener::init())
 }
 
@@ -90,14 +97,33 @@ fn set_up(app: &AppHandle) -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(&folder)?;
     app.manage(Desk::open(folder).map_err(|failure| failure.message)?);
     links::listen(app)?;
-    let window = WebviewWindowBuilder::new(app, "main", WebviewUrl::default());
+    let window =
+        WebviewWindowBuilder::new(app, "main", WebviewUrl::default()).initialization_script(LANGUAGE);
     #[cfg(desktop)]
     let window = window.title("Foreman").inner_size(1_180.0, 800.0).min_inner_size(360.0, 480.0);
     // Only the app's own pages: whatever else a page leads to is not opened here.
     window.on_navigation(is_own_page).build()?;
-    let app = app.clone();
-    tauri::async_runtime::spawn(async move { keep_here(&app).await });
+    let kept = app.clone();
+    tauri::async_runtime::spawn(async move { keep_here(&kept).await });
+    #[cfg(unix)]
+    end_when_asked(app.clone());
     Ok(())
+}
+
+/// A signal to end is answered in order, so that what runs beside the app ends too.
+#[cfg(unix)]
+fn end_when_asked(app: AppHandle) {
+    use tokio::signal::unix::{SignalKind, signal};
+    for kind in [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()] {
+        let app = app.clone();
+        tauri::async_runtime::spawn(async move {
+            if let Ok(mut asked) = signal(kind)
+                && asked.recv().await.is_some()
+            {
+                app.exit(0);
+            }
+        });
+    }
 }
 
 /// The addresses that the dashboard inside the app has.
