@@ -240,21 +240,33 @@ test('a very long conversation scrolls, and what is read stays where it is', asy
 	const { ollama, server, page } = await scene(t);
 	const paragraph = 'The quick brown fox jumps over the lazy dog, again and again. '.repeat(8);
 	ollama.say = (text) =>
-		`# ${text}\n\n${`${paragraph}\n\n- one\n- two\n\n\`\`\`rust\nfn main() {}\n\`\`\`\n\n`.repeat(40)}`;
-	await begin(page, server, 'turn 0');
-	const turns = 24;
-	for (let turn = 1; turn <= turns; turn += 1) {
-		await page.getByRole('button', { name: say('chat_send'), exact: true }).waitFor();
-		await answers(page)
-			.getByRole('heading', { name: `turn ${turn - 1}`, exact: true })
-			.waitFor({ state: 'attached' });
-		await ask(page, `turn ${turn}`);
-	}
-	await answers(page)
-		.last()
-		.getByText(say('chat_usage_in', { count: 26 }), { exact: false })
-		.waitFor();
-	await page.reload();
+		`# ${text}\n\n${`${paragraph}\n\n- one\n- two\n\n\`\`\`rust\nfn main() {}\n\`\`\`\n\n`.repeat(110)}`;
+	ollama.pieces = (text) => text.match(/[\s\S]{1,4000}/g) ?? [];
+	// Some 800 kB, which is 200,000 tokens.
+	const turns = 13;
+	const chat = await page.evaluate(async (last) => {
+		const call = async (/** @type {string} */ path, /** @type {object} */ body) =>
+			(
+				await fetch(path, {
+					method: 'POST',
+					headers: { 'content-type': 'application/json' },
+					body: JSON.stringify(body)
+				})
+			).json();
+		const { id } = await call('/api/v1/chats', { title: 'long' });
+		for (let turn = 0, parent; turn <= last; turn += 1) {
+			const asked = await call(`/api/v1/chats/${id}/ask`, {
+				id: crypto.randomUUID(),
+				text: `turn ${turn}`,
+				parent
+			});
+			parent = asked.answer.id;
+			// The stream ends with the answer.
+			await (await fetch(`/api/v1/chats/${id}/messages/${parent}/stream`)).text();
+		}
+		return id;
+	}, turns);
+	await page.goto(`${server.url}/chat/${chat}`);
 	const view = page.getByRole('region', { name: say('chat_messages') });
 	await answers(page)
 		.last()

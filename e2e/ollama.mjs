@@ -30,6 +30,8 @@ export class Ollama {
 		this.names = names;
 		/** What it answers. @type {(question: string) => string} */
 		this.say = (question) => `You asked: ${question}`;
+		/** How much of it at once. @type {(text: string) => readonly string[]} */
+		this.pieces = (text) => text.match(/\s*\S+\s*/g) ?? [];
 		/** Bodies of what it was asked. @type {any[]} */
 		this.asked = [];
 		/** Answers that the other side gave up. */
@@ -111,7 +113,7 @@ export class Ollama {
 		const last = body.messages.at(-1).content;
 		const question =
 			typeof last === 'string' ? last : last.map((/** @type {any} */ part) => part.text ?? '').join('');
-		const words = this.say(question).match(/\s*\S+\s*/g) ?? [];
+		const words = this.pieces(this.say(question));
 		let gone = false;
 		response.on('close', () => {
 			if (!response.writableFinished) {
