@@ -315,11 +315,18 @@ async fn an_upload_goes_on_after_the_connection_was_cut() {
 
 #[tokio::test]
 async fn what_is_on_its_way_ends_when_the_policy_says_so() {
-    for (policy, elsewhere) in [("ALLOW_FILE_READ=false\nALLOW_FILE_WRITE=false\n", "files"), (POLICY, "outside")] {
+    for (policy, elsewhere) in
+        [("ALLOW_FILE_READ=false\nALLOW_FILE_WRITE=false\n", "files"), (POLICY, "outside")]
+    {
         let served = Served::to(Level::Operate).await;
         // Sparse, and more than any buffer between here and there holds.
         served.write("large", "");
-        fs::File::options().write(true).open(served.top.join("files/large")).unwrap().set_len(1 << 30).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(served.top.join("files/large"))
+            .unwrap()
+            .set_len(1 << 30)
+            .unwrap();
         let mut download = served.get(&served.at("/files/content?", "large")).await;
         assert!(download.chunk().await.unwrap().is_some());
         let upload = served.start("up", 1 << 20).await;
@@ -332,7 +339,10 @@ async fn what_is_on_its_way_ends_when_the_policy_says_so() {
 
         let allowed = format!("{policy}ALLOWED_PATHS={}\n", served.path(elsewhere));
         fs::write(served.folder.path().join("state/policy.env"), allowed).unwrap();
-        let ended = async { while download.chunk().await?.is_some() {} Ok::<_, reqwest::Error>(()) };
+        let ended = async {
+            while download.chunk().await?.is_some() {}
+            Ok::<_, reqwest::Error>(())
+        };
         let ended = async {
             // Slower than the device, so that it has something left to send a second later.
             tokio::time::sleep(Duration::from_millis(1_200)).await;
@@ -343,7 +353,8 @@ async fn what_is_on_its_way_ends_when_the_policy_says_so() {
         let going = tokio::time::timeout(Duration::from_secs(30), going).await.unwrap().unwrap().unwrap();
         assert_eq!(problem(going).await.1, "policy_forbids");
         // Whoever asks for the rest is told why.
-        let rest = served.ask(Method::GET, &served.at("/files/content?", "large")).header(header::RANGE, "bytes=5-");
+        let rest =
+            served.ask(Method::GET, &served.at("/files/content?", "large")).header(header::RANGE, "bytes=5-");
         assert_eq!(problem(rest.send().await.unwrap()).await.1, "policy_forbids");
     }
 }

@@ -217,7 +217,10 @@ async fn whom_to_trust_reaches_the_agent() {
     let ran = place.run("sh", &format!("{variables}{}", place.script()), &[]).await;
     assert!(ran.success, "{}", ran.said);
     let trusted = std::fs::read_to_string(place.bin().join("trusted")).unwrap();
-    assert!(trusted.starts_with("FOREMAN_CLOUDFLARE=true\nFOREMAN_DASHBOARD=view\nFOREMAN_OWNER=KEY=\n"), "{trusted}");
+    assert!(
+        trusted.starts_with("FOREMAN_CLOUDFLARE=true\nFOREMAN_DASHBOARD=view\nFOREMAN_OWNER=KEY=\n"),
+        "{trusted}"
+    );
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use foreman_protocol::ProblemCode;
 use journeys::{
     database::Database,
     device::BareDevice,
@@ -279,8 +280,9 @@ impl Scene {
             Err(_) => panic!("it hangs\n{what}"),
         };
         let status = answer.status();
-        assert!(!status.is_server_error(), "{status}\n{what}");
-        if status.is_client_error() {
+        if operation.path.starts_with("/v1/") && !status.is_success() {
+            check_vendors_error(answer, &what).await;
+        } else if status.is_client_error() || status.is_server_error() {
             check_problem(answer, &what).await;
         }
         // Streams are accepted and not read: hanging up is fine.
@@ -313,6 +315,19 @@ async fn check_problem(answer: reqwest::Response, what: &str) {
         serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{error}: {body:?}\n{what}"));
     assert_eq!(problem.status, status, "{what}");
     assert!(!problem.message.is_empty(), "{what}");
+    // A provider or a device that does not answer is told as such and is no failure of the server.
+    let elsewhere = [ProblemCode::UpstreamFailed, ProblemCode::DeviceUnreachable];
+    assert!(status < 500 || elsewhere.contains(&problem.code), "{problem:?}\n{what}");
+}
+
+/// What the vendors' own libraries read: an object with a message, and Foreman's code in it.
+async fn check_vendors_error(answer: reqwest::Response, what: &str) {
+    let status = answer.status().as_u16();
+    assert!(status < 500, "{status}\n{what}");
+    let kind = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    assert!(kind.starts_with("application/json"), "{status} as {kind:?}\n{what}");
+    let body: Value = answer.json().await.unwrap_or_else(|error| panic!("{error}\n{what}"));
+    assert!(body["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}\n{what}");
 }
 
 async fn no_body_breaks_an_endpoint(database: Database) {

@@ -6,6 +6,7 @@
 mod acknowledged;
 mod backup;
 mod bodies;
+mod chats;
 mod cli;
 mod clock;
 mod crossing;

@@ -152,7 +152,10 @@ fn title(text: &str) -> ApiResult<String> {
 fn model(name: String) -> ApiResult<String> {
     bounds::text("model", &name, MODEL_CHARS * 4)?;
     if !(1..=MODEL_CHARS).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-        return Err(ApiError::invalid("model", "This names no model: `auto`, a profile or `provider/model`."));
+        return Err(ApiError::invalid(
+            "model",
+            "This names no model: `auto`, a profile or `provider/model`.",
+        ));
     }
     Ok(name)
 }

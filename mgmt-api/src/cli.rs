@@ -136,7 +136,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<u8> {
         },
         Command::ForgetSealed { data } => {
             let ended = host::forget_sealed(&data).await?;
-            say(format!("{ended} tasks that waited were ended. The next start seals with the key it finds or makes."));
+            say(format!(
+                "{ended} tasks that waited were ended. The next start seals with the key it finds or makes."
+            ));
         }
         Command::Audit(AuditCommand::Verify { data }) => {
             let verdict = host::verify_log(&data).await?;

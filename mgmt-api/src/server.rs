@@ -14,9 +14,9 @@ use axum::{
 };
 use foreman_protocol::{
     AddGrant, AddRevocation, CarriedGrant, Command, DeviceHello, FileEntry, FileRoots, GitStatus, LogLine,
-    LogSources, MakeDirectory, MessagePiece, MoveFile, OpenTerminal, OutputChunk, OutputGap, Problem, ProblemCode,
-    RestoreFile, Revocation, SearchEnd, SearchHit, StartUpload, StreamPing, StreamReady, StreamSample,
-    Terminal, TerminalEnded, TerminalState, Trashed, UpdateTerminal, Upload,
+    LogSources, MakeDirectory, MessagePiece, MoveFile, OpenTerminal, OutputChunk, OutputGap, Problem,
+    ProblemCode, RestoreFile, Revocation, SearchEnd, SearchHit, StartUpload, StreamPing, StreamReady,
+    StreamSample, Terminal, TerminalEnded, TerminalState, Trashed, UpdateTerminal, Upload,
 };
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;

@@ -261,7 +261,7 @@ mod tests {
         fs::write(folder.path().join(policy::POLICY_FILE), "ALLOW_BASH=perhaps\n").unwrap();
         assert_eq!(rules(folder.path()).outcome, Outcome::Bad);
         fs::write(folder.path().join(policy::POLICY_FILE), "ALLOW_BASH=true\nALLOW_LOGS=true\n").unwrap();
-        assert_eq!(rules(folder.path()).found, "This device allows commands, reading logs");
+        assert_eq!(rules(folder.path()).found, "This device allows commands, reading logs, its models");
     }
 
     #[test]

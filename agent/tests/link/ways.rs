@@ -88,7 +88,8 @@ async fn a_device_that_is_called_over_the_relay_comes() {
     assert!(house.facts().link.addresses.is_empty());
     for round in 0..2 {
         let ticket = format!("ticket-{round}");
-        let dial = serde_json::to_string(&Dial { ticket: ticket.clone(), server: None, account: None }).unwrap();
+        let dial =
+            serde_json::to_string(&Dial { ticket: ticket.clone(), server: None, account: None }).unwrap();
         house.server.with(|inner| inner.dials.push(dial));
         let (shown, socket) = relay.next().await;
         assert_eq!(shown, ticket);

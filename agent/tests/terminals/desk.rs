@@ -90,12 +90,7 @@ impl Desk {
         self.as_caller("Dashboard", level, Some(person)).await
     }
 
-    async fn as_caller(
-        &self,
-        name: &str,
-        level: Level,
-        on_behalf_of: Option<device_api::Person>,
-    ) -> Person {
+    async fn as_caller(&self, name: &str, level: Level, on_behalf_of: Option<device_api::Person>) -> Person {
         let caller = Caller {
             name: name.to_owned(),
             client_key: format!("key of {name}"),

@@ -24,6 +24,8 @@ async fn everything_printed_is_in_a_private_file() {
     let path = terminal.recording.unwrap();
     let mut client = place.attach(terminal.id, 0, Some("me"));
     client.typing.send(TerminalFrame::Resize { cols: 100, rows: 40 }).await;
+    // The echo of the line would come between two bytes of a letter.
+    client.until("ße").await;
     client.type_line("").await;
     let (_, _) = client.until_end().await;
     let lines = lines(&path);
@@ -31,7 +33,7 @@ async fn everything_printed_is_in_a_private_file() {
     assert!(lines.iter().any(|line| line[1] == "r" && line[2] == "100x40"));
     let numbers: String = (1..=200_000).map(|number| format!("{number}\r\n")).collect();
     let text = printed(&lines);
-    assert!(text.starts_with("grüße\u{fffd}") || text.starts_with("\r\ngrüße\u{fffd}"), "{}", &text[..40]);
+    assert!(text.starts_with("grüße\u{fffd}"), "{:?}", text.chars().take(20).collect::<String>());
     assert!(text.ends_with(&numbers), "{} bytes", text.len());
     assert!(lines.windows(2).skip(1).all(|two| two[0][0].as_f64() <= two[1][0].as_f64()));
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;

@@ -6,6 +6,7 @@ use std::{
     ops::Range,
 };
 
+use metrics::Gauge;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_tungstenite::tungstenite::protocol::frame::{
     FrameHeader,
@@ -44,10 +45,16 @@ pub struct Piece {
     pub carries: usize,
 }
 
+/// How much room all connections have together, bytes.
+fn room() -> Gauge {
+    metrics::gauge!("foreman_relay_buffer_bytes")
+}
+
 /// Reads frames. Nothing is lost when a read is given up.
 pub struct Frames<R> {
     io: R,
     buffer: Vec<u8>,
+    room: Gauge,
     unread: Range<usize>,
     /// The room was filled since somebody asked last.
     filled: bool,
@@ -68,9 +75,12 @@ struct Current {
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     pub fn new(io: R) -> Self {
+        let room = room();
+        room.increment(LEAST as f64);
         Self {
             io,
             buffer: vec![0; LEAST],
+            room,
             unread: HEADER..HEADER,
             filled: false,
             current: None,
@@ -94,7 +104,9 @@ impl<R: AsyncRead + Unpin> Frames<R> {
             self.unread.end += read;
             if self.unread.end == self.buffer.len() {
                 self.filled = true;
+                let before = self.buffer.len();
                 self.buffer.resize((2 * self.unread.end).min(MOST), 0);
+                self.room.increment((self.buffer.len() - before) as f64);
             }
         }
     }
@@ -104,10 +116,16 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         &self.buffer[piece.frame.clone()]
     }
 
+    /// There is room to give back.
+    pub fn large(&self) -> bool {
+        self.buffer.len() > LEAST
+    }
+
     /// Gives room back that was not filled since this was called last.
     pub fn rest(&mut self) {
-        if !std::mem::take(&mut self.filled) && self.buffer.len() > LEAST && self.unread.len() < LEAST / 2 {
+        if !std::mem::take(&mut self.filled) && self.large() && self.unread.len() < LEAST / 2 {
             self.make_room();
+            self.room.decrement((self.buffer.len() - LEAST) as f64);
             self.buffer.truncate(LEAST);
             self.buffer.shrink_to_fit();
         }
@@ -186,6 +204,12 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         }
         self.unread.start += read;
         Ok(Some(Current { opcode: header.opcode, last: header.is_final, left, mask }))
+    }
+}
+
+impl<R> Drop for Frames<R> {
+    fn drop(&mut self) {
+        self.room.decrement(self.buffer.len() as f64);
     }
 }
 

@@ -19,7 +19,7 @@ use metrics::Counter;
 use tokio::{
     io::{AsyncWriteExt, ReadHalf, WriteHalf, split},
     sync::Notify,
-    time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout},
 };
 use tokio_tungstenite::tungstenite::protocol::{
     CloseFrame,
@@ -34,6 +34,8 @@ use super::{
 pub const PING_EVERY: Duration = Duration::from_secs(25);
 /// An end that has not even answered a ping for this long is gone.
 pub const GONE_AFTER: Duration = Duration::from_secs(60);
+/// Room that was not filled for this long is given back.
+const REST_EVERY: Duration = Duration::from_secs(1);
 /// How long saying goodbye may take.
 pub const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -206,6 +208,8 @@ impl Direction<'_> {
         let mut frames = Frames::new(from);
         let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut resting = interval(REST_EVERY);
+        resting.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
         let mut gone = pin!(sleep_until(heard + GONE_AFTER));
         loop {
@@ -215,12 +219,13 @@ impl Direction<'_> {
                     true => continue,
                     false => return End::Gone,
                 },
-                _ = ping.tick() => {
+                _ = ping.tick() => match to.frame(Frame::ping(Bytes::new())).await {
+                    true => continue,
+                    false => return End::Gone,
+                },
+                _ = resting.tick(), if frames.large() => {
                     frames.rest();
-                    match to.frame(Frame::ping(Bytes::new())).await {
-                        true => continue,
-                        false => return End::Gone,
-                    }
+                    continue;
                 }
                 got = frames.next() => got,
                 () = &mut gone => {

@@ -12,9 +12,9 @@ use axum::{
     http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header},
     response::Response,
 };
+use bytes::Bytes;
 use foreman_link::h2::{self, RequestFailed};
 use foreman_protocol::{Device, DeviceId, ProblemCode, Role};
-use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use http_body_util::{BodyDataStream, Limited};
 use hyper::body::Incoming;

@@ -87,7 +87,8 @@ async fn stop(tx: &mut Tx, tenant: TenantId, task: TaskId) -> ApiResult<()> {
     if task.state == TaskState::Queued {
         task.state = TaskState::Stopped;
         task.ended_at = Some(now());
-        task.reason = Some("The key that its environment was sealed with is gone, so it was not started.".to_owned());
+        task.reason =
+            Some("The key that its environment was sealed with is gone, so it was not started.".to_owned());
         task.output_total = Some(0);
         tasks::store::update_state(tx, &task).await?;
         tx.emit(&cause, Event::TaskStopped { task: Box::new(task) }).await?;

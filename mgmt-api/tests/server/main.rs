@@ -4,6 +4,7 @@
 
 mod accounts;
 mod backups;
+mod chats;
 mod device_codes;
 mod gates;
 mod link;

@@ -42,7 +42,8 @@ pub(super) fn elsewhere(line: &str, port: u16) -> Option<String> {
     if !is_empty(&configuration.settings) {
         return Some("a place that its settings name".to_owned());
     }
-    let networks = configuration.networks.get("enabled").is_some_and(|enabled| enabled != &Value::Bool(false));
+    let networks =
+        configuration.networks.get("enabled").is_some_and(|enabled| enabled != &Value::Bool(false));
     networks.then(|| "whole networks".to_owned())
 }
 
@@ -69,7 +70,10 @@ mod tests {
 
     fn leads(configuration: &str) -> Option<String> {
         let quoted = serde_json::to_string(configuration).unwrap();
-        elsewhere(&format!("2026-11-21T12:00:00Z INF Updated to new configuration config={quoted} version=1"), 9981)
+        elsewhere(
+            &format!("2026-11-21T12:00:00Z INF Updated to new configuration config={quoted} version=1"),
+            9981,
+        )
     }
 
     #[test]
@@ -93,7 +97,9 @@ mod tests {
         }
         assert!(leads(r#"{"ingress":[],"warp-routing":{"enabled":true}}"#).is_some());
         assert!(leads(r#"{"ingress":[],"originRequest":{"bastionMode":true}}"#).is_some());
-        for broken in ["", " config=", " config=\"{", " config=\"[]\" version=1", " config=\"{\\x41\" version=2"] {
+        for broken in
+            ["", " config=", " config=\"{", " config=\"[]\" version=1", " config=\"{\\x41\" version=2"]
+        {
             assert!(elsewhere(&format!("{TOLD}{broken}"), 9981).is_some(), "{broken}");
         }
     }

@@ -21,6 +21,13 @@ struct Scene {
 }
 
 impl Scene {
+    /// A value of the server's metrics.
+    async fn metric(&self, name: &str) -> Option<f64> {
+        let asked = self.server.get("/metrics").bearer_auth(&self.admin).send().await.ok()?;
+        let text = asked.text().await.ok()?;
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    }
+
     async fn set(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = Running::over(folder.keep().join("data"), options);
@@ -233,9 +240,7 @@ async fn too_many_who_wait_and_too_many_relays_are_turned_away() {
     assert_eq!((said["code"].as_str(), &said["details"]["limit"]), (Some("limit_reached"), &json!(12)));
     drop(open);
     journeys::eventually("places are free again", || async {
-        let text =
-            scene.server.get("/metrics").bearer_auth(&scene.admin).send().await.ok()?.text().await.ok()?;
-        text.contains("foreman_relays_open 0").then_some(())
+        (scene.metric("foreman_relays_open").await? == 0.0).then_some(())
     })
     .await;
     scene.connect().await;
@@ -277,23 +282,28 @@ async fn an_end_that_does_not_read_holds_the_other_back() {
 
 #[tokio::test]
 async fn idle_relays_are_small_and_end() {
-    let mut scene = Scene::set(&["--relay-idle-s", "5"]).await;
+    let mut scene = Scene::set(&["--relay-idle-s", "8"]).await;
     let mut open = vec![scene.connect().await];
     let before = memory(&scene.server);
     for _ in 1..50 {
-        let (mut client, mut device) = scene.connect().await;
-        // What was large once does not stay large.
-        for _ in 0..3 {
-            client.send(Message::binary(vec![1; 64 * 1024])).await.unwrap();
-            binary(&mut device).await;
-            device.send(Message::binary(vec![2; 64 * 1024])).await.unwrap();
-            binary(&mut client).await;
-        }
-        open.push((client, device));
+        open.push(scene.connect().await);
     }
     let each = memory(&scene.server).saturating_sub(before) / 49;
     println!("an idle relay takes {each} KiB");
     assert!(each <= 64, "an idle relay takes {each} KiB");
+    let small = scene.metric("foreman_relay_buffer_bytes").await.unwrap();
+    for (client, device) in &mut open {
+        client.send(Message::binary(vec![1; 64 * 1024])).await.unwrap();
+        binary(device).await;
+    }
+    // What was large once does not stay large.
+    let grown = scene.metric("foreman_relay_buffer_bytes").await.unwrap();
+    assert!(grown > small, "{grown} bytes after {small}");
+    journeys::eventually("relays give back what they needed", || async {
+        (scene.metric("foreman_relay_buffer_bytes").await? <= small).then_some(())
+    })
+    .await;
+    assert_eq!(scene.metric("foreman_relays_open").await, Some(50.0), "and they are still there");
     for (mut client, mut device) in open {
         assert_eq!(closed(&mut client).await, Some(CloseCode::Away));
         assert_eq!(closed(&mut device).await, Some(CloseCode::Away));

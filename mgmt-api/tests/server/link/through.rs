@@ -251,7 +251,9 @@ async fn a_device_that_lets_the_server_do_everything_lets_each_person_do_what_th
     let mut scene = scene().await;
     scene.device.tell(Some(scene.device.link(1, Some(Level::Admin)))).await;
     let viewer = scene.server.token("viewer");
-    for (bearer, most) in [(&viewer, Level::View), (&scene.operator, Level::Operate), (&scene.admin, Level::Admin)] {
+    for (bearer, most) in
+        [(&viewer, Level::View), (&scene.operator, Level::Operate), (&scene.admin, Level::Admin)]
+    {
         let path = scene.device.path("link/hello");
         let answer = scene.server.get(&path).bearer_auth(bearer).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
