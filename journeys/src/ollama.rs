@@ -234,7 +234,9 @@ fn said(inner: Arc<Inner>, kind: &'static str, pieces: Vec<String>, at_once: usi
     let state = (Reader { inner, heard_all: false }, pieces.into_iter(), at_once);
     let body = stream::unfold(state, |(mut reader, mut pieces, at_once)| async move {
         let Some(piece) = pieces.next() else {
+            // Dropped here: the reader counts as one who gave up unless it says otherwise.
             reader.heard_all = true;
+            drop(reader);
             return None;
         };
         if at_once == 0 {

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    task::{Context, Poll},
+    task::Context,
     time::Duration,
 };
 
@@ -40,7 +40,7 @@ impl Pulse {
     /// When the peer is gone.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut due = false;
-        while let Poll::Ready(_) = self.pings.poll_tick(cx) {
+        while self.pings.poll_tick(cx).is_ready() {
             if self.unanswered >= UNANSWERED {
                 return Err(io::Error::new(
                     io::ErrorKind::TimedOut,

@@ -153,7 +153,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_input_makes_it_panic(host in ".{0,40}", body in prop::collection::vec(any::<u8>(), 0..200)) {
-            endpoint(Some(&host));
+            let _ = endpoint(Some(&host));
             parse_models(&body);
         }
     }
