@@ -57,7 +57,7 @@ test_app() {
   need_for window
   window_driver
   build_app
-  build_programs
+  build_tested_programs
   step "The app's tests"
   cargo test --locked -p foreman-app
   step "Journeys in the app's window"
