@@ -17,7 +17,7 @@ async function inTerminal(window, line) {
 	await window.keys(`${line}\uE007`);
 }
 
-test('first start: one click sets this computer up; a task runs and a terminal answers, end to end', async (t) => {
+test('first start: one click sets this computer up, and a terminal answers, end to end', async (t) => {
 	const desk = await Desk.of(t);
 	const window = await desk.open();
 	await window.text(say('app_welcome'));
