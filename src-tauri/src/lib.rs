@@ -65,7 +65,7 @@ pub fn run() {
             commands::shell::begin,
             commands::shell::open_outside,
         ])
-        .setup(|app| Ok(set_up(app.handle())?))
+        .setup(|app| set_up(app.handle()))
         .build(tauri::generate_context!());
     match built {
         Ok(app) => app.run(|app, event| {
