@@ -58,9 +58,7 @@ export class Screen {
 		terminal.loadAddon(this.#search);
 		terminal.loadAddon(new UnicodeGraphemesAddon());
 		terminal.unicode.activeVersion = '15-graphemes';
-		terminal.loadAddon(
-			new WebLinksAddon((_, address) => native.openOutside(address))
-		);
+		terminal.loadAddon(new WebLinksAddon((_, address) => native.openOutside(address)));
 		terminal.attachCustomKeyEventHandler((event) => !ours(event));
 		terminal.onData((text) => {
 			if (this.#replaying === 0 || !isAnswer(text)) typed(text);
