@@ -1,11 +1,7 @@
 //! Whether the other end of a WebSocket still lives: boxes on the way forget quiet connections, so it is asked every
 //! 25 s, and given up when it leaves two questions without a sign of life.
 
-use std::{
-    io,
-    task::Context,
-    time::Duration,
-};
+use std::{io, task::Context, time::Duration};
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
