@@ -140,6 +140,7 @@ test('what is typed is kept, waits while offline and goes once', async (t) => {
 	await question(page).fill('half a thought');
 	await page.reload();
 	await eventually(async () => (await question(page).inputValue()) === 'half a thought');
+	await answers(page).first().getByText('You asked: first').waitFor();
 	await page.context().setOffline(true);
 	await ask(page, 'second');
 	await page.getByText(say('chat_waits_offline')).waitFor();
@@ -151,6 +152,23 @@ test('what is typed is kept, waits while offline and goes once', async (t) => {
 		ollama.asked.map((body) => body.messages.at(-1).content),
 		['first', 'second', 'third']
 	);
+});
+
+test('a question waits also where its conversation could not be loaded', async (t) => {
+	const { server, page } = await scene(t, DESKTOP, CUT_OFF);
+	await begin(page, server, 'first');
+	await answers(page).first().getByText('You asked: first').waitFor();
+	await page.route('**/api/v1/chats/*', (route) => route.abort());
+	await page.reload();
+	await page.getByText(say('chat_load_failed')).waitFor();
+	await ask(page, 'second');
+	await page.getByText(say('chat_waits_offline')).waitFor();
+	await page.unroute('**/api/v1/chats/*');
+	await page
+		.getByRole('button', { name: say('try_again') })
+		.first()
+		.click();
+	await answers(page).nth(1).getByText('You asked: second').waitFor();
 });
 
 test('files and pictures go along', async (t) => {

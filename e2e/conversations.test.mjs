@@ -64,9 +64,9 @@ class Person {
 		}, 60_000);
 	}
 
-	/** Until some of it is there. @param {string} chat @param {string} message */
-	begun(chat, message) {
-		return eventually(async () => (await this.message(chat, message)).text !== '');
+	/** Until so much of it is kept. @param {string} chat @param {string} message @param {string} text */
+	begun(chat, message, text) {
+		return eventually(async () => (await this.message(chat, message)).text === text);
 	}
 }
 
@@ -199,14 +199,14 @@ for (const database of ['sqlite', 'postgresql']) {
 		const chat = await person.chat();
 		model.holdAfter = 2;
 		const stopped = await person.ask(chat, 'one two three');
-		await person.begun(chat, stopped.answer.id);
+		await person.begun(chat, stopped.answer.id, 'You asked: ');
 		const path = `/api/v1/chats/${chat}/messages/${stopped.answer.id}/stop`;
 		const { body } = await person.api('POST', path);
 		assert.deepEqual([body.state, body.text], ['stopped', 'You asked: ']);
 		await eventually(async () => model.given_up === 1);
 
 		const cut = await person.ask(chat, 'four', { parent: stopped.answer.id });
-		await person.begun(chat, cut.answer.id);
+		await person.begun(chat, cut.answer.id, 'You asked: ');
 		await server.stop('SIGKILL');
 		await server.start();
 		const failed = await person.ended(chat, cut.answer.id);

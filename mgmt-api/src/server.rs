@@ -137,6 +137,7 @@ fn router(app: App) -> Router {
         .layer(middleware::map_response(web::security_headers))
         .layer(DefaultBodyLimit::max(bounds::BODY_BYTES))
         .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
+        .layer(middleware::map_request(web::read_out))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request<axum::body::Body>| {
             // The path without its query: what is asked for, never a parameter's value.

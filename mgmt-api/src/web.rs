@@ -2,6 +2,7 @@
 
 mod api_page;
 mod downloads;
+mod read_out;
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::{App, link::through::PassedOn, problem::ApiError};
 
 pub use api_page::api_page;
+pub use read_out::read_out;
 
 /// The built dashboard. Read from disk in debug builds, inside the binary in release builds.
 #[derive(RustEmbed)]

@@ -2,6 +2,10 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::running::{Running, json, problem};
 
@@ -131,4 +135,25 @@ async fn lists_are_paged() {
     assert_eq!(names, ["d0", "d1", "d2", "d3", "d4"]);
     let found = json(server.get("/api/v1/devices?q=D3").bearer_auth(&admin)).await;
     assert_eq!(found["items"].as_array().unwrap().len(), 1);
+}
+
+/// Who is refused is still sending: the answer arrives, and the wire serves the next request.
+#[tokio::test]
+async fn a_refusal_reaches_who_is_still_sending() {
+    let server = Running::fresh();
+    let mut wire = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+    let length = 100_000;
+    let head = format!(
+        "POST /api/v1/devices HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n"
+    );
+    wire.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    wire.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 401");
+    wire.write_all(&vec![b'['; length]).await.unwrap();
+    wire.write_all(b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut rest = String::new();
+    wire.read_to_string(&mut rest).await.unwrap();
+    assert!(rest.contains("HTTP/1.1 200"), "{rest}");
 }
