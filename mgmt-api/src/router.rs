@@ -138,15 +138,18 @@ pub async fn follow(app: App) {
             () = app.closing.cancelled() => return,
             heard = tokio::time::timeout(LOOK_EVERY, news.recv()) => heard,
         };
-        let (keys, routing) = match heard {
+        let (keys, routing, vault) = match heard {
             Ok(Ok(frame)) => {
                 let says = |word: &str| memmem::find(&frame.bytes, word.as_bytes()).is_some();
-                (says("\"model_key."), says("\"routing.changed\""))
+                (says("\"model_key."), says("\"routing.changed\""), says("\"vault."))
             }
             // Too much happened to hear all of it, or nothing for a while.
-            Ok(Err(RecvError::Lagged(_))) | Err(_) => (true, true),
+            Ok(Err(RecvError::Lagged(_))) | Err(_) => (true, true, true),
             Ok(Err(RecvError::Closed)) => return,
         };
+        if vault {
+            app.vault.forget();
+        }
         let mut outcome = Ok(());
         if keys {
             outcome = app.router.keys.learn(&app.db).await;

@@ -3,10 +3,12 @@
 //! The password makes a key that wraps the tenant's data key, which seals each API key together with what it is
 //! called. Only the data key is kept in memory, while the vault is unlocked, and it is wiped when the vault locks: when
 //! asked, after a time without use, and with the process. Servers that share a database are each unlocked on their
-//! own and all locked at once. Who may ask is decided by the caller of [`Vault::key`]: at least an operator.
+//! own and all locked at once. Who may ask is decided by the caller of [`Vault::key`]: at least an operator. Rows that
+//! were read are kept, sealed as they are, until something changes ([`kept`]): a request to a model reads none.
 //!
 //! It must not know what the keys are used for.
 
+mod kept;
 mod key_file;
 mod master;
 mod portable;
@@ -18,11 +20,12 @@ mod tests;
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 
 use foreman_protocol::{Event, LockedBecause, ProblemCode, TenantId, VaultKeyId, VaultProvider, VaultStatus};
+use kept::Kept;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
@@ -47,6 +50,8 @@ const LAST_USED_EVERY_MS: i64 = 60_000;
 pub struct Vault {
     db: Db,
     open: Mutex<HashMap<TenantId, Open>>,
+    /// Rises whenever a row may have become another one; see [`kept`].
+    changes: AtomicU64,
     derivations: Semaphore,
     /// Without use; `None` when it stays open.
     locks_after: Option<Duration>,
@@ -59,6 +64,7 @@ struct Open {
     data: Key,
     /// The row's `lock_epoch` when it was opened: another one means that somebody locked it since.
     epoch: i64,
+    kept: Kept,
     used: Instant,
     /// There is a key file, which would open it again anyway: it does not lock by time.
     unattended: bool,
@@ -68,7 +74,8 @@ impl Vault {
     pub fn new(db: Db, locks_after_s: u32, key_file: Option<Key>) -> Self {
         let locks_after = (locks_after_s > 0).then(|| Duration::from_secs(u64::from(locks_after_s)));
         let derivations = Semaphore::new(DERIVATIONS);
-        Self { db, open: Mutex::default(), derivations, locks_after, key_file }
+        let changes = AtomicU64::new(0);
+        Self { db, open: Mutex::default(), changes, derivations, locks_after, key_file }
     }
 
     /// The API key that is called `name` at this provider, for a request to it. The caller sees to it that whoever
@@ -82,6 +89,10 @@ impl Vault {
         provider: VaultProvider,
         name: &str,
     ) -> ApiResult<Zeroizing<String>> {
+        if let Some(key) = self.kept_key(tenant, provider, name)? {
+            return Ok(key);
+        }
+        let as_of = self.changes();
         let (epoch, found) = store::sealed_key(&self.db, tenant, provider, name).await?;
         // Before it is looked for, so that a locked vault says nothing about its keys.
         let opened = self.with_data_key(tenant, epoch, |data| {
@@ -89,19 +100,20 @@ impl Vault {
                 .as_ref()
                 .map(|found| data.open(&about_key(tenant, found.id, provider, name).each(), &found.sealed))
         })?;
-        let (Some(found), Some(opened)) = (&found, opened) else {
+        let (Some(found), Some(opened)) = (found, opened) else {
             return Err(ApiError::not_found("key in the vault"));
         };
-        let mut plain = opened.map_err(|_| changed(found.id))?;
-        self.note_use(found.id, found.last_used_at);
-        String::from_utf8(std::mem::take(&mut *plain)).map(Zeroizing::new).map_err(|_| changed(found.id))
+        let plain = opened.map_err(|_| changed(found.id))?;
+        if found.last_used_at.is_none_or(|last| now() - last >= LAST_USED_EVERY_MS) {
+            self.note_use(found.id);
+        }
+        let id = found.id;
+        self.keep(tenant, as_of, found);
+        text(plain, id)
     }
 
     /// Bookkeeping: whoever asks for a key need not wait for it.
-    fn note_use(&self, id: VaultKeyId, last: Option<i64>) {
-        if last.is_some_and(|last| now() - last < LAST_USED_EVERY_MS) {
-            return;
-        }
+    fn note_use(&self, id: VaultKeyId) {
         let db = self.db.clone();
         tokio::spawn(async move {
             if let Err(error) = store::used(&db, id).await {
@@ -138,6 +150,13 @@ impl Vault {
         store::lock(&self.db, cause).await
     }
 
+    /// Takes a key out; when this returns, nothing gets it any more.
+    pub async fn remove(&self, cause: Cause, id: VaultKeyId) -> ApiResult<()> {
+        let removed = store::remove(&self.db, cause, id).await;
+        self.forget();
+        removed
+    }
+
     /// Lets `work` use the data key, as long as nobody locked the vault since it was opened.
     fn with_data_key<T>(&self, tenant: TenantId, epoch: i64, work: impl FnOnce(&Key) -> T) -> ApiResult<T> {
         let mut open = self.open();
@@ -158,7 +177,8 @@ impl Vault {
 
     fn keep_open(&self, tenant: TenantId, data: Key, epoch: i64) {
         let unattended = self.key_file.is_some();
-        self.open().insert(tenant, Open { data, epoch, used: Instant::now(), unattended });
+        let open = Open { data, epoch, kept: Kept::default(), used: Instant::now(), unattended };
+        self.open().insert(tenant, open);
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<TenantId, Open>> {
@@ -220,6 +240,10 @@ fn about_key(tenant: TenantId, id: VaultKeyId, provider: VaultProvider, name: &s
         provider.as_str().to_owned(),
         name.to_owned(),
     ])
+}
+
+fn text(mut plain: Zeroizing<Vec<u8>>, id: VaultKeyId) -> ApiResult<Zeroizing<String>> {
+    String::from_utf8(std::mem::take(&mut *plain)).map(Zeroizing::new).map_err(|_| changed(id))
 }
 
 fn locked() -> ApiError {

@@ -152,6 +152,7 @@ pub async fn update(app: &App, cause: Cause, id: ProviderId, request: UpdateProv
             })
         })
         .await?;
+    app.vault.forget();
     if again {
         app.providers.stands(id, None);
     }
@@ -201,6 +202,7 @@ pub async fn remove(app: &App, cause: Cause, id: ProviderId) -> ApiResult<()> {
             })
         })
         .await?;
+    app.vault.forget();
     app.providers.stands(id, None);
     app.providers.renew(app, tenant).await?;
     Ok(())

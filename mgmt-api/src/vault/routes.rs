@@ -161,7 +161,7 @@ async fn add(
     responses((status = 204)))]
 async fn remove(State(app): State<App>, caller: Caller, Path(id): Path<VaultKeyId>) -> ApiResult<StatusCode> {
     caller.at_least(Role::Admin)?;
-    store::remove(&app.db, caller.cause(), id).await?;
+    app.vault.remove(caller.cause(), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

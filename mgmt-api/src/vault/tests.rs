@@ -48,7 +48,7 @@ async fn a_key_is_given_while_the_vault_is_open() {
     assert_eq!(code(&vault, &cause, Openai, "other").await, Some(VaultLocked));
     vault.unlock(cause.clone(), password()).await.unwrap();
     assert!(vault.key(cause.tenant, Openai, "main").await.is_ok());
-    store::remove(&vault.db, cause.clone(), added.id).await.unwrap();
+    vault.remove(cause.clone(), added.id).await.unwrap();
     assert_eq!(code(&vault, &cause, Openai, "main").await, Some(NotFound));
 }
 
@@ -61,7 +61,10 @@ async fn one_server_locks_for_all_and_each_is_opened_on_its_own() {
     assert_eq!(code(&there, &cause, Openai, "main").await, Some(VaultLocked));
     there.unlock(cause.clone(), password()).await.unwrap();
     assert_eq!(code(&there, &cause, Openai, "main").await, None);
+    assert_eq!(code(&here, &cause, Openai, "main").await, None);
     there.lock(cause.clone()).await.unwrap();
+    // As it does when the log tells.
+    here.forget();
     assert_eq!(code(&here, &cause, Openai, "main").await, Some(VaultLocked));
     assert!(!here.status(cause.tenant).await.unwrap().unlocked);
 }
@@ -81,6 +84,24 @@ async fn a_value_in_another_row_is_not_given() {
     .unwrap();
     assert_eq!(code(&vault, &cause, Openai, "main").await, Some(Internal));
     assert_eq!(code(&vault, &cause, Groq, "main").await, None);
+}
+
+#[tokio::test]
+async fn a_row_is_read_once_and_again_after_a_change() {
+    let (_folder, vault, cause) = vault().await;
+    vault.initialise(cause.clone(), password()).await.unwrap();
+    vault.add(cause.clone(), Openai, "main", "sk-0123456789").await.unwrap();
+    let as_of = vault.changes();
+    let read = || store::sealed_key(&vault.db, cause.tenant, Openai, "main");
+    let before = read().await.unwrap().1.unwrap();
+    assert_eq!(code(&vault, &cause, Openai, "main").await, None);
+    sqlx::query("DELETE FROM vault_keys").execute(vault.db.read()).await.unwrap();
+    assert_eq!(code(&vault, &cause, Openai, "main").await, None, "nothing was read");
+    vault.forget();
+    assert_eq!(code(&vault, &cause, Openai, "main").await, Some(NotFound));
+    // Who read it before that and comes late brings it back for nobody.
+    vault.keep(cause.tenant, as_of, before);
+    assert_eq!(code(&vault, &cause, Openai, "main").await, Some(NotFound));
 }
 
 #[tokio::test]
