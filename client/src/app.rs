@@ -4,11 +4,18 @@
 //! This module must not know Tauri, windows or how anything is drawn.
 
 mod address;
+#[cfg(feature = "last-known")]
+mod last_known;
 mod looks;
+pub mod notices;
+mod preferences;
 mod secrets;
 mod servers;
 
 pub use address::{AddressError, AppLink, PairLink, ServerAddress};
+#[cfg(feature = "last-known")]
+pub use last_known::{KeptAnswer, LastKnown, LastKnownError};
 pub use looks::{Encryption, ServerLooks};
+pub use preferences::{Language, Preferences, PreferencesFile};
 pub use secrets::{SecretError, SecretStore};
 pub use servers::{KnownServer, ServerId, Servers};
