@@ -1,7 +1,7 @@
 import { flushSync } from 'svelte';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Device, Event, Sample, Task, TimedSample } from '$lib/api/types';
-import { ProblemError, type StreamMessage, type SubscribeOptions } from '$lib/host';
+import { ProblemError, type LinkState, type StreamMessage, type SubscribeOptions } from '$lib/host';
 import { Live } from './live.svelte';
 import type { Source } from './source';
 
@@ -57,6 +57,9 @@ class Stage implements Source {
 
 	samples = () => Promise.resolve(this.history);
 	server = () => Promise.reject(new Error('not asked here'));
+	keeps = false;
+	isOld = false;
+	old = () => this.isOld;
 
 	send(event: string, data: unknown, id = ''): void {
 		this.options.message({ event, data: JSON.stringify(data), id } satisfies StreamMessage);
@@ -151,6 +154,27 @@ describe('the live picture', () => {
 		await settled();
 		expect(live.problem).toBeUndefined();
 		expect(live.devices.size).toBe(1);
+	});
+
+	it('shows what was last known while nobody answers, and asks again once somebody does', async () => {
+		stage.keeps = true;
+		stage.isOld = true;
+		stage.devices = [device('spark', 3)];
+		stage.options.link({ kind: 'reconnecting', since: 0, attempt: 1 } as LinkState);
+		await settled();
+		expect(live.deviceList).toMatchObject([{ id: 'spark', status: 'online' }]);
+		stage.isOld = false;
+		stage.devices = [device('spark', 8, { status: 'offline' })];
+		stage.ready(8);
+		await settled();
+		expect(stage.snapshots).toBe(2);
+		expect(live.deviceList).toMatchObject([{ id: 'spark', status: 'offline' }]);
+	});
+
+	it('asks nobody for a snapshot while nobody answers and nothing is kept', async () => {
+		stage.options.link({ kind: 'reconnecting', since: 0, attempt: 1 } as LinkState);
+		await settled();
+		expect(stage.snapshots).toBe(0);
 	});
 
 	it('applies an event twice as once', async () => {

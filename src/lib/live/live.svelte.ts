@@ -64,6 +64,8 @@ export class Live {
 	#listeners = new Set<(event: EventRecord) => void>();
 	#snapshotting: Promise<void> | undefined;
 	#stale = false;
+	/** What the snapshot said was last known and not asked now. */
+	#old = false;
 
 	constructor(source: Source) {
 		this.#source = source;
@@ -72,7 +74,12 @@ export class Live {
 	start(): void {
 		this.#subscription ??= this.#source.subscribe({
 			message: (message) => this.#message(message),
-			link: (state) => (this.link = state)
+			link: (state) => {
+				this.link = state;
+				// Nobody answered so far, but there may be what was last known.
+				const gone = state.kind === 'reconnecting' || state.kind === 'offline';
+				if (gone && this.#source.keeps && !this.ready && !this.#snapshotting) void this.#snapshot();
+			}
 		});
 	}
 
@@ -160,7 +167,7 @@ export class Live {
 	#began(ready: StreamReady, needsSnapshot: boolean): void {
 		clock.serverSaid(ready.server_time);
 		this.serverVersion = ready.version;
-		if (needsSnapshot || this.#stale) void this.#snapshot();
+		if (needsSnapshot || this.#stale || this.#old) void this.#snapshot();
 		void this.#measureLatency();
 	}
 
@@ -187,6 +194,7 @@ export class Live {
 			for (const device of devices) this.putDevice(device);
 			for (const task of tasks) this.putTask(task);
 			this.problem = undefined;
+			this.#old = this.#source.old();
 			this.ready = true;
 		} catch (thrown) {
 			this.problem = problemOf(thrown);

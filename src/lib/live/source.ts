@@ -1,7 +1,15 @@
 // Where the live store gets its facts: the API. A test puts its own in place.
 
 import type { Device, ServerInfo, Task, TimedSample } from '$lib/api/types';
-import { answer, request, subscribe, type SubscribeOptions, type Subscription } from '$lib/host';
+import {
+	answer,
+	inApp,
+	lastKnown,
+	request,
+	subscribe,
+	type SubscribeOptions,
+	type Subscription
+} from '$lib/host';
 
 export interface Source {
 	subscribe(options: SubscribeOptions): Subscription;
@@ -9,12 +17,18 @@ export interface Source {
 	samples(deviceId: string, since: number): Promise<TimedSample[]>;
 	/** What the server is, and how long the answer took in ms. */
 	server(): Promise<{ server: ServerInfo; ms: number }>;
+	/** It may answer with what was last known where nobody answers. */
+	readonly keeps: boolean;
+	/** The last answers were such. */
+	old(): boolean;
 }
 
 const PAGE = 200;
 const ACTIVE = 'queued,running';
 
 export const apiSource: Source = {
+	keeps: inApp,
+	old: () => lastKnown.at !== undefined,
 	subscribe: (options) => subscribe('/api/v1/events', options),
 
 	async snapshot() {

@@ -2,6 +2,7 @@
 // meant for a device's own API goes straight there, sealed, and not through the server.
 
 import { Channel } from '@tauri-apps/api/core';
+import { lastKnown } from '../last-known.svelte';
 import { asProblem, call } from './call';
 import type { AnswerHead, AskHead, StreamEnd, StreamHead } from './commands';
 
@@ -36,7 +37,9 @@ async function whole(head: AskHead, body: Uint8Array, signal?: AbortSignal | nul
 	const length = new DataView(answer).getUint32(0);
 	const said = JSON.parse(new TextDecoder().decode(answer.slice(4, 4 + length))) as AnswerHead;
 	const content = BODILESS.includes(said.status) ? null : answer.slice(4 + length);
-	return new Response(content, { status: said.status, headers: said.headers });
+	const response = new Response(content, { status: said.status, headers: said.headers });
+	if (!head.device) lastKnown.note(response.headers.get('x-foreman-last-known'));
+	return response;
 }
 
 async function stream(head: AskHead, signal?: AbortSignal | null): Promise<Response> {
