@@ -1,8 +1,13 @@
 //! Installs the agent as a service of the system, so that it starts with the machine and comes back by itself.
 //!
-//! Each step says what it did; doing it again changes nothing.
+//! Each step says what it did; doing it again changes nothing. What each system is told is written by pure functions
+//! ([`unit`], [`launchd`], [`registered`]), so that every system's tests see all three.
 
-#[cfg(unix)]
+#[cfg(any(unix, test))]
+mod launchd;
+#[cfg(any(windows, test))]
+mod registered;
+#[cfg(any(unix, test))]
 mod unit;
 #[cfg(unix)]
 mod unix;
@@ -13,9 +18,6 @@ mod windows;
 pub use unix::{install, status, uninstall};
 #[cfg(windows)]
 pub use windows::{install, log_file, serve, status, uninstall};
-
-/// The agent ends with this code when the server let it go for good; systemd then leaves it stopped.
-pub const EXIT_FOR_GOOD: u8 = 78;
 
 /// How long a service waits before it starts the agent again, in seconds.
 const RESTART_S: u32 = 5;

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use super::{EXIT_FOR_GOOD, RESTART_S};
+use super::RESTART_S;
 
 /// The unit's text for the whole system or for one user.
 pub(super) fn render(program: &Path, state_dir: &Path, user: bool) -> anyhow::Result<String> {
-    let (program, state_dir) = (quote(program)?, quote(state_dir)?);
+    // Variables stand for something in what a program is given, and not in its own name.
+    let (program, state_dir) = (quote(program)?, quote(state_dir)?.replace('$', "$$"));
     let (network, wanted_by) = if user {
         ("", "default.target")
     } else {
@@ -27,8 +28,6 @@ pub(super) fn render(program: &Path, state_dir: &Path, user: bool) -> anyhow::Re
          ExecStart={program} run --state {state_dir}\n\
          Restart=always\n\
          RestartSec={RESTART_S}\n\
-         # The server let this device go: starting again would change nothing.\n\
-         RestartPreventExitStatus={EXIT_FOR_GOOD}\n\
          # Tasks outlive the agent, and it gives them cgroups of their own.\n\
          KillMode=process\n\
          Delegate=yes\n\
@@ -40,7 +39,7 @@ pub(super) fn render(program: &Path, state_dir: &Path, user: bool) -> anyhow::Re
     ))
 }
 
-/// A path as one word of a command line in a unit: quoted, with what systemd would expand doubled.
+/// A path as one word of a command line in a unit: quoted, with systemd's own `%` doubled.
 fn quote(path: &Path) -> anyhow::Result<String> {
     let Some(text) = path.to_str() else {
         bail!("{} is not valid text, so no unit can name it", path.display())
@@ -52,7 +51,7 @@ fn quote(path: &Path) -> anyhow::Result<String> {
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            '%' | '$' => quoted.extend([c, c]),
+            '%' => quoted.extend([c, c]),
             _ => quoted.push(c),
         }
     }
@@ -69,6 +68,31 @@ mod tests {
     }
 
     #[test]
+    fn it_is_what_was_looked_at() {
+        assert_eq!(unit(false), include_str!("golden/foreman-agent.service"));
+    }
+
+    /// systemd understands it, with a program whose path has all that it would otherwise expand.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn systemd_finds_nothing_wrong_with_it() {
+        use std::process::Command;
+        let folder = tempfile::tempdir().unwrap();
+        let odd = folder.path().join("a b, 100% $HOME");
+        std::fs::create_dir(&odd).unwrap();
+        let program = odd.join("agent");
+        std::os::unix::fs::symlink("/bin/true", &program).unwrap();
+        for user in [false, true] {
+            let file = folder.path().join("foreman-agent.service");
+            std::fs::write(&file, render(&program, &odd, user).unwrap()).unwrap();
+            match Command::new("systemd-analyze").args(["--man=no", "verify"]).arg(&file).output() {
+                Ok(said) => assert!(said.status.success() && said.stderr.is_empty(), "{said:?}"),
+                Err(_) => return eprintln!("SKIPPED: systemd-analyze is not installed"),
+            }
+        }
+    }
+
+    #[test]
     fn tasks_outlive_the_agent_and_may_raise_their_rights() {
         let text = unit(false);
         for line in [
@@ -76,7 +100,6 @@ mod tests {
             "Restart=always",
             "KillMode=process",
             "Delegate=yes",
-            "RestartPreventExitStatus=78",
             "WantedBy=multi-user.target",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
@@ -93,7 +116,11 @@ mod tests {
 
     #[test]
     fn odd_paths_stay_one_word() {
-        assert_eq!(quote(Path::new("/a b/100%/$x\"\\")).unwrap(), r#""/a b/100%%/$$x\"\\""#);
+        let odd = Path::new("/a b/100%/$x\"\\");
+        let text = render(odd, odd, false).unwrap();
+        let line = text.lines().find(|line| line.starts_with("ExecStart=")).unwrap();
+        let wanted = r#"ExecStart="/a b/100%%/$x\"\\" run --state "/a b/100%%/$$x\"\\""#;
+        assert_eq!(line, wanted);
         assert!(quote(Path::new("/a\nExecStartPre=/bin/false")).is_err());
     }
 }

@@ -12,7 +12,7 @@ use service_manager::{
     ServiceStartCtx, ServiceStatus, ServiceStatusCtx, ServiceStopCtx, ServiceUninstallCtx,
 };
 
-use super::{Installed, RESTART_S, unit};
+use super::{Installed, RESTART_S, launchd, unit};
 
 /// Installs and starts the service. Doing it again changes nothing. Returns what was done, one line each.
 ///
@@ -24,6 +24,7 @@ pub fn install(state_dir: &Path) -> anyhow::Result<Vec<String>> {
     let state_dir = std::path::absolute(state_dir).context("cannot make the state directory absolute")?;
     let contents = match place.kind {
         ServiceManagerKind::Systemd => Some(unit::render(&program, &state_dir, place.is_user())?),
+        ServiceManagerKind::Launchd => Some(launchd::render(&program, &state_dir)?),
         _ => None,
     };
     let unchanged = match (&contents, place.unit_file()) {
@@ -53,7 +54,7 @@ pub fn install(state_dir: &Path) -> anyhow::Result<Vec<String>> {
     done.push(format!("Installed {}, which starts with {}", place.name(), place.begins_with()));
     if before == Installed::Running {
         place.stop().context("cannot stop the service to start it anew")?;
-        done.push("Stopped the agent that ran before; its tasks go on".into());
+        done.push("Stopped the agent that ran before; its tasks go on".to_owned());
     }
     place.manager.start(ServiceStartCtx { label: label() }).context("cannot start the service")?;
     done.push("Started the agent".into());
@@ -130,7 +131,7 @@ impl Place {
     fn name(&self) -> String {
         let whose = if self.is_user() { "user" } else { "system" };
         match self.kind {
-            ServiceManagerKind::Launchd => format!("the launchd {whose} service foreman.agent"),
+            ServiceManagerKind::Launchd => format!("the launchd {whose} service {}", launchd::LABEL),
             kind => format!("the {kind:?} {whose} service foreman-agent").replace("Systemd", "systemd"),
         }
     }
@@ -139,13 +140,21 @@ impl Place {
         if self.is_user() { "your login" } else { "the machine" }
     }
 
+    /// The file that the service manager reads, where this program writes all of it.
     fn unit_file(&self) -> Option<PathBuf> {
-        let folder = match (self.kind, self.is_user()) {
-            (ServiceManagerKind::Systemd, true) => service_manager::systemd_user_dir_path().ok()?,
-            (ServiceManagerKind::Systemd, false) => service_manager::systemd_global_dir_path(),
+        let unit = || format!("{}.service", label().to_script_name());
+        let list = || format!("{}.plist", launchd::LABEL);
+        Some(match (self.kind, self.is_user()) {
+            (ServiceManagerKind::Systemd, true) => {
+                service_manager::systemd_user_dir_path().ok()?.join(unit())
+            }
+            (ServiceManagerKind::Systemd, false) => service_manager::systemd_global_dir_path().join(unit()),
+            (ServiceManagerKind::Launchd, true) => {
+                std::env::home_dir()?.join("Library/LaunchAgents").join(list())
+            }
+            (ServiceManagerKind::Launchd, false) => Path::new("/Library/LaunchDaemons").join(list()),
             _ => return None,
-        };
-        Some(folder.join(format!("{}.service", label().to_script_name())))
+        })
     }
 
     fn status(&self) -> Installed {
@@ -158,7 +167,11 @@ impl Place {
         }
     }
 
+    /// Whoever installs or removes a service of launchd has ended it before, and what is only stopped comes back.
     fn stop(&self) -> io::Result<()> {
+        if self.kind == ServiceManagerKind::Launchd {
+            return Ok(());
+        }
         self.manager.stop(ServiceStopCtx { label: label() })
     }
 
@@ -200,6 +213,6 @@ mod tests {
     #[test]
     fn the_service_has_the_name_people_type() {
         assert_eq!(label().to_script_name(), "foreman-agent");
-        assert_eq!(label().to_qualified_name(), "foreman.agent");
+        assert_eq!(label().to_qualified_name(), launchd::LABEL);
     }
 }

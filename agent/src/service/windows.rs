@@ -25,12 +25,12 @@ use windows_service::{
     service_manager::{ServiceManager, ServiceManagerAccess},
 };
 
-use super::{Installed, RESTART_S};
-use crate::{SERVE, ending};
+use super::{
+    Installed,
+    registered::{self, NAME, Registered},
+};
+use crate::ending;
 
-const NAME: &str = "foreman-agent";
-/// After this long without a crash the next one counts as the first.
-const FORGIVEN: Duration = Duration::from_secs(3600);
 /// How long starting or stopping may take.
 const MOST_WAIT: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -48,18 +48,8 @@ const NO_SUCH_SERVICE: i32 = 1060;
 pub fn install(state_dir: &Path) -> anyhow::Result<Vec<String>> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let state_dir = std::path::absolute(state_dir).context("cannot make the state directory absolute")?;
-    let info = ServiceInfo {
-        name: NAME.into(),
-        display_name: "Foreman agent".into(),
-        service_type: ServiceType::OWN_PROCESS,
-        start_type: ServiceStartType::AutoStart,
-        error_control: ServiceErrorControl::Normal,
-        executable_path: program,
-        launch_arguments: vec![SERVE.into(), "--state".into(), state_dir.into()],
-        dependencies: Vec::new(),
-        account_name: None,
-        account_password: None,
-    };
+    let wanted = registered::describe(&program, &state_dir);
+    let info = info(&wanted);
     let access = ServiceAccess::QUERY_STATUS
         | ServiceAccess::QUERY_CONFIG
         | ServiceAccess::CHANGE_CONFIG
@@ -70,7 +60,7 @@ pub fn install(state_dir: &Path) -> anyhow::Result<Vec<String>> {
     let service = match manager.open_service(NAME, access) {
         Ok(service) => {
             let running = state(&service)? == ServiceState::Running;
-            if running && is_as_wanted(&service, &info) {
+            if running && is_as_wanted(&service, &wanted) {
                 return Ok(vec![format!("the Windows service {NAME} is installed and running already")]);
             }
             service.change_config(&info).context("cannot change the service")?;
@@ -88,7 +78,7 @@ pub fn install(state_dir: &Path) -> anyhow::Result<Vec<String>> {
         }
         Err(error) => return Err(error).context("cannot open the service"),
     };
-    done.extend(come_back(&service));
+    done.extend(come_back(&service, &wanted));
     service.start::<&OsStr>(&[]).context("cannot start the service")?;
     wait_for(&service, ServiceState::Running)?;
     done.push("Started the agent".to_owned());
@@ -156,26 +146,38 @@ fn state(service: &Service) -> anyhow::Result<ServiceState> {
     Ok(status.current_state)
 }
 
-/// Whether it would start this program with these arguments. The system has both in one line.
-fn is_as_wanted(service: &Service, wanted: &ServiceInfo) -> bool {
-    let Ok(config) = service.query_config() else { return false };
-    let line = config.executable_path.to_string_lossy().replace('"', "");
-    let arguments = wanted.launch_arguments.iter().map(|part| part.to_string_lossy());
-    let parts: Vec<_> = std::iter::once(wanted.executable_path.to_string_lossy()).chain(arguments).collect();
-    line == parts.join(" ")
+/// The same in the words of Windows.
+fn info(wanted: &Registered) -> ServiceInfo {
+    let start_type =
+        if wanted.starts_with_the_machine { ServiceStartType::AutoStart } else { ServiceStartType::OnDemand };
+    ServiceInfo {
+        name: wanted.name.into(),
+        display_name: wanted.display_name.into(),
+        service_type: ServiceType::OWN_PROCESS,
+        start_type,
+        error_control: ServiceErrorControl::Normal,
+        executable_path: wanted.program.clone(),
+        launch_arguments: wanted.arguments.clone(),
+        dependencies: Vec::new(),
+        account_name: wanted.account.clone(),
+        account_password: None,
+    }
+}
+
+/// Whether it would start this program with these arguments.
+fn is_as_wanted(service: &Service, wanted: &Registered) -> bool {
+    let config = service.query_config();
+    config.is_ok_and(|config| wanted.is_started_by(&config.executable_path.to_string_lossy()))
 }
 
 /// Has the system start the agent again when it ends by itself. Says so only when that could not be set.
-fn come_back(service: &Service) -> Option<String> {
-    let again = ServiceAction {
-        action_type: ServiceActionType::Restart,
-        delay: Duration::from_secs(RESTART_S.into()),
-    };
+fn come_back(service: &Service, wanted: &Registered) -> Option<String> {
+    let again = ServiceAction { action_type: ServiceActionType::Restart, delay: wanted.restart_after };
     let actions = ServiceFailureActions {
-        reset_period: ServiceFailureResetPeriod::After(FORGIVEN),
+        reset_period: ServiceFailureResetPeriod::After(wanted.forgiven_after),
         reboot_msg: None,
         command: None,
-        actions: Some(vec![again; 3]),
+        actions: Some(vec![again; wanted.restarts]),
     };
     let set = service
         .update_failure_actions(actions)

@@ -1,0 +1,136 @@
+//! The property list for launchd. Tasks must outlive the agent, so launchd is asked to leave alone what the agent
+//! started; and nothing is held back that a task might need.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use plist::{Dictionary, Value};
+
+use super::RESTART_S;
+
+/// The service's name, which is also its file's.
+pub(super) const LABEL: &str = "foreman.agent";
+
+/// Where launchd writes what the agent says, in the state directory. Nobody sees its standard error.
+const LOG: &str = "agent.log";
+
+/// launchd's own says nothing of what people install.
+const PATH: &str = "/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
+
+/// Open files that the agent, with its tasks, may have.
+const OPEN_FILES: u32 = 65_536;
+
+/// How long the agent may take to end, in seconds.
+const EXIT_S: u32 = 30;
+
+/// The file's text.
+///
+/// # Errors
+/// When a path is nothing that a property list can hold.
+pub(super) fn render(program: &Path, state_dir: &Path) -> anyhow::Result<String> {
+    let log = state_dir.join(LOG);
+    let (program, state, log) = (text(program)?, text(state_dir)?, text(&log)?);
+    let files = || one("NumberOfFiles", OPEN_FILES);
+    let keys: [(&str, Value); 12] = [
+        ("Label", LABEL.into()),
+        ("ProgramArguments", Value::Array(vec![program, "run".into(), "--state".into(), state])),
+        ("EnvironmentVariables", one("PATH", PATH)),
+        ("RunAtLoad", true.into()),
+        ("KeepAlive", true.into()),
+        ("ThrottleInterval", RESTART_S.into()),
+        ("ExitTimeOut", EXIT_S.into()),
+        // Tasks outlive the agent.
+        ("AbandonProcessGroup", true.into()),
+        // Tasks compute for hours: they get what a program of a person gets.
+        ("ProcessType", "Interactive".into()),
+        ("SoftResourceLimits", files()),
+        ("HardResourceLimits", files()),
+        ("StandardErrorPath", log),
+    ];
+    let keys: Dictionary = keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    let mut written = Vec::new();
+    plist::to_writer_xml(&mut written, &Value::Dictionary(keys)).context("cannot write the property list")?;
+    written.push(b'\n');
+    String::from_utf8(written).context("cannot write the property list")
+}
+
+fn one(key: &str, value: impl Into<Value>) -> Value {
+    Value::Dictionary([(key.to_owned(), value.into())].into_iter().collect())
+}
+
+/// XML has no way to write control characters.
+fn text(path: &Path) -> anyhow::Result<Value> {
+    let Some(text) = path.to_str() else {
+        bail!("{} is not valid text, so no property list can name it", path.display())
+    };
+    if text.chars().any(char::is_control) {
+        bail!("{text:?} has control characters, so no property list can name it");
+    }
+    Ok(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROGRAM: &str = "/usr/local/bin/foreman-agent";
+    /// Where it is by itself: with a space.
+    const STATE: &str = "/Users/ada/Library/Application Support/foreman-agent";
+
+    fn keys(program: &str, state_dir: &str) -> Dictionary {
+        let text = render(Path::new(program), Path::new(state_dir)).unwrap();
+        Value::from_reader_xml(text.as_bytes()).unwrap().into_dictionary().unwrap()
+    }
+
+    #[test]
+    fn it_is_what_was_looked_at() {
+        let text = render(Path::new(PROGRAM), Path::new(STATE)).unwrap();
+        assert_eq!(text, include_str!("golden/foreman.agent.plist"));
+    }
+
+    #[test]
+    fn it_starts_with_the_machine_and_comes_back_and_its_tasks_live_on() {
+        let keys = keys(PROGRAM, STATE);
+        for key in ["RunAtLoad", "KeepAlive", "AbandonProcessGroup"] {
+            assert_eq!(keys[key].as_boolean(), Some(true), "{key}");
+        }
+        // `launchctl load` starts what is not marked so.
+        assert!(!keys.contains_key("Disabled"));
+        assert_eq!(keys["StandardErrorPath"].as_string(), Some(&*format!("{STATE}/agent.log")));
+    }
+
+    #[test]
+    fn odd_paths_stay_one_argument_and_are_what_they_were() {
+        let (program, state) = ("/a b/<agent> & \"c'd\"/]]>/é", "/state/--x &amp; <!-- $HOME %h");
+        let keys = keys(program, state);
+        let arguments: Vec<_> =
+            keys["ProgramArguments"].as_array().unwrap().iter().filter_map(Value::as_string).collect();
+        assert_eq!(arguments, [program, "run", "--state", state]);
+        assert!(render(Path::new("/a\u{1b}b"), Path::new(STATE)).is_err());
+        assert!(render(Path::new(PROGRAM), Path::new("/a\nb")).is_err());
+    }
+
+    /// What the installing shell knows stays there: a token, for one.
+    #[test]
+    fn its_environment_says_where_programs_are_and_nothing_else() {
+        let keys = keys(PROGRAM, STATE);
+        let environment: Vec<_> = keys["EnvironmentVariables"].as_dictionary().unwrap().keys().collect();
+        assert_eq!(environment, ["PATH"]);
+    }
+
+    /// A parser of other people's finds it well-formed, too.
+    #[cfg(unix)]
+    #[test]
+    fn another_parser_reads_it() {
+        use std::process::Command;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("foreman.agent.plist");
+        std::fs::write(&file, render(Path::new("/a & b/<c>"), Path::new(STATE)).unwrap()).unwrap();
+        for (parser, options) in [("plutil", &["-lint"][..]), ("xmllint", &["--noout", "--nonet"])] {
+            match Command::new(parser).args(options).arg(&file).output() {
+                Ok(said) => assert!(said.status.success(), "{parser}: {said:?}"),
+                Err(_) => eprintln!("SKIPPED: {parser} is not installed"),
+            }
+        }
+    }
+}
