@@ -89,6 +89,8 @@ make_deb() {
   }
   plain=$(find "$RELEASED/bundle/deb" -name '*.deb' -newer "$MADE/began" | head -n 1)
   tree=$(mktemp -d)
+  # Its mode becomes that of the system's root.
+  chmod 0755 "$tree"
   dpkg-deb --raw-extract "$plain" "$tree"
   DEB="$MADE/foreman_$(dpkg-deb --field "$plain" Version)_$(dpkg-deb --field "$plain" Architecture).deb"
   dpkg-deb --root-owner-group -Zxz -z9 -Sextreme --build "$tree" "$DEB" >/dev/null
@@ -158,5 +160,5 @@ check_package() {
   source scripts/test.sh
   window_driver
   step "Checking the package"
-  FOREMAN_DEB=$DEB node --test --test-concurrency=1 --test-timeout=600000 --test-force-exit --test-reporter=spec e2e-app/package.test.mjs
+  FOREMAN_DEB=$DEB node --test --test-concurrency=1 --test-timeout=600000 --test-force-exit --test-reporter=spec e2e-app/package.check.mjs
 }

@@ -1,6 +1,6 @@
 // @ts-check
 // The .deb as a person gets it: what it says, what is in it, and a first start of the app in it, with the programs that
-// came with it and no others. `./dev package --check` makes it and runs this.
+// came with it and no others. `./dev package --check` makes it and runs this; `./dev test` builds no release.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmod, readFile, readlink, stat, writeFile } from 'node:fs/promises';
