@@ -13,6 +13,7 @@ import { say } from './words.mjs';
 /** A server, a device with an Ollama on it, and a browser. @param {import('node:test').TestContext} t @param {object} [shape] */
 async function scene(t, shape = DESKTOP, expectErrors = NOT_SIGNED_IN) {
 	const ollama = await new Ollama().start(t);
+	await ollama.says('You asked: {question}');
 	// The agent inherits it, as it would from the machine.
 	process.env.OLLAMA_HOST = ollama.host;
 	const { server, agent } = await stack(t, { device: 'home-server' });
@@ -43,8 +44,9 @@ async function begin(page, server, text) {
 for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
 	test(`the model on a device is found by itself and answers with no key (${size})`, async (t) => {
 		const { ollama, server, page } = await scene(t, shape);
-		ollama.say = () =>
-			'Because of **Rayleigh** scattering: $I \\propto \\lambda^{-4}$.\n\n```python\nprint("blue")\n```\n';
+		await ollama.says(
+			'Because of **Rayleigh** scattering: $I \\propto \\lambda^{-4}$.\n\n```python\nprint("blue")\n```\n'
+		);
 		await begin(page, server, 'Why is the sky blue?');
 		const answer = answers(page).first();
 		await answer.getByText('llama3.2:latest on home-server', { exact: false }).waitFor();
@@ -52,7 +54,7 @@ for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) 
 		await answer.locator('strong', { hasText: 'Rayleigh' }).waitFor();
 		await answer.locator('.katex').waitFor();
 		await answer.locator('pre span[style*="color"]').first().waitFor();
-		await answer.getByText(say('chat_usage_in', { count: 26 }), { exact: false }).waitFor();
+		await answer.getByText(say('chat_usage_in', { count: 11 }), { exact: false }).waitFor();
 		// The title is the question, and it is there after a reload.
 		await page.reload();
 		await page.getByRole('heading', { name: 'Why is the sky blue?' }).waitFor();
@@ -66,9 +68,8 @@ for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) 
 
 test('when the local model stops, auto goes to the cloud and says so', async (t) => {
 	const { ollama, server, page } = await scene(t);
-	const cloud = new Ollama(['cloud-large']);
-	cloud.say = (text) => `From the cloud: ${text}`;
-	await cloud.start(t);
+	const cloud = await new Ollama(['cloud-large']).start(t);
+	await cloud.says('From the cloud: {question}');
 	await server.api('/api/v1/vault', { json: { password: 'correct horse battery' } });
 	await server.api('/api/v1/providers', {
 		json: {
@@ -90,27 +91,27 @@ test('when the local model stops, auto goes to the cloud and says so', async (t)
 		.first()
 		.waitFor();
 	await second.getByText(say('chat_because_fallback'), { exact: false }).first().waitFor();
-	assert.equal(cloud.asked.at(-1)?.messages.length, 3, 'it got the conversation');
+	assert.equal((await cloud.asked()).at(-1).messages.length, 3, 'it got the conversation');
 });
 
 test('an answer goes on without a reader, and is stopped at the model', async (t) => {
 	const { ollama, server, page } = await scene(t);
-	ollama.say = () => 'one two three four';
-	ollama.holdAfter = 2;
+	await ollama.says('one two three four');
+	await ollama.hold(2);
 	await begin(page, server, 'count');
 	await answers(page).first().getByText('one two').waitFor();
 	const { pathname } = new URL(page.url());
 	await page.goto('about:blank');
-	ollama.release();
+	await ollama.release();
 	await page.goto(server.url + pathname);
 	await answers(page).first().getByText('one two three four').waitFor();
 
-	ollama.holdAfter = 1;
+	await ollama.hold(1);
 	await ask(page, 'again');
 	await answers(page).nth(1).getByText('one', { exact: true }).waitFor();
 	await page.getByRole('button', { name: say('chat_stop') }).click();
 	await page.getByText(say('chat_stopped')).waitFor();
-	await eventually(async () => ollama.given_up === 1);
+	await ollama.givenUp(1);
 });
 
 test('questions are edited, answered again and shown by version', async (t) => {
@@ -127,10 +128,10 @@ test('questions are edited, answered again and shown by version', async (t) => {
 	await page.getByText('2/2').waitFor();
 	await page.getByRole('button', { name: say('chat_version_before') }).click();
 	await answers(page).first().getByText('You asked: colour').waitFor();
-	ollama.say = () => 'another answer';
+	await ollama.says('another answer');
 	await page.getByRole('button', { name: say('chat_again'), exact: true }).click();
 	await answers(page).first().getByText('another answer').waitFor();
-	assert.equal(ollama.asked.at(-1)?.messages.length, 1);
+	assert.equal((await ollama.asked()).at(-1).messages.length, 1);
 });
 
 test('what is typed is kept, waits while offline and goes once', async (t) => {
@@ -149,7 +150,7 @@ test('what is typed is kept, waits while offline and goes once', async (t) => {
 	await page.context().setOffline(false);
 	await answers(page).nth(2).getByText('You asked: third').waitFor();
 	assert.deepEqual(
-		ollama.asked.map((body) => body.messages.at(-1).content),
+		(await ollama.asked()).map((body) => body.messages.at(-1).content),
 		['first', 'second', 'third']
 	);
 });
@@ -184,7 +185,7 @@ test('files and pictures go along', async (t) => {
 	await ask(page, 'look');
 	await answers(page).first().getByText('remember the milk').waitFor();
 	await page.getByRole('img', { name: 'dot.png' }).waitFor();
-	const sent = ollama.asked[0].messages[0].content;
+	const sent = (await ollama.asked())[0].messages[0].content;
 	assert.ok(sent.some((/** @type {any} */ part) => part.image_url?.url.startsWith('data:image/png;base64,')));
 });
 
@@ -224,7 +225,7 @@ const ATTACKS = [
 
 test('nothing that a model writes runs or loads', async (t) => {
 	const { ollama, server, page } = await scene(t);
-	ollama.say = () => ATTACKS.join('\n\n');
+	await ollama.says(ATTACKS.join('\n\n'));
 	/** @type {string[]} */
 	const elsewhere = [];
 	page.on('request', (request) => {
@@ -236,7 +237,7 @@ test('nothing that a model writes runs or loads', async (t) => {
 		void dialog.dismiss();
 	});
 	await begin(page, server, 'attack');
-	await page.getByText(say('chat_usage_in', { count: 26 }), { exact: false }).waitFor();
+	await page.getByText(say('chat_usage_in', { count: 11 }), { exact: false }).waitFor();
 	await answers(page).first().getByText('<details open ontoggle=alert(1)>').waitFor();
 	const found = await answers(page)
 		.first()
@@ -257,9 +258,8 @@ test('nothing that a model writes runs or loads', async (t) => {
 test('a very long conversation scrolls, and what is read stays where it is', async (t) => {
 	const { ollama, server, page } = await scene(t);
 	const paragraph = 'The quick brown fox jumps over the lazy dog, again and again. '.repeat(8);
-	ollama.say = (text) =>
-		`# ${text}\n\n${`${paragraph}\n\n- one\n- two\n\n\`\`\`rust\nfn main() {}\n\`\`\`\n\n`.repeat(110)}`;
-	ollama.pieces = (text) => text.match(/[\s\S]{1,4000}/g) ?? [];
+	const part = `${paragraph}\n\n- one\n- two\n\n\`\`\`rust\nfn main() {}\n\`\`\`\n\n`;
+	await ollama.says(`# {question}\n\n${part.repeat(110)}`, 4000);
 	// Some 800 kB, which is 200,000 tokens.
 	const turns = 13;
 	const chat = await page.evaluate(async (last) => {
@@ -307,6 +307,41 @@ test('a very long conversation scrolls, and what is read stays where it is', asy
 	});
 	t.diagnostic(`longest frame while scrolling: ${Math.round(worst)} ms`);
 	assert.ok(worst < 1_000, `a frame took ${worst} ms`);
+	// Looked for where it stands: looking through the whole conversation lays all of it out, which takes a minute.
+	const below = view.locator('xpath=following-sibling::*');
+	const toEnd = below.getByRole('button', { name: say('chat_to_end') });
+	await toEnd.waitFor();
+
+	// What comes at the end is offered there, and what is read does not move: the middle of the view is the same text
+	// at the same height.
+	const read = await view.evaluateHandle((node) => {
+		const { left, top, width, height } = node.getBoundingClientRect();
+		return /** @type {Element} */ (document.elementFromPoint(left + width / 2, top + height / 2));
+	});
+	const place = () => read.evaluate((node) => Math.round(node.getBoundingClientRect().top));
+	const before = await place();
+	await ollama.says('one more: {question}');
+	await page.evaluate(async (chat) => {
+		const { leaf } = await (await fetch(`/api/v1/chats/${chat}`)).json();
+		await fetch(`/api/v1/chats/${chat}/ask`, {
+			method: 'POST',
+			headers: { 'content-type': 'application/json' },
+			body: JSON.stringify({ id: crypto.randomUUID(), text: 'from elsewhere', parent: leaf })
+		});
+	}, chat);
+	const news = below.getByRole('button', { name: say('chat_new_below') });
+	await news.waitFor();
+	await answers(page).last().getByText('one more: from elsewhere').waitFor({ state: 'attached' });
+	assert.ok(Math.abs((await place()) - before) <= 1, `${before} moved to ${await place()}`);
+	await news.click();
+	await eventually(atEnd);
+	await news.waitFor({ state: 'hidden' });
+	// Up by a little is up too, and by so little that the end is near.
+	await view.hover();
+	await page.mouse.wheel(0, -30);
+	await toEnd.waitFor();
+	await toEnd.click();
+	await eventually(atEnd);
 });
 
 test('models are chosen by typing, and with none there is a way on', async (t) => {

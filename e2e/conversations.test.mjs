@@ -74,6 +74,7 @@ class Person {
 async function scene(t, database) {
 	const databaseUrl = database === 'postgresql' ? await postgres(t) : undefined;
 	const model = await new Ollama(['talker']).start(t);
+	await model.says('You asked: {question}');
 	const { server } = await stack(t, { databaseUrl });
 	const ticket = new URL(await server.loginLink()).hash.replace('#ticket=', '');
 	const signedIn = await fetch(`${server.url}/api/v1/session`, {
@@ -103,8 +104,8 @@ for (const database of ['sqlite', 'postgresql']) {
 		assert.equal(new Set(sent.map(({ body }) => body.answer.id)).size, 1);
 		const answer = await person.ended(chat, sent[0].body.answer.id);
 		assert.equal(answer.text, 'You asked: Über 100% der Wale_singen');
-		assert.deepEqual([answer.state, answer.route.model, answer.usage.input_tokens], ['done', 'talker', 26]);
-		assert.equal(model.asked.length, 1);
+		assert.deepEqual([answer.state, answer.route.model, answer.usage.input_tokens], ['done', 'talker', 11]);
+		assert.equal((await model.asked()).length, 1);
 		const other = await person.chat();
 		assert.equal((await person.api('POST', `/api/v1/chats/${other}/ask`, question)).status, 409);
 		for (const [q, found] of /** @type {const} */ ([
@@ -136,7 +137,7 @@ for (const database of ['sqlite', 'postgresql']) {
 		const better = await person.ask(chat, 'second, better', { parent });
 		await person.ended(chat, better.answer.id);
 		assert.deepEqual(
-			model.asked.at(-1).messages.map((/** @type {any} */ message) => message.content),
+			(await model.asked()).at(-1).messages.map((/** @type {any} */ message) => message.content),
 			['first', 'You asked: first', 'second, better']
 		);
 		assert.deepEqual(better.question.versions, [second.question.id, better.question.id]);
@@ -172,7 +173,7 @@ for (const database of ['sqlite', 'postgresql']) {
 		const chat = await person.chat();
 		const { answer } = await person.ask(chat, 'look', { attachments: [picture.id, notes.id] });
 		await person.ended(chat, answer.id);
-		const [text, image] = model.asked.at(-1).messages[0].content;
+		const [text, image] = (await model.asked()).at(-1).messages[0].content;
 		assert.match(text.text, /^look\n\nnotes.html:\n````\n<script>/);
 		assert.match(image.image_url.url, /^data:image\/png;base64,/);
 		assert.equal((await person.api('DELETE', `/api/v1/chats/${chat}`)).status, 204);
@@ -190,21 +191,22 @@ for (const database of ['sqlite', 'postgresql']) {
 			last = await person.ended(chat, asked.answer.id);
 		}
 		assert.deepEqual([last.state, last.left_out], ['done', 2]);
-		const told = model.asked.at(-1).messages;
+		const told = (await model.asked()).at(-1).messages;
 		assert.deepEqual([told.length, told[0].role, told[0].content[0]], [3, 'user', '1']);
 	});
 
 	test(`a stop reaches the model, and a killed server leaves what had arrived and another try (${database})`, async (t) => {
 		const { model, server, person } = await scene(t, database);
 		const chat = await person.chat();
-		model.holdAfter = 2;
+		await model.hold(2);
 		const stopped = await person.ask(chat, 'one two three');
 		await person.begun(chat, stopped.answer.id, 'You asked: ');
 		const path = `/api/v1/chats/${chat}/messages/${stopped.answer.id}/stop`;
 		const { body } = await person.api('POST', path);
 		assert.deepEqual([body.state, body.text], ['stopped', 'You asked: ']);
-		await eventually(async () => model.given_up === 1);
+		await model.givenUp(1);
 
+		await model.hold(2);
 		const cut = await person.ask(chat, 'four', { parent: stopped.answer.id });
 		await person.begun(chat, cut.answer.id, 'You asked: ');
 		await server.stop('SIGKILL');
@@ -214,7 +216,7 @@ for (const database of ['sqlite', 'postgresql']) {
 			[failed.state, failed.text, failed.problem.code],
 			['failed', 'You asked: ', 'unavailable']
 		);
-		model.release();
+		await model.release();
 		const again = { id: id(), question: cut.question.id };
 		const { body: asked } = await person.api('POST', `/api/v1/chats/${chat}/ask-again`, again);
 		assert.equal((await person.ended(chat, asked.answer.id)).text, 'You asked: four');
@@ -234,7 +236,7 @@ for (const database of ['sqlite', 'postgresql']) {
 			rest,
 			/event: route[\s\S]*id: 15\nevent: piece\ndata: \{"offset":4,"text":"asked: four"\}[\s\S]*event: end/
 		);
-		model.holdAfter = 1;
+		await model.hold(1);
 		const held = await person.ask(chat, 'five', { parent: first.answer.id });
 		const reader = /** @type {ReadableStream<Uint8Array>} */ (
 			(await stream(held.answer.id)).body
@@ -242,6 +244,6 @@ for (const database of ['sqlite', 'postgresql']) {
 		await reader.read();
 		await person.api('DELETE', '/api/v1/session');
 		while (!(await reader.read()).done);
-		model.release();
+		await model.release();
 	});
 }

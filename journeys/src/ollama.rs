@@ -1,5 +1,7 @@
 //! Ollama's API as it is published, with a memory, made to wait and to fail on request.
 //!
+//! Programs that have no other way to it ask and tell at [`CONTROL`].
+//!
 //! Source: <https://docs.ollama.com/api>. Ollama itself cannot be had in the tests, so this is a contract test: it shows
 //! that we speak what is published.
 
@@ -14,7 +16,7 @@ use std::{
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
@@ -23,7 +25,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::{
     net::TcpListener,
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinHandle,
 };
 
@@ -31,6 +33,17 @@ use tokio::{
 pub const LAYER: u64 = 4_000;
 /// A pull tells this often how far it is.
 pub const STEPS: u64 = 4;
+
+/// Nothing of Ollama's: here it says what it was asked (GET), and is told (POST) any of `say`, its answer, where
+/// `{question}` is what it was asked; `piece`, characters of an answer at once, 0 for a word; `may`, the steps that may
+/// be taken from now on after the first of each answer, `"all"` for as many as there are; `more`, so many steps more.
+pub const CONTROL: &str = "/control";
+
+/// What it says, and how much of it at once.
+struct Script {
+    say: String,
+    piece: usize,
+}
 
 /// A model it has.
 #[derive(Debug, Clone)]
@@ -52,13 +65,39 @@ impl Model {
 struct Inner {
     models: Mutex<BTreeMap<String, Model>>,
     loaded: Mutex<Vec<String>>,
-    /// Steps of pulls, and words of answers, that may be taken.
-    may: Semaphore,
+    /// Steps of pulls, and words of answers, that may be taken; none is counted without a number.
+    may: watch::Sender<Option<usize>>,
+    script: Mutex<Script>,
     /// What was asked for.
     calls: Mutex<Vec<String>>,
+    /// Bodies of the questions.
+    questions: Mutex<Vec<Value>>,
     /// Answers and pulls whose reader went away before the end.
     given_up: watch::Sender<usize>,
     pulls: AtomicUsize,
+}
+
+impl Inner {
+    /// Waits until one more step may be taken, and takes it.
+    async fn step(&self) {
+        let mut may = self.may.subscribe();
+        loop {
+            may.wait_for(|left| *left != Some(0)).await.expect("it lives as long as its steps");
+            let mut taken = false;
+            self.may.send_if_modified(|left| {
+                taken = *left != Some(0);
+                *left = left.map(|left| left.saturating_sub(1));
+                false
+            });
+            if taken {
+                return;
+            }
+        }
+    }
+
+    fn allow(&self, steps: usize) {
+        self.may.send_modify(|left| *left = left.map(|left| left + steps));
+    }
 }
 
 /// A running one; it stops listening when it is dropped.
@@ -82,8 +121,10 @@ impl Ollama {
         let inner = Arc::new(Inner {
             models: Mutex::default(),
             loaded: Mutex::default(),
-            may: Semaphore::new(0),
+            may: watch::Sender::new(Some(0)),
+            script: Mutex::new(Script { say: "Hello from the device.".to_owned(), piece: 0 }),
             calls: Mutex::default(),
+            questions: Mutex::default(),
             given_up: watch::Sender::new(0),
             pulls: AtomicUsize::new(0),
         });
@@ -97,7 +138,8 @@ impl Ollama {
             .route("/api/pull", post(pull))
             .route("/api/delete", delete(remove))
             .route("/v1/models", get(openai_models))
-            .route("/v1/chat/completions", post(chat))
+            .route("/v1/chat/completions", post(chat).layer(DefaultBodyLimit::disable()))
+            .route(CONTROL, get(state).post(told).layer(DefaultBodyLimit::disable()))
             .with_state(Arc::clone(&inner));
         let serving = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
@@ -115,7 +157,12 @@ impl Ollama {
 
     /// Lets so many steps of a pull, or words of an answer, happen.
     pub fn let_happen(&self, steps: usize) {
-        self.inner.may.add_permits(steps);
+        self.inner.allow(steps);
+    }
+
+    /// Nothing is held any more.
+    pub fn let_all_happen(&self) {
+        self.inner.may.send_replace(None);
     }
 
     #[must_use]
@@ -165,6 +212,31 @@ fn asked(inner: &Inner, what: &str, body: &Bytes) -> Option<String> {
     let name = tagged(body["model"].as_str()?);
     locked(&inner.calls).push(format!("{what} {name}"));
     Some(name)
+}
+
+async fn state(State(inner): State<Arc<Inner>>) -> Json<Value> {
+    Json(json!({
+        "names": locked(&inner.models).keys().collect::<Vec<_>>(),
+        "calls": *locked(&inner.calls),
+        "questions": *locked(&inner.questions),
+        "pulls": inner.pulls.load(Ordering::SeqCst),
+        "given_up": *inner.given_up.borrow(),
+    }))
+}
+
+async fn told(State(inner): State<Arc<Inner>>, Json(told): Json<Value>) {
+    let number = |name: &str| told[name].as_u64().and_then(|number| usize::try_from(number).ok());
+    {
+        let mut script = locked(&inner.script);
+        if let Some(say) = told["say"].as_str() {
+            say.clone_into(&mut script.say);
+        }
+        script.piece = number("piece").unwrap_or(script.piece);
+    }
+    if !told["may"].is_null() {
+        inner.may.send_replace(number("may"));
+    }
+    inner.allow(number("more").unwrap_or(0));
 }
 
 async fn tags(State(inner): State<Arc<Inner>>) -> Json<Value> {
@@ -240,7 +312,7 @@ fn said(inner: Arc<Inner>, kind: &'static str, pieces: Vec<String>, at_once: usi
             return None;
         };
         if at_once == 0 {
-            reader.inner.may.acquire().await.expect("never closed").forget();
+            reader.inner.step().await;
         }
         Some((Ok::<_, std::io::Error>(Bytes::from(piece)), (reader, pieces, at_once.saturating_sub(1))))
     });
@@ -278,23 +350,27 @@ async fn openai_models(State(inner): State<Arc<Inner>>) -> Json<Value> {
     Json(json!({ "object": "list", "data": data }))
 }
 
-/// Says "Hello from the device." word by word; the first at once.
+/// Says what it was told to say, word by word; the first at once.
 async fn chat(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
     let Some(name) = asked(&inner, "chat", &body) else {
         return error(StatusCode::BAD_REQUEST, "missing request body");
     };
-    if !locked(&inner.models).contains_key(&name) {
+    if !locked(&inner.models).keys().any(|known| tagged(known) == name) {
         let message =
             json!({ "error": { "message": format!("model '{name}' not found"), "type": "not_found_error" } });
         return (StatusCode::NOT_FOUND, Json(message)).into_response();
     }
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let usage = json!({ "prompt_tokens": 11, "completion_tokens": 4, "total_tokens": 15 });
+    locked(&inner.questions).push(body.clone());
+    let words = words(&locked(&inner.script), &question(&body));
+    let spoken = words.len();
+    let usage =
+        json!({ "prompt_tokens": 11, "completion_tokens": spoken, "total_tokens": 11 + spoken });
     if body["stream"] != true {
         return Json(
             json!({ "id": "chatcmpl-1", "object": "chat.completion", "created": 1_763_700_000, "model": name,
             "choices": [{ "index": 0, "finish_reason": "stop",
-                "message": { "role": "assistant", "content": "Hello from the device." } }], "usage": usage }),
+                "message": { "role": "assistant", "content": words.concat() } }], "usage": usage }),
         )
         .into_response();
     }
@@ -306,11 +382,30 @@ async fn chat(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
         }
         format!("data: {chunk}\n\n")
     };
-    let mut pieces: Vec<String> = ["Hello", " from", " the", " device."]
+    let mut pieces: Vec<String> = words
         .into_iter()
         .map(|word| chunk(json!({ "role": "assistant", "content": word }), Value::Null, None))
         .collect();
     pieces.push(chunk(json!({}), json!("stop"), Some(&usage)));
     pieces.push("data: [DONE]\n\n".to_owned());
     said(inner, "text/event-stream", pieces, 1)
+}
+
+/// The words of the last message, whether it is text or parts.
+fn question(body: &Value) -> String {
+    let last = body["messages"].as_array().and_then(|messages| messages.last());
+    match last.map(|message| &message["content"]) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(parts)) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
+        _ => String::new(),
+    }
+}
+
+fn words(script: &Script, question: &str) -> Vec<String> {
+    let text = script.say.replace("{question}", question);
+    if script.piece == 0 {
+        return text.split_inclusive(char::is_whitespace).map(str::to_owned).collect();
+    }
+    let text: Vec<char> = text.chars().collect();
+    text.chunks(script.piece).map(|piece| piece.iter().collect()).collect()
 }

@@ -271,7 +271,7 @@ async fn chat_streams_over_the_link_and_ends_at_ollama_when_its_reader_goes(data
 
     let mut answer = Events::of(ask().await.expect("an answer"));
     // The first word is here while the second is not yet said.
-    assert_eq!(word(&answer.next().await.expect("a word").1).as_deref(), Some("Hello"));
+    assert_eq!(word(&answer.next().await.expect("a word").1).as_deref(), Some("Hello "));
     scene.ollama.let_happen(5);
     let (_, last) = answer.until(|_, data| data["usage"].is_object()).await;
     assert_eq!(last["usage"]["completion_tokens"], 4);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { byteLength, otherVersion, versionOf, withEarlier, withMessage, withPiece } from './branch';
+import { byteLength, otherVersion, versionOf, withEarlier, withEnd, withMessage, withPiece } from './branch';
 import type { Message } from './types';
 
 function message(id: string, parent?: string, rest: Partial<Message> = {}): Message {
@@ -46,6 +46,19 @@ describe('a branch', () => {
 					shown = withEarlier(shown, up.slice(at, at + size));
 				}
 				expect(shown.map(({ id }) => id)).toEqual(up.map(({ id }) => id).reverse());
+			})
+		);
+	});
+
+	it('keeps what was loaded of it when its end is fetched again, and nothing of another', () => {
+		fc.assert(
+			fc.property(trees, fc.nat(), fc.nat(), fc.integer({ min: 1, max: 7 }), (tree, was, now, size) => {
+				const shown = upwards(tree, tree[was % tree.length]!).reverse();
+				const up = upwards(tree, tree[now % tree.length]!);
+				const page = up.slice(0, size);
+				const next = withEnd(shown, page).map(({ id }) => id);
+				const kept = shown.some(({ id }) => id === page.at(-1)?.id);
+				expect(next).toEqual((kept ? up : page).map(({ id }) => id).reverse());
 			})
 		);
 	});

@@ -9,6 +9,13 @@ export function withEarlier(shown: readonly Message[], page: readonly Message[])
 	return [...earlier, ...shown];
 }
 
+/** A branch by the last page of it: what was loaded before stays when it is of the same branch; else nothing does. */
+export function withEnd(shown: readonly Message[], page: readonly Message[]): Message[] {
+	const first = page.at(-1)?.id;
+	const at = shown.findIndex((message) => message.id === first);
+	return withEarlier([], [...page, ...shown.slice(0, Math.max(0, at)).reverse()]);
+}
+
 /** A message in its newest form: in its place, or after its parent, where the branch then ends. */
 export function withMessage(shown: readonly Message[], message: Message): Message[] {
 	const at = shown.findIndex((one) => one.id === message.id);

@@ -1,7 +1,7 @@
 // One conversation: the branch that is shown, loaded from its end, and its answers as they arrive.
 
 import { problemOf, subscribe, type LinkState, type ProblemError, type Subscription } from '$lib/host';
-import { byteLength, withEarlier, withMessage, withPiece } from './branch';
+import { byteLength, withEarlier, withEnd, withMessage, withPiece } from './branch';
 import * as calls from './calls';
 import { freshId } from './ids';
 import { queue, unqueue, waitingIn, type Waiting } from './outbox';
@@ -76,8 +76,9 @@ export class Conversation {
 		const page = leaf ? await calls.fetchBranch(this.id, leaf) : { items: [], next: undefined };
 		if (this.#closed) return;
 		this.chat = chat;
-		this.messages = withEarlier([], page.items);
-		this.#next = page.next ?? undefined;
+		this.messages = withEnd(this.messages, page.items);
+		// More than the page: what is before all of it is known already.
+		if (this.messages.length === page.items.length) this.#next = page.next ?? undefined;
 		this.#followAll();
 	}
 
