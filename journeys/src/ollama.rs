@@ -23,11 +23,7 @@ use axum::{
 };
 use futures_util::stream;
 use serde_json::{Value, json};
-use tokio::{
-    net::TcpListener,
-    sync::watch,
-    task::JoinHandle,
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// Bytes of a layer that is pulled.
 pub const LAYER: u64 = 4_000;
@@ -364,8 +360,7 @@ async fn chat(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
     locked(&inner.questions).push(body.clone());
     let words = words(&locked(&inner.script), &question(&body));
     let spoken = words.len();
-    let usage =
-        json!({ "prompt_tokens": 11, "completion_tokens": spoken, "total_tokens": 11 + spoken });
+    let usage = json!({ "prompt_tokens": 11, "completion_tokens": spoken, "total_tokens": 11 + spoken });
     if body["stream"] != true {
         return Json(
             json!({ "id": "chatcmpl-1", "object": "chat.completion", "created": 1_763_700_000, "model": name,
