@@ -344,6 +344,39 @@ test('a very long conversation scrolls, and what is read stays where it is', asy
 	await eventually(atEnd);
 });
 
+test('whoever scrolls up while an answer grows leaves its end', async (t) => {
+	const { ollama, server, page } = await scene(t);
+	await ollama.says('The quick brown fox jumps over the lazy dog. '.repeat(600), 6000);
+	await ollama.hold(1);
+	await begin(page, server, 'grow');
+	await answers(page).first().getByText('The quick').waitFor();
+	const view = page.getByRole('region', { name: say('chat_messages') });
+	await eventually(() => view.evaluate((node) => node.scrollHeight - node.scrollTop - node.clientHeight < 2));
+	// Up by a little in the very frame in which it grew by much and followed: the browser tells of both at once.
+	await view.evaluate((node) => {
+		let height = node.scrollHeight;
+		const observer = new ResizeObserver(() => {
+			if (node.scrollHeight <= height) return;
+			height = node.scrollHeight;
+			node.scrollTop -= 300;
+			observer.disconnect();
+		});
+		observer.observe(/** @type {Element} */ (node.firstElementChild));
+	});
+	await ollama.goOn(1);
+	const toEnd = view.locator('xpath=following-sibling::*').getByRole('button');
+	await toEnd.waitFor();
+	const read = await view.evaluate((node) => node.scrollTop);
+	await ollama.release();
+	await answers(page)
+		.first()
+		.getByText(say('chat_usage_in', { count: 11 }), { exact: false })
+		.waitFor();
+	assert.equal(await view.evaluate((node) => node.scrollTop), read, 'it stayed');
+	await toEnd.click();
+	await toEnd.waitFor({ state: 'hidden' });
+});
+
 test('models are chosen by typing, and with none there is a way on', async (t) => {
 	const { server, page } = await scene(t);
 	await page.goto(`${server.url}/chat`);
