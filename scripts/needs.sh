@@ -80,6 +80,12 @@ need_model_clients() {
   fi
 }
 
+# A real OAuth server, pinned, for the tests of signing in to providers.
+need_oauth_server() {
+  (cd e2e/oauth && npm ci --silent --no-audit --no-fund) ||
+    fail "The Node libraries in e2e/oauth could not be installed; the reason is above this line."
+}
+
 # What the app's window is built on.
 missing_for_app() {
   missing_for_build

@@ -8,6 +8,7 @@ PARTS=(rust drift ui e2e app)
 test_rust() {
   build_dashboard
   build_tested_programs
+  need_oauth_server
   step "Rust tests"
   if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --locked --workspace --exclude foreman-app --exclude journeys --no-fail-fast

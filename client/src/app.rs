@@ -9,6 +9,9 @@ mod last_known;
 mod looks;
 pub mod notices;
 mod preferences;
+pub mod providers_sign_in;
+#[cfg(feature = "secret-file")]
+mod secret_file;
 mod secrets;
 mod servers;
 
@@ -17,5 +20,7 @@ pub use address::{AddressError, AppLink, PairLink, ServerAddress};
 pub use last_known::{KeptAnswer, LastKnown, LastKnownError};
 pub use looks::{Encryption, ServerLooks};
 pub use preferences::{Language, Preferences, PreferencesFile};
+#[cfg(feature = "secret-file")]
+pub use secret_file::SecretFile;
 pub use secrets::{SecretError, SecretStore};
 pub use servers::{KnownServer, ServerId, Servers};

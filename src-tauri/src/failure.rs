@@ -105,7 +105,10 @@ impl From<AddressError> for Failure {
 impl From<SecretError> for Failure {
     fn from(error: SecretError) -> Self {
         let code = match error {
-            SecretError::Locked { .. } | SecretError::WrongPassphrase => AppCode::KeychainLocked,
+            SecretError::Locked { .. }
+            | SecretError::PassphraseNeeded
+            | SecretError::WrongPassphrase
+            | SecretError::WeakPassphrase { .. } => AppCode::KeychainLocked,
             SecretError::Missing { .. } => AppCode::KeychainMissing,
             SecretError::Damaged { .. } => AppCode::Storage,
         };

@@ -6,8 +6,12 @@ use std::{fmt, net::IpAddr};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
+use super::providers_sign_in::{RETURN_ADDRESS, Returned};
+
 /// Links and addresses are short; what is longer was not made by a person or by Foreman. Bytes.
 const LONGEST: usize = 2_048;
+/// A return from a provider's page holds what the provider put there. Bytes.
+const LONGEST_RETURN: usize = 8_192;
 
 /// Why something is no address of a server. Its text is for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -141,6 +145,8 @@ pub enum AppLink {
         server: Option<ServerAddress>,
         page: String,
     },
+    /// A browser comes back from a provider's page. It is nothing without the attempt that it belongs to.
+    Returned(Returned),
 }
 
 /// `foreman://pair?server=https://…&fingerprint=…`
@@ -157,7 +163,8 @@ impl AppLink {
     /// # Errors
     /// See [`AddressError`].
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        if text.len() > LONGEST {
+        let longest = if text.starts_with(RETURN_ADDRESS) { LONGEST_RETURN } else { LONGEST };
+        if text.len() > longest {
             return Err(AddressError::TooLong);
         }
         let no = AddressError::NotALink;
@@ -168,6 +175,9 @@ impl AppLink {
         let plain = url.username().is_empty() && url.password().is_none() && url.port().is_none();
         if url.scheme() != "foreman" || !plain || url.fragment().is_some() {
             return Err(no);
+        }
+        if (url.host_str(), url.path()) == (Some("provider-signed-in"), "") {
+            return Returned::of(&url).map(Self::Returned);
         }
         let mut given = Given::of(&url)?;
         let link = match (url.host_str(), url.path()) {

@@ -12,8 +12,12 @@ pub enum SecretError {
     Missing { reason: String },
     #[error("the kept secrets are damaged ({reason}); they were left as they are")]
     Damaged { reason: String },
+    #[error("the file with the secrets of this app is locked. Give its passphrase")]
+    PassphraseNeeded,
     #[error("this is not the passphrase")]
     WrongPassphrase,
+    #[error("a passphrase has at least {least} characters")]
+    WeakPassphrase { least: usize },
 }
 
 /// Secrets by their name.

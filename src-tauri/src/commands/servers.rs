@@ -77,7 +77,7 @@ pub async fn look_at_server(text: String) -> Result<ServerPreview, Failure> {
     let (address, wanted) = if text.trim_start().starts_with("foreman:") {
         match AppLink::parse(text.trim())? {
             AppLink::Pair(pair) => (pair.server, pair.fingerprint),
-            AppLink::Open { .. } => {
+            AppLink::Open { .. } | AppLink::Returned(_) => {
                 return Err(Failure::new(
                     AppCode::NotAnAddress,
                     "This link opens a page and adds no server.",

@@ -1,0 +1,166 @@
+//! What the tests stand on: secrets in memory, a clock that is set by hand, and everything that was logged.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use foreman_client::app::{
+    SecretError, SecretStore,
+    providers_sign_in::{Definition, DefinitionId, Definitions, ProviderSignInError, SignInStep, SignIns},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
+
+/// Secrets that anybody can look at.
+#[derive(Default)]
+pub struct Memory {
+    pub all: Mutex<HashMap<String, String>>,
+    pub locked: AtomicBool,
+}
+
+impl Memory {
+    fn open(&self) -> Result<std::sync::MutexGuard<'_, HashMap<String, String>>, SecretError> {
+        if self.locked.load(SeqCst) {
+            return Err(SecretError::Locked { reason: "for the test".to_owned() });
+        }
+        Ok(self.all.lock().unwrap())
+    }
+
+    pub fn text(&self) -> String {
+        format!("{:?}", self.all.lock().unwrap())
+    }
+}
+
+impl SecretStore for Memory {
+    fn get(&self, name: &str) -> Result<Option<Zeroizing<String>>, SecretError> {
+        Ok(self.open()?.get(name).cloned().map(Into::into))
+    }
+
+    fn set(&self, name: &str, secret: &str) -> Result<(), SecretError> {
+        self.open()?.insert(name.to_owned(), secret.to_owned());
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> Result<(), SecretError> {
+        self.open()?.remove(name);
+        Ok(())
+    }
+}
+
+pub struct Scene {
+    pub sign_ins: SignIns,
+    pub secrets: Arc<Memory>,
+    pub clock: Arc<AtomicI64>,
+    pub id: DefinitionId,
+    folder: TempDir,
+}
+
+impl Scene {
+    /// One definition, made of this `oauth`.
+    pub fn of(oauth: Value) -> Self {
+        let definition = json!({ "id": "tried", "name": "Tried", "oauth": oauth });
+        let definition: Definition = serde_json::from_value(definition).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut definitions = Definitions::load(folder.path().join("sign-ins.json")).unwrap();
+        let id = definition.id.clone();
+        definitions.put(definition).unwrap();
+        let (secrets, clock) = (Arc::new(Memory::default()), Arc::new(AtomicI64::new(1_800_000_000_000)));
+        let sign_ins = SignIns::new(definitions, secrets.clone(), by(&clock)).unwrap();
+        Self { sign_ins, secrets, clock, id, folder }
+    }
+
+    /// The app, started anew with what is kept.
+    pub fn again(&self) -> SignIns {
+        let definitions = Definitions::load(self.folder.path().join("sign-ins.json")).unwrap();
+        SignIns::new(definitions, self.secrets.clone(), by(&self.clock)).unwrap()
+    }
+
+    pub fn pass(&self, time: Duration) {
+        self.clock.fetch_add(i64::try_from(time.as_millis()).unwrap(), SeqCst);
+    }
+
+    /// Begins, and hears the steps.
+    pub fn begin(&self) -> (Attempt, mpsc::UnboundedReceiver<SignInStep>) {
+        let (tell, steps) = mpsc::unbounded_channel();
+        let (sign_ins, id) = (self.sign_ins.clone(), self.id.clone());
+        let attempt = tokio::spawn(async move { sign_ins.begin(&id, |step| drop(tell.send(step))).await });
+        (Attempt(attempt), steps)
+    }
+
+    pub async fn token(&self) -> Result<String, ProviderSignInError> {
+        self.sign_ins.token(&self.id).await.map(|token| token.to_string())
+    }
+}
+
+fn by(clock: &Arc<AtomicI64>) -> Arc<dyn Fn() -> i64 + Send + Sync> {
+    let clock = clock.clone();
+    Arc::new(move || clock.load(SeqCst))
+}
+
+pub struct Attempt(tokio::task::JoinHandle<Result<(), ProviderSignInError>>);
+
+impl Attempt {
+    pub async fn end(self) -> Result<(), ProviderSignInError> {
+        soon(self.0).await.unwrap()
+    }
+}
+
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(3_600), future).await.unwrap()
+}
+
+/// Lets time pass in steps of a second while the work goes on. While a thread blocks, the runtime's paused clock does
+/// not run ahead by itself, so that answers of sockets are waited for.
+pub async fn hurry<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::pause();
+    let mut work = std::pin::pin!(work);
+    loop {
+        let settled = tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(20)));
+        tokio::select! {
+            biased;
+            done = &mut work => {
+                tokio::time::resume();
+                return done;
+            }
+            _ = settled => tokio::time::advance(Duration::from_secs(1)).await,
+        }
+    }
+}
+
+/// Everything that is logged on this thread, the libraries included.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+
+    pub fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(move || log.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
