@@ -87,6 +87,8 @@ pub enum Turn {
 pub struct Live {
     foreman: Foreman,
     events: Events,
+    /// Everything up to here was taken in or is in the snapshot to come.
+    cursor: Option<i64>,
     mirror: Mirror,
     /// A snapshot is due.
     stale: bool,
@@ -101,6 +103,7 @@ impl Foreman {
         Live {
             foreman: self.clone(),
             events: self.events(None),
+            cursor: None,
             mirror: Mirror::default(),
             stale: true,
             open: false,
@@ -115,6 +118,13 @@ impl Live {
         &self.mirror
     }
 
+    /// Opens the stream again right now and goes on where it stood, instead of waiting until the loss of a connection
+    /// is noticed: after the machine slept.
+    pub fn reopen(&mut self) {
+        self.events = self.foreman.events(self.cursor);
+        self.open = false;
+    }
+
     /// Waits for the next change and takes it in.
     ///
     /// # Errors
@@ -127,10 +137,17 @@ impl Live {
                 return Ok(Turn::Snapshot);
             }
             match self.events.next().await {
-                LiveUpdate::Ready(StreamReady { .. }) if self.stale => self.open = true,
+                LiveUpdate::Ready(StreamReady { cursor, .. }) if self.stale => {
+                    self.open = true;
+                    self.cursor.get_or_insert(cursor);
+                }
                 LiveUpdate::Ready(_) => return Ok(Turn::Resumed),
-                LiveUpdate::Reset(_) => (self.stale, self.open) = (true, true),
+                LiveUpdate::Reset(StreamReady { cursor, .. }) => {
+                    (self.stale, self.open) = (true, true);
+                    self.cursor = Some(cursor);
+                }
                 LiveUpdate::Event(record) => {
+                    self.cursor = Some(record.cursor);
                     if self.mirror.apply(&record) {
                         return Ok(Turn::Event(record));
                     }

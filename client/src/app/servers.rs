@@ -167,8 +167,8 @@ impl Servers {
     }
 }
 
-/// All or nothing, so that a crash leaves the old list or the new one.
-fn write(path: &Path, kept: &Kept) -> io::Result<()> {
+/// All or nothing, so that a crash leaves what was there or what is new.
+pub(super) fn write(path: &Path, kept: &impl Serialize) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;

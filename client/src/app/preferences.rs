@@ -1,0 +1,106 @@
+//! What a person chose for this app on this device: kept in a file of its own, without any secret.
+
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ServerId, notices::NoticeRules, servers::write};
+use crate::StoreError;
+
+/// The languages that the app speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    #[default]
+    En,
+    De,
+}
+
+/// Everything that is chosen once for the app.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Preferences {
+    /// As the dashboard last said; absent until then.
+    pub language: Option<Language>,
+    /// Goes on without a window after that was closed.
+    pub background: bool,
+    /// Keys that bring the palette from anywhere, as `CmdOrCtrl+Shift+Space`.
+    pub shortcut: Option<String>,
+    notices: BTreeMap<ServerId, NoticeRules>,
+}
+
+impl Preferences {
+    /// What is to be told of a server; the usual when nothing was chosen.
+    #[must_use]
+    pub fn notices(&self, server: &ServerId) -> NoticeRules {
+        self.notices.get(server).cloned().unwrap_or_default()
+    }
+
+    pub fn set_notices(&mut self, server: &ServerId, rules: NoticeRules) {
+        self.notices.insert(server.clone(), rules.bounded());
+    }
+
+    /// Nothing is kept of a server that was forgotten.
+    pub fn forget(&mut self, server: &ServerId) {
+        self.notices.remove(server);
+    }
+}
+
+/// The preferences and the file they are kept in.
+#[derive(Debug)]
+pub struct PreferencesFile {
+    path: PathBuf,
+    kept: Preferences,
+}
+
+impl PreferencesFile {
+    /// Preferences that cannot be read are the usual ones again: nothing in them is worth an app that does not start.
+    #[must_use]
+    pub fn load(path: PathBuf) -> Self {
+        let kept = fs::read(&path).map(|bytes| serde_json::from_slice(&bytes).map_err(io::Error::from));
+        Self { kept: kept.flatten().unwrap_or_default(), path }
+    }
+
+    #[must_use]
+    pub const fn get(&self) -> &Preferences {
+        &self.kept
+    }
+
+    /// Changes them and writes them down.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then nothing was changed.
+    pub fn change(&mut self, change: impl FnOnce(&mut Preferences)) -> Result<(), StoreError> {
+        let mut kept = self.kept.clone();
+        change(&mut kept);
+        if kept != self.kept {
+            write(&self.path, &kept).map_err(|error| StoreError::Io { path: self.path.clone(), error })?;
+            self.kept = kept;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn preferences_are_kept_and_a_damaged_file_is_the_usual() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app/preferences.json");
+        let server = ServerId::fresh();
+        let mut file = PreferencesFile::load(path.clone());
+        assert_eq!(file.get().notices(&server), NoticeRules::default());
+        let rules = NoticeRules { on: false, ..NoticeRules::default() };
+        file.change(|kept| kept.set_notices(&server, rules.clone())).unwrap();
+        file.change(|kept| kept.language = Some(Language::De)).unwrap();
+        let again = PreferencesFile::load(path.clone());
+        assert_eq!(again.get().notices(&server), rules);
+        assert_eq!(again.get().language, Some(Language::De));
+        file.change(|kept| kept.forget(&server)).unwrap();
+        assert_eq!(PreferencesFile::load(path.clone()).get().notices(&server), NoticeRules::default());
+        fs::write(&path, "{").unwrap();
+        assert_eq!(PreferencesFile::load(path).get(), &Preferences::default());
+    }
+}
