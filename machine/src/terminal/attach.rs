@@ -1,11 +1,11 @@
 //! One viewer of a terminal: what it types and what it is shown.
 
-use std::{io::ErrorKind, sync::Arc, time::Duration};
+use std::{io::ErrorKind, pin::Pin, sync::Arc, time::Duration};
 
 use foreman_protocol::{MAX_TERMINAL_FRAME, TerminalFrame, TerminalState};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until},
+    time::{Instant, Sleep, sleep_until},
 };
 
 use super::session::{Inner, Session};
@@ -45,6 +45,8 @@ pub struct Watching {
     /// The version it was told last; none is 0.
     version: u64,
     over: bool,
+    /// Stays set when it is not needed any more: to set one for each key is dearer than to wake once in vain.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 enum Next {
@@ -70,7 +72,7 @@ pub(super) fn attach(
         Ok(inner.enter(from, writer.map(str::to_owned)))
     })?;
     let typing = Typing { session: Arc::clone(&session), viewer, writer: writer.map(str::to_owned) };
-    Ok((typing, Watching { session, viewer, changed, version: 0, over: false }))
+    Ok((typing, Watching { session, viewer, changed, version: 0, over: false, alarm: None }))
 }
 
 impl Typing {
@@ -144,17 +146,30 @@ impl Watching {
                 Next::Over => return None,
                 Next::Later(later) => later,
             };
+            if let Some(later) = later {
+                self.set_alarm(later);
+            }
+            let Self { changed, alarm, .. } = self;
             let alone = async {
-                match later {
-                    Some(later) => sleep_until(later).await,
-                    None => std::future::pending().await,
+                match alarm {
+                    Some(alarm) if later.is_some() => alarm.await,
+                    _ => std::future::pending().await,
                 }
             };
             tokio::select! {
                 // Its sender lives in the session, which lives as long as this.
-                _ = self.changed.changed() => {}
+                _ = changed.changed() => {}
                 () = alone => {}
             }
+        }
+    }
+
+    /// Rings then or before.
+    fn set_alarm(&mut self, at: Instant) {
+        match &mut self.alarm {
+            Some(alarm) if alarm.is_elapsed() || alarm.deadline() > at => alarm.as_mut().reset(at),
+            Some(_) => {}
+            None => self.alarm = Some(Box::pin(sleep_until(at))),
         }
     }
 

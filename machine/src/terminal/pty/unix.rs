@@ -18,7 +18,7 @@ use nix::{
 };
 use portable_pty::{CommandBuilder, MasterPty, native_pty_system};
 use tokio::{
-    io::unix::AsyncFd,
+    io::{Interest, unix::AsyncFd},
     signal::unix::{Signal, SignalKind, signal},
 };
 
@@ -26,6 +26,7 @@ use super::{Left, Taken, size};
 
 /// The end that shows what is printed and takes what is typed. Dropping it hangs up.
 pub(in super::super) struct Pty {
+    /// Waits for output only: each byte the program takes makes room, and word of that would wake us for nothing.
     file: AsyncFd<File>,
     /// Only for the size.
     master: Mutex<Box<dyn MasterPty + Send>>,
@@ -70,14 +71,18 @@ pub(in super::super) fn start(
 
 impl Started {
     /// Must be called inside the runtime that will read.
-    #[expect(
-        deprecated,
-        reason = "its successor is unsafe; a file owns its descriptor, which is what that asks for"
-    )]
     pub(in super::super) fn into_pty(self) -> io::Result<(Pty, Child)> {
-        let pty = Pty { file: AsyncFd::new(self.file)?, master: Mutex::new(self.master) };
+        let pty = Pty { file: waiting(self.file, Interest::READABLE)?, master: Mutex::new(self.master) };
         Ok((pty, Child(self.child)))
     }
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe; a file owns its descriptor, which is what that asks for"
+)]
+fn waiting(file: File, interest: Interest) -> io::Result<AsyncFd<File>> {
+    AsyncFd::with_interest(file, interest)
 }
 
 impl Child {
@@ -127,8 +132,9 @@ impl Pty {
         &self,
         typing: impl Fn() -> io::Result<T>,
     ) -> io::Result<T> {
+        let room = waiting(self.file.get_ref().try_clone()?, Interest::WRITABLE)?;
         loop {
-            let mut ready = self.file.writable().await?;
+            let mut ready = room.writable().await?;
             // Tried as part of the wait, so that it is waited again when there is no room after all.
             if let Ok(typed) = ready.try_io(|_| typing()) {
                 return typed;
