@@ -3,25 +3,30 @@
 
 missing_for_bench() {
   missing_for_build
-  # Peers of the device link. What else is compared with is used where it is installed and skipped where not.
+  # Peers of the device link and of the router. What else is compared with is used where it is installed and skipped
+  # where not.
   have rg || echo ripgrep
-  has_sshd || echo openssh-server
+  has_server sshd || echo openssh-server
+  has_server nginx || echo nginx-light
 }
 
-# Debian keeps it where not everybody's PATH leads.
-has_sshd() { have sshd || [ -x /usr/sbin/sshd ]; }
+# Debian keeps them where not everybody's PATH leads.
+has_server() { have "$1" || [ -x "/usr/sbin/$1" ]; }
 
-# The package would start a server on port 22, which nobody asked for.
-keep_ssh_closed() {
-  if has_sshd || ! have systemctl || ! may_install; then return; fi
-  as_root systemctl mask --quiet ssh.service ssh.socket 2>/dev/null || return 0
-  loud "openssh-server is installed to compare with and not started. To have it on port 22: systemctl unmask ssh.service ssh.socket"
+# keep_closed PROGRAM PACKAGE PORT UNIT…: the package would start a server, which nobody asked for.
+keep_closed() {
+  local program=$1 package=$2 port=$3
+  shift 3
+  if has_server "$program" || ! have systemctl || ! may_install; then return; fi
+  as_root systemctl mask --quiet "$@" 2>/dev/null || return 0
+  loud "$package is installed to compare with and not started. To have it on port $port: systemctl unmask $*"
 }
 
 run_bench() {
   need_rust
   need_node
-  keep_ssh_closed
+  keep_closed sshd openssh-server 22 ssh.service ssh.socket
+  keep_closed nginx nginx-light 80 nginx.service
   need_for bench
   build_dashboard
   cargo run --locked --release -p bench -- "$@"

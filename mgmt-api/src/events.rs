@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod hub;
+pub mod live;
 pub mod stream;
 
 use foreman_protocol::{Actor, DeviceId, Event, EventRecord, MessageId, Millis, TaskId, TenantId};

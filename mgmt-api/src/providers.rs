@@ -14,6 +14,7 @@ mod kinds;
 mod lists;
 mod models;
 mod pulls;
+pub mod refusal;
 mod routes;
 mod send;
 pub mod store;

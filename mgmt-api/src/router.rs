@@ -33,7 +33,9 @@ use std::{
 };
 
 use clap::Args;
-use foreman_protocol::{ApiTokenId, MessageUsage, ModelKeyId, Route, Routing, TenantId, UserId};
+use foreman_protocol::{
+    ApiTokenId, MessageUsage, ModelKeyId, Provider, ProviderId, Route, Routing, TenantId, UserId,
+};
 use futures_util::Stream;
 use memchr::memmem;
 use tokio::sync::broadcast::error::RecvError;
@@ -117,6 +119,20 @@ impl Router {
     /// The rules as they stand.
     fn routing(&self) -> Arc<Routing> {
         Arc::clone(&self.routing.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Somebody saw that a provider answers: nothing holds requests to it back any more. Whether anything did.
+    pub fn reopen(&self, app: &App, tenant: TenantId, provider: &Provider) -> bool {
+        let change = self.breakers.reset(provider.id);
+        if let Some(change) = change {
+            breaker::tell(app, tenant, provider, change, None);
+        }
+        change.is_some()
+    }
+
+    /// A provider has another key or address, or is gone: what is known of it is of no use.
+    pub fn forget(&self, provider: ProviderId) {
+        self.breakers.reset(provider);
     }
 
     async fn learn_routing(&self, app: &App) -> ApiResult<()> {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ApiTokenId, ChatId, Device, DeviceId, Grant, LockedBecause, Millis, ModelKey, ModelKeyId, Provider,
-    ProviderId, ProviderState, RefusedBecause, Revoked, Role, Routing, Task, TerminalId, UnlockedBy, UserId,
-    VaultAttempt, VaultKeyId, VaultKeyName, VaultProvider,
+    ProviderFault, ProviderId, ProviderState, RefusedBecause, Revoked, Role, Routing, Task, TerminalId,
+    UnlockedBy, UserId, VaultAttempt, VaultKeyId, VaultKeyName, VaultProvider,
 };
 
 /// Who caused something.
@@ -162,7 +162,14 @@ pub enum Event {
     ProviderRemoved { provider_id: ProviderId, name: String },
     /// It began to fail, was paused, or is back.
     #[serde(rename = "provider.state_changed")]
-    ProviderStateChanged { provider_id: ProviderId, name: String, state: ProviderState },
+    ProviderStateChanged {
+        provider_id: ProviderId,
+        name: String,
+        state: ProviderState,
+        /// What is wrong with it, where that is known.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        fault: Option<ProviderFault>,
+    },
     /// Somebody entered what is known of a model, or took it back.
     #[serde(rename = "model.updated")]
     ModelUpdated { provider_id: ProviderId, model: String },

@@ -134,6 +134,8 @@ pub enum MissCause {
     Paused,
     /// Its key is in the locked vault.
     Locked,
+    /// It does not take its key.
+    KeyRefused,
 }
 
 /// Asks which model a request would get. What is said of the request stands for the request itself.

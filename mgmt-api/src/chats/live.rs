@@ -1,20 +1,18 @@
 //! An answer on its way, as server-sent events: its text from any byte on, the route once it is known, and the end.
 
-use std::time::Duration;
-
 use axum::{extract::State, http::HeaderMap, response::Response};
-use bytes::Bytes;
-use foreman_protocol::{ChatId, MessageId, MessagePiece, MessageState, PING_INTERVAL_S};
-use futures_util::{StreamExt, stream};
-use serde_json::json;
+use foreman_protocol::{ChatId, MessageId, MessagePiece, MessageState};
 use sqlx::Row;
-use tokio::sync::watch;
 
 use super::{asking::MessagePath, person, store, tree};
 use crate::{
     App,
     auth::Caller,
-    events::{hub, stream::sse},
+    db::Db,
+    events::{
+        hub,
+        live::{self, Growing, Look},
+    },
     extract::Path,
     problem::{ApiError, ApiResult},
 };
@@ -45,21 +43,18 @@ pub async fn stream(
     drop(conn);
     let resume = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
     let reader = Reader {
-        app: app.clone(),
+        db: app.db.clone(),
         chat: path.id,
         id: path.mid,
         offset: resume.unwrap_or_default(),
         route: false,
         thinking: false,
-        news,
-        look: true,
-        ended: false,
     };
-    Ok(sse(stream::unfold(reader, Reader::next).take_until(caller.ended(app))))
+    Ok(live::follow(app, caller, news, reader))
 }
 
 struct Reader {
-    app: App,
+    db: Db,
     chat: ChatId,
     id: MessageId,
     /// Bytes that were sent.
@@ -67,59 +62,23 @@ struct Reader {
     /// The route was sent.
     route: bool,
     thinking: bool,
-    news: watch::Receiver<()>,
-    look: bool,
-    ended: bool,
 }
 
-impl Reader {
-    async fn next(mut self) -> Option<(Result<Bytes, std::io::Error>, Self)> {
-        loop {
-            if self.ended {
-                return None;
-            }
-            if self.look {
-                match self.read().await {
-                    Ok(Some(frame)) => return Some((Ok(frame), self)),
-                    Ok(None) => self.look = false,
-                    Err(error) => {
-                        tracing::warn!(message.id = %self.id, %error, "a reader of an answer will have to resume");
-                        return None;
-                    }
-                }
-            }
-            tokio::select! {
-                () = self.app.closing.cancelled() => return None,
-                changed = self.news.changed() => match changed {
-                    Ok(()) => self.look = true,
-                    Err(_) => return None,
-                },
-                () = tokio::time::sleep(Duration::from_secs(PING_INTERVAL_S)) => {
-                    self.look = true;
-                    return Some((Ok(hub::ping_frame()), self));
-                }
-            }
-        }
-    }
-
-    /// The next frame, when there is something to say.
-    async fn read(&mut self) -> ApiResult<Option<Bytes>> {
+impl Growing for Reader {
+    async fn look(&mut self) -> ApiResult<Look> {
         let row = sqlx::query(
             "SELECT state, route, thinking, body FROM chat_messages WHERE id = $1 AND chat_id = $2",
         )
         .bind(self.id.to_string())
         .bind(self.chat.to_string())
-        .fetch_optional(self.app.db.read())
+        .fetch_optional(self.db.read())
         .await?;
-        let Some(row) = row else {
-            self.ended = true;
-            return Ok(None);
-        };
+        let Some(row) = row else { return Ok(Look::End(None)) };
         if !self.route
             && let Some(route) = row.try_get::<Option<String>, _>("route")?
         {
             self.route = true;
-            return Ok(Some(hub::frame("route", None, &route)));
+            return Ok(Look::Frame(hub::frame("route", None, &route)));
         }
         let streaming = row.try_get::<String, _>("state")? == tree::state_word(MessageState::Streaming);
         let text = match streaming {
@@ -130,23 +89,23 @@ impl Reader {
             let piece = MessagePiece { offset: self.offset, text };
             self.offset += piece.text.len() as u64;
             let id = i64::try_from(self.offset).ok();
-            return Ok(Some(hub::frame("piece", id, &serde_json::to_string(&piece)?)));
+            return Ok(Look::Frame(hub::frame("piece", id, &serde_json::to_string(&piece)?)));
         }
         if !streaming {
-            self.ended = true;
-            let mut conn = self.app.db.read().acquire().await?;
+            let mut conn = self.db.read().acquire().await?;
             let whole = tree::find(&mut conn, self.chat, self.id).await?;
-            return whole
-                .map(|message| Ok(hub::frame("end", None, &serde_json::to_string(&message)?)))
-                .transpose();
+            let whole = whole.map(|message| serde_json::to_string(&message)).transpose()?;
+            return Ok(Look::End(whole.map(|message| hub::frame("end", None, &message))));
         }
         if row.try_get::<i64, _>("thinking")? == 1 && !self.thinking {
             self.thinking = true;
-            return Ok(Some(hub::frame("thinking", None, &json!({}).to_string())));
+            return Ok(Look::Frame(hub::frame("thinking", None, "{}")));
         }
-        Ok(None)
+        Ok(Look::Nothing)
     }
+}
 
+impl Reader {
     /// What has arrived after what was sent.
     async fn pieces(&mut self) -> ApiResult<String> {
         let rows = sqlx::query(
@@ -156,7 +115,7 @@ impl Reader {
         .bind(self.id.to_string())
         .bind(i64::try_from(self.offset).unwrap_or(i64::MAX))
         .bind(STEP)
-        .fetch_all(self.app.db.read())
+        .fetch_all(self.db.read())
         .await?;
         let mut text = String::new();
         for row in rows {

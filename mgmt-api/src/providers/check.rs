@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The longest list known is a tenth of it.
 const LIST_BYTES: usize = 8 * 1024 * 1024;
 /// Lists change rarely.
-const EVERY_MS: i64 = 24 * 3_600_000;
+pub const EVERY_MS: i64 = 24 * 3_600_000;
 /// What failed is tried again by itself.
 const AGAIN_MS: i64 = 10 * 60_000;
 
@@ -183,7 +183,7 @@ fn checked(kind: ProviderKind, status: StatusCode, headers: &HeaderMap) -> Resul
         400 if kind == ProviderKind::Google => {
             Trouble::new(ProviderFault::KeyRefused, "It does not take the key.")
         }
-        401 | 403 => Trouble::new(ProviderFault::KeyRefused, format!("It does not take the key ({code}).")),
+        401 | 403 => Trouble::new(ProviderFault::KeyRefused, key_refused(code)),
         429 => {
             let wait = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
             let wait = wait.and_then(|text| text.trim().parse::<u32>().ok());
@@ -196,6 +196,10 @@ fn checked(kind: ProviderKind, status: StatusCode, headers: &HeaderMap) -> Resul
         300..=399 | 404 | 405 => not_an_api(),
         _ => Trouble::new(ProviderFault::Failed, format!("It answered {code}.")),
     })
+}
+
+pub fn key_refused(code: u16) -> String {
+    format!("It does not take the key ({code}).")
 }
 
 fn not_an_api() -> Trouble {

@@ -31,7 +31,8 @@ async fn list(
     caller: Caller,
     Query(paging): Query<Paging>,
 ) -> ApiResult<Json<Page<Provider>>> {
-    let catalogue = app.providers.catalogue(&app, caller.tenant).await?;
+    // Asked after an event, it must not show what was before it.
+    let catalogue = app.providers.renew(&app, caller.tenant).await?;
     let after =
         |provider: &Provider| paging.cursor.as_ref().is_none_or(|cursor| provider.id.to_string() > *cursor);
     let known = catalogue.providers.iter().map(|known| &known.provider).filter(|provider| after(provider));
@@ -101,6 +102,7 @@ async fn update(
 ) -> ApiResult<Json<Provider>> {
     caller.at_least(Role::Admin)?;
     if change::update(&app, caller.cause(), id, request).await? {
+        app.router.forget(id);
         first_look(&app, caller.cause(), id).await;
     }
     find(&app, &caller, id).await.map(Json)
@@ -113,10 +115,11 @@ async fn update(
 async fn remove(State(app): State<App>, caller: Caller, Path(id): Path<ProviderId>) -> ApiResult<StatusCode> {
     caller.at_least(Role::Admin)?;
     change::remove(&app, caller.cause(), id).await?;
+    app.router.forget(id);
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Asks a provider for its models now. What is wrong with it is in the answer's `fault`.
+/// Asks a provider for its models now; one that answers is no longer paused. What is wrong with it is in the answer's `fault`.
 #[utoipa::path(post, path = "/api/v1/providers/{id}/test", tag = "models", params(("id" = ProviderId, Path)),
     responses((status = 200, body = ProviderHealth)))]
 async fn test(
@@ -125,5 +128,11 @@ async fn test(
     Path(id): Path<ProviderId>,
 ) -> ApiResult<Json<ProviderHealth>> {
     caller.at_least(Role::Operator)?;
-    check::run(&app, caller.cause(), id).await.map(Json)
+    let health = check::run(&app, caller.cause(), id).await?;
+    let provider = find(&app, &caller, id).await?;
+    if health.fault.is_some() || !app.router.reopen(&app, caller.tenant, &provider) {
+        return Ok(Json(health));
+    }
+    app.providers.renew(&app, caller.tenant).await?;
+    find(&app, &caller, id).await.map(|provider| Json(provider.health))
 }

@@ -1,5 +1,7 @@
 //! Questions from within this process: OpenAI's format without the way over HTTP.
 
+use std::collections::VecDeque;
+
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use foreman_protocol::ProblemCode;
@@ -70,22 +72,22 @@ fn whole(
 struct State {
     passing: Box<Passing>,
     finish: String,
-    ready: Vec<Piece>,
+    ready: VecDeque<Piece>,
     over: bool,
 }
 
 fn pieces(passing: Box<Passing>) -> impl Stream<Item = Result<Piece, ApiError>> {
-    let state = State { passing, finish: "stop".into(), ready: Vec::new(), over: false };
+    let state = State { passing, finish: "stop".into(), ready: VecDeque::new(), over: false };
     stream::unfold(state, |mut state| async move {
         loop {
-            if let Some(piece) = state.ready.pop() {
+            if let Some(piece) = state.ready.pop_front() {
                 return Some((Ok(piece), state));
             }
             if state.over {
                 return None;
             }
             match state.passing.next().await {
-                Some(Ok(event)) => state.read(&event),
+                Some(Ok(events)) => state.take(events),
                 Some(Err(error)) => {
                     state.over = true;
                     return Some((Err(error), state));
@@ -101,6 +103,15 @@ fn pieces(passing: Box<Passing>) -> impl Stream<Item = Result<Piece, ApiError>> 
 }
 
 impl State {
+    fn take(&mut self, events: Bytes) {
+        let mut splitter = sse::Splitter::default();
+        splitter.push(events);
+        while let Some(event) = splitter.next() {
+            self.read(&event);
+        }
+        self.read(&splitter.rest());
+    }
+
     fn read(&mut self, event: &[u8]) {
         let Some(data) = sse::data(event) else { return };
         let Ok(chunk) = serde_json::from_slice::<Value>(&data) else { return };
@@ -110,9 +121,9 @@ impl State {
             self.finish = finish.to_owned();
         }
         let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-        // Taken from the end: what was thought comes before what is said.
-        self.ready.extend(text(&delta["content"]).or_else(|| text(&delta["refusal"])).map(Piece::Text));
+        // What was thought comes before what is said.
         let thought = text(&delta["reasoning_content"]).or_else(|| text(&delta["reasoning"]));
         self.ready.extend(thought.map(Piece::Reasoning));
+        self.ready.extend(text(&delta["content"]).or_else(|| text(&delta["refusal"])).map(Piece::Text));
     }
 }

@@ -2,6 +2,7 @@
 //! missing model, 408, 429, 5xx or no answer in time. What a provider refuses for a reason of the request is its
 //! answer.
 
+mod counting;
 mod open;
 
 use std::{collections::HashSet, time::Instant};
@@ -9,7 +10,8 @@ use std::{collections::HashSet, time::Instant};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use foreman_protocol::{
-    MessageUsage, MissCause, ProblemCode, ProviderId, ProviderKind, Route, RouteMiss, Routing, UsageOutcome,
+    MessageUsage, MissCause, ProblemCode, ProviderFault, ProviderId, ProviderKind, Route, RouteMiss, Routing,
+    UsageOutcome,
 };
 use serde_json::{Value, json};
 
@@ -26,8 +28,9 @@ use super::{
 use crate::{
     App,
     problem::{ApiError, ApiResult},
-    providers::{Call, Catalogue, Wire, wire},
+    providers::{Call, Catalogue, Wire, refusal, wire},
 };
+pub use counting::count;
 use open::{Deadline, open};
 
 /// Models that one request tries.
@@ -155,7 +158,7 @@ pub async fn answer(app: &App, asked: &Inquiry) -> ApiResult<Answered> {
         }
     }
     meter.end(UsageOutcome::Failed);
-    Err(refused.unwrap_or_else(|| all_failed(asked, &missed)))
+    Err(refused.unwrap_or_else(|| all_failed(app, asked, &choice, &missed)))
 }
 
 fn chosen<'c>(asked: &Inquiry, catalogue: &'c Catalogue, routing: &'c Routing) -> Choice<'c> {
@@ -194,11 +197,25 @@ fn nothing_fits(asked: &Inquiry, choice: &Choice<'_>) -> ApiError {
     ApiError::new(ProblemCode::ModelUnavailable, message).with(json!({ "tried": [], "unfit": choice.unfit }))
 }
 
-fn all_failed(asked: &Inquiry, missed: &[RouteMiss]) -> ApiError {
+/// Seconds until the first of them may be asked again, where any of them said so.
+fn patience(app: &App, choice: &Choice<'_>) -> Option<u64> {
+    let now = Instant::now();
+    let left =
+        |candidate: &Candidate<'_>| app.router.breakers.patience_left(candidate.known.provider.id, now);
+    let least = choice.candidates.iter().filter_map(left).min()?;
+    // Rounded up: a moment too early is asked in vain.
+    Some(least.as_secs() + u64::from(least.subsec_nanos() > 0))
+}
+
+fn all_failed(app: &App, asked: &Inquiry, choice: &Choice<'_>, missed: &[RouteMiss]) -> ApiError {
+    let mut details = json!({ "tried": missed });
     let said: Vec<String> = missed.iter().map(words::miss).collect();
     let said = said.join("; ");
     let all = |cause: MissCause| missed.iter().all(|miss| miss.cause == cause);
     let error = if all(MissCause::RateLimited) {
+        if let Some(wait) = patience(app, choice) {
+            details["retry_after_s"] = wait.into();
+        }
         ApiError::new(
             ProblemCode::RateLimited,
             format!("Too much was asked of every model that fits: {said}. Try again in a moment."),
@@ -212,7 +229,7 @@ fn all_failed(asked: &Inquiry, missed: &[RouteMiss]) -> ApiError {
             format!("No model answered: {said}. Nothing was lost but this request."),
         )
     };
-    error.with(json!({ "tried": missed }))
+    error.with(details)
 }
 
 /// The request in the provider's format.
@@ -277,6 +294,12 @@ async fn attempt(
 fn note_health(app: &App, asked: &Inquiry, candidate: &Candidate<'_>, tried: &Try) {
     let provider = &candidate.known.provider;
     let breakers = &app.router.breakers;
+    if let Try::Answered { status, .. } = tried
+        && status.is_success()
+        && provider.health.fault == Some(ProviderFault::KeyRefused)
+    {
+        refusal::taken(app, asked.who.tenant, provider);
+    }
     let (change, why) = match tried {
         Try::Answered { .. } => (breakers.succeeded(provider.id), None),
         Try::Missed { cause: MissCause::ModelMissing, .. } => (breakers.succeeded(provider.id), None),

@@ -88,6 +88,18 @@ impl Breakers {
         Some(Change::Up { was_paused })
     }
 
+    /// Somebody saw that it answers: nothing is known against it any more.
+    pub fn reset(&self, provider: ProviderId) -> Option<Change> {
+        let before = self.all().remove(&provider)?;
+        let closed = before.closed_to(Instant::now()).is_some() || before.paused_until.is_some();
+        (closed || !before.up).then_some(Change::Up { was_paused: before.paused_until.is_some() })
+    }
+
+    /// For how much longer it wants to be left alone.
+    pub fn patience_left(&self, provider: ProviderId, now: Instant) -> Option<Duration> {
+        self.all().get(&provider)?.limited_until?.checked_duration_since(now)
+    }
+
     /// It did not answer, or with a failure of its own.
     pub fn failed(&self, provider: ProviderId, now: Instant) -> Option<Change> {
         let mut all = self.all();
@@ -148,7 +160,7 @@ pub fn tell(app: &App, tenant: TenantId, provider: &Provider, change: Change, re
     tokio::spawn(async move {
         let written = app.db.write(move |tx| {
             Box::pin(async move {
-                let event = Event::ProviderStateChanged { provider_id, name, state };
+                let event = Event::ProviderStateChanged { provider_id, name, state, fault: None };
                 tx.emit(&Cause::system(tenant), event).await
             })
         });
@@ -212,6 +224,22 @@ mod tests {
         breakers.limited(id, Duration::from_secs(20), start);
         assert_eq!(breakers.let_through(id, start + Duration::from_secs(19)), Err(MissCause::RateLimited));
         assert_eq!(breakers.let_through(id, start + Duration::from_secs(20)), Ok(()));
+    }
+
+    #[test]
+    fn who_looked_and_saw_it_answer_opens_the_way_at_once() {
+        let (breakers, id, start) = (Breakers::default(), ProviderId::fresh(), Instant::now());
+        assert_eq!(breakers.reset(id), None);
+        for _ in 0..FAILURES {
+            breakers.failed(id, start);
+        }
+        assert_eq!(breakers.let_through(id, start), Err(MissCause::Paused));
+        assert_eq!(breakers.reset(id), Some(Change::Up { was_paused: true }));
+        assert_eq!(breakers.let_through(id, start), Ok(()));
+        breakers.limited(id, Duration::from_secs(20), start);
+        assert_eq!(breakers.patience_left(id, start), Some(Duration::from_secs(20)));
+        assert_eq!(breakers.reset(id), Some(Change::Up { was_paused: false }));
+        assert_eq!(breakers.patience_left(id, start), None);
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(completions))
         .routes(routes!(messages))
+        .routes(routes!(count_tokens))
         .routes(routes!(embeddings))
         .routes(routes!(models))
         .routes(routes!(model))
@@ -64,6 +65,19 @@ async fn messages(State(app): State<App>, request: Request) -> Response {
     pass(&app, request, Wire::Anthropic, false).await
 }
 
+/// How many tokens a request to Anthropic's messages has: the vendor's count where the request would go to one of its
+/// models, elsewhere an estimate, with `x-foreman-estimated`.
+#[utoipa::path(post, path = "/v1/messages/count_tokens", tag = "router",
+    request_body(content = Object, description = "As Anthropic documents it; `model` may be a profile"),
+    responses((status = 200, description = "As Anthropic documents it: input_tokens")))]
+async fn count_tokens(State(app): State<App>, request: Request) -> Response {
+    let counted = async {
+        let inquiry = inquiry(&app, request, Wire::Anthropic, false).await?;
+        attempt::count(&app, &inquiry).await
+    };
+    answered(Wire::Anthropic, counted.await)
+}
+
 /// OpenAI's embeddings.
 #[utoipa::path(post, path = "/v1/embeddings", tag = "router",
     request_body(content = Object, description = "As OpenAI documents it"),
@@ -73,13 +87,18 @@ async fn embeddings(State(app): State<App>, request: Request) -> Response {
 }
 
 async fn pass(app: &App, request: Request, format: Wire, embeddings: bool) -> Response {
-    match inquire(app, request, format, embeddings).await {
+    let outcome = async { attempt::answer(app, &inquiry(app, request, format, embeddings).await?).await };
+    answered(format, outcome.await)
+}
+
+fn answered(format: Wire, outcome: ApiResult<Answered>) -> Response {
+    match outcome {
         Ok(answered) => respond(format, answered),
         Err(error) => passed_on(shape::response(format, error)),
     }
 }
 
-async fn inquire(app: &App, request: Request, format: Wire, embeddings: bool) -> ApiResult<Answered> {
+async fn inquiry(app: &App, request: Request, format: Wire, embeddings: bool) -> ApiResult<Inquiry> {
     let (mut parts, body) = request.into_parts();
     let who = access::who(app, &mut parts).await?;
     let body = axum::body::to_bytes(body, MOST_BODY).await.map_err(|error| {
@@ -93,15 +112,14 @@ async fn inquire(app: &App, request: Request, format: Wire, embeddings: bool) ->
     })?;
     let peek = peek::peek(&body, embeddings)?;
     let headers = parts.headers.iter().filter(|(name, _)| PASSED.contains(name));
-    let inquiry = Inquiry {
+    Ok(Inquiry {
         project: project(&parts.headers, &who)?,
         who,
         format,
         peek,
         body,
         headers: headers.map(|(name, value)| (name.clone(), value.clone())).collect(),
-    };
-    attempt::answer(app, &inquiry).await
+    })
 }
 
 /// A key's project is what it was made for; others may name one.

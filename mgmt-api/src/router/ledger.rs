@@ -40,7 +40,7 @@ use crate::{
 /// Ended requests gather this long before they become rows: one write for many.
 const GATHER: Duration = Duration::from_millis(200);
 /// Rows one write makes.
-const BATCH: usize = 500;
+const BATCH: usize = 1_000;
 /// How often what other servers wrote is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Days that single requests are kept; what was spent is kept for ever.
@@ -92,7 +92,7 @@ impl Entry {
 
 /// An ended request on its way into a row, and which journal files are done with it then.
 struct Ended {
-    entry: Entry,
+    entry: Arc<Entry>,
     settle: Settle,
 }
 
@@ -122,7 +122,7 @@ impl Ledger {
             );
         }
         for batch in left.entries.chunks(BATCH) {
-            rows::insert(&db, batch.to_vec()).await?;
+            rows::insert(&db, batch.iter().cloned().map(Arc::new).collect()).await?;
         }
         left.forget();
         let spend = Spend::read(&db, now()).await?;
@@ -170,7 +170,7 @@ impl Ledger {
             tracing::warn!(%error, "the end of a request is kept in memory only until it is a row");
         }
         self.spend.write().unwrap_or_else(PoisonError::into_inner).add(&entry);
-        self.ended().push(Ended { entry, settle });
+        self.ended().push(Ended { entry: Arc::new(entry), settle });
         self.due.notify_one();
     }
 
@@ -208,7 +208,7 @@ impl Ledger {
             if batch.is_empty() {
                 return Ok(());
             }
-            let entries: Vec<Entry> = batch.iter().map(|ended| ended.entry.clone()).collect();
+            let entries = batch.iter().map(|ended| Arc::clone(&ended.entry)).collect();
             if let Err(error) = rows::insert(&self.db, entries).await {
                 // Kept for the next time, in their order.
                 self.ended().splice(0..0, batch);
@@ -218,7 +218,7 @@ impl Ledger {
             // the new sums are in, the old ones and what waits are the truth.
             let fresh = Spend::read(&self.db, now()).await;
             let mut spend = self.spend.write().unwrap_or_else(PoisonError::into_inner);
-            let entries = batch.iter().map(|ended| &ended.entry);
+            let entries = batch.iter().map(|ended| &*ended.entry);
             match fresh {
                 Ok(fresh) => spend.renew(fresh, entries),
                 Err(error) => {

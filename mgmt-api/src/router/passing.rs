@@ -5,6 +5,7 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     pin::Pin,
+    sync::LazyLock,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -60,7 +61,7 @@ pub struct Passing {
     /// Gone once it has ended.
     upstream: Option<UnsyncBoxBody<Bytes, BoxError>>,
     splitter: Splitter,
-    /// For the client.
+    /// For the client: whole events, one or several in a piece.
     ready: VecDeque<Bytes>,
     broken: Option<ApiError>,
     translator: Translator,
@@ -69,6 +70,8 @@ pub struct Passing {
     /// The provider said that the answer is whole.
     ended: bool,
     first_token: bool,
+    /// Events that came before it.
+    preamble: usize,
     idle: Duration,
     heard_at: Instant,
     alarm: Pin<Box<Sleep>>,
@@ -95,6 +98,7 @@ impl Passing {
             meter,
             ended: false,
             first_token: false,
+            preamble: 0,
             idle,
             heard_at: Instant::now(),
             alarm: Box::pin(tokio::time::sleep(idle)),
@@ -151,8 +155,8 @@ impl Passing {
             }
             Poll::Ready(None) => {
                 let rest = self.splitter.rest();
-                if !rest.trim_ascii().is_empty() {
-                    self.event(rest);
+                if !rest.trim_ascii().is_empty() && self.event(&rest) {
+                    self.ready.push_back(rest);
                 }
                 self.finish(None);
                 Poll::Ready(())
@@ -174,66 +178,85 @@ impl Passing {
         Poll::Pending
     }
 
+    /// Events that came together and stay as they are go on together.
     fn take(&mut self, piece: Bytes) {
-        self.splitter.push(piece);
-        while let Some(event) = self.splitter.next() {
-            self.event(event);
-            if self.broken.is_some() {
-                return;
+        let mut splitter = std::mem::take(&mut self.splitter);
+        splitter.push(piece);
+        let all = splitter.kept();
+        // What goes on and was not put among what is ready yet.
+        let (mut from, mut to) = (0, 0);
+        while self.broken.is_none()
+            && let Some(event) = splitter.next()
+        {
+            let stays = self.event(&event);
+            if !stays {
+                self.pass_on(all.slice(from..to));
+                from = to + event.len();
             }
+            to += event.len();
         }
-        if self.splitter.is_too_long() {
+        self.pass_on(all.slice(from..to));
+        if self.broken.is_none() && splitter.is_too_long() {
             self.finish(Some("An event of the answer has no end.".into()));
+        }
+        self.splitter = splitter;
+    }
+
+    fn pass_on(&mut self, events: Bytes) {
+        if !events.is_empty() {
+            self.ready.push_back(events);
         }
     }
 
-    fn event(&mut self, event: Bytes) {
+    /// Listens to an event; `true` when it goes on to the client as it came.
+    fn event(&mut self, event: &[u8]) -> bool {
         if !self.first_token {
-            match kind(&event, self.format.provider) {
-                Kind::Error(why) => return self.finish(Some(why)),
-                Kind::Preamble if self.ready.len() < PREAMBLE => {}
+            match kind(event, self.format.provider) {
+                Kind::Error(why) => {
+                    self.finish(Some(why));
+                    return false;
+                }
+                Kind::Preamble if self.preamble < PREAMBLE => self.preamble += 1,
                 Kind::Preamble | Kind::Token => {
                     self.first_token = true;
                     self.meter.first_token();
                 }
             }
         }
-        self.meter.event(&event, self.heard_at);
-        let has = |word: &str| memmem::find(&event, word.as_bytes()).is_some();
+        let says_usage = self.meter.event(event, self.heard_at);
         let over = match self.format.provider {
             Wire::OpenAi => {
-                self.ended |= has("\"finish_reason\":\"") || has("\"finish_reason\": \"");
-                has("data: [DONE]") || has("data:[DONE]")
+                self.ended |= says_why_it_ended(event);
+                event.trim_ascii_end().ends_with(b"[DONE]")
             }
-            Wire::Anthropic => has("message_stop"),
+            Wire::Anthropic => memmem::find(event, b"message_stop").is_some(),
         };
-        match &mut self.translator {
+        let mut out = Vec::new();
+        let stays = match &mut self.translator {
             Translator::None => {
                 let ours = self.format.client == Wire::OpenAi && !self.format.usage_asked;
-                if !(ours && tally::is_usage_alone(&event)) {
-                    self.ready.push_back(event);
-                }
+                !(ours && says_usage && tally::is_usage_alone(event))
             }
             Translator::OpenAi(translator) => {
-                let mut out = Vec::new();
-                if let Some(data) = sse::data(&event) {
+                if let Some(data) = sse::data(event) {
                     translator.event(&data, &mut out);
                 }
-                self.ready.extend(out);
+                false
             }
             Translator::Anthropic(translator) => {
-                let mut out = Vec::new();
-                if let Some(data) = sse::data(&event) {
+                if let Some(data) = sse::data(event) {
                     translator.event(&data, &mut out);
                 }
-                self.ready.extend(out);
+                false
             }
-        }
+        };
+        self.ready.extend(out);
         if over {
             self.ended = true;
             // Recorded before the client has the last event.
             self.meter.end(UsageOutcome::Answered);
         }
+        stays
     }
 
     /// Nothing more comes. What arrived stays in front of the error.
@@ -283,6 +306,13 @@ impl Stream for Passing {
             }
         }
     }
+}
+
+/// OpenAI's chunk with a `finish_reason` that is not null.
+fn says_why_it_ended(event: &[u8]) -> bool {
+    static FINISH: LazyLock<memmem::Finder<'static>> =
+        LazyLock::new(|| memmem::Finder::new(b"\"finish_reason\":"));
+    FINISH.find_iter(event).any(|at| event[at + 16..].trim_ascii_start().starts_with(b"\""))
 }
 
 /// OpenAI's chunk, as far as it tells whether the answer has begun.
@@ -360,5 +390,20 @@ mod tests {
             Kind::Error("Overloaded".into())
         );
         assert_eq!(kind(b": keep-alive\n\n", Wire::OpenAi), Kind::Preamble);
+    }
+
+    #[test]
+    fn the_end_is_where_a_reason_for_it_is() {
+        for (event, ends) in [
+            (r#"data: {"choices":[{"delta":{},"finish_reason":"stop"}]}"#, true),
+            (
+                r#"data: {"choices":[{"finish_reason": null},{"finish_reason" : 1,"finish_reason": "length"}]}"#,
+                true,
+            ),
+            (r#"data: {"choices":[{"delta":{"content":"finish_reason"},"finish_reason":null}]}"#, false),
+            (r#"data: {"finish_reason":"#, false),
+        ] {
+            assert_eq!(says_why_it_ended(event.as_bytes()), ends, "{event}");
+        }
     }
 }

@@ -32,6 +32,11 @@ impl Splitter {
         self.kept = joined.freeze();
     }
 
+    /// All that has not been given out, to pass events that lie side by side on as one piece.
+    pub fn kept(&self) -> Bytes {
+        self.kept.clone()
+    }
+
     /// The next whole event, its blank line included.
     pub fn next(&mut self) -> Option<Bytes> {
         // An end may straddle what was seen: look at the last three bytes again.

@@ -1,6 +1,7 @@
 //! What an answer used, read from the answer itself in either format, or estimated where it does not say.
 
-use bytes::Bytes;
+use std::sync::LazyLock;
+
 use foreman_protocol::ModelPrice;
 use memchr::memmem;
 use serde::Deserialize;
@@ -72,19 +73,21 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// Listens to one event of a stream.
-    pub fn event(&mut self, event: &Bytes) {
+    /// Listens to one event of a stream; whether it says what was used.
+    pub fn event(&mut self, event: &[u8]) -> bool {
+        static USAGE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"\"usage\""));
         self.events += 1;
         // Most events say nothing of usage, or that there is none yet.
-        let Some(at) = memmem::find(event, b"\"usage\"") else { return };
+        let Some(at) = USAGE.find(event) else { return false };
         let rest = event[at + 7..].trim_ascii_start();
         let rest = rest.strip_prefix(b":").unwrap_or(rest).trim_ascii_start();
         if rest.starts_with(b"null") {
-            return;
+            return false;
         }
         if let Some(data) = sse::data(event) {
             self.json(&data);
         }
+        true
     }
 
     /// Listens to a whole answer.
@@ -132,9 +135,6 @@ pub fn is_usage_alone(event: &[u8]) -> bool {
         #[serde(borrow)]
         usage: Option<&'a serde_json::value::RawValue>,
     }
-    if memmem::find(event, b"\"usage\"").is_none() {
-        return false;
-    }
     let Some(data) = sse::data(event) else { return false };
     serde_json::from_slice::<Chunk<'_>>(&data)
         .is_ok_and(|chunk| chunk.choices.is_empty() && chunk.usage.is_some())
@@ -147,7 +147,7 @@ mod tests {
     fn heard(events: &[&str]) -> Heard {
         let mut heard = Heard::default();
         for event in events {
-            heard.event(&Bytes::copy_from_slice(event.as_bytes()));
+            heard.event(event.as_bytes());
         }
         heard
     }

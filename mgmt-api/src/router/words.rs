@@ -49,6 +49,7 @@ pub fn miss(miss: &RouteMiss) -> String {
         MissCause::Failed => "failed",
         MissCause::Paused => "paused after failures",
         MissCause::Locked => "its key is in the locked vault",
+        MissCause::KeyRefused => "does not take its key",
     };
     let status = miss.status.map(|status| format!(" ({status})")).unwrap_or_default();
     format!("{}/{}: {cause}{status}", miss.provider, miss.model)

@@ -1,7 +1,5 @@
 //! Task output: taken from the device exactly once by offset, kept in chunks, read from any offset or live.
 
-use std::time::Duration;
-
 use axum::{
     body::Body,
     extract::{FromRequest, Request, State},
@@ -11,13 +9,12 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use foreman_protocol::{
-    DeviceId, OutputAccepted, OutputChunk, OutputGap, PING_INTERVAL_S, ProblemCode, Role, Task, TaskId,
+    DeviceId, OutputAccepted, OutputChunk, OutputGap, ProblemCode, Role, Task, TaskId, TenantId,
 };
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::json;
 use sqlx::Row;
-use tokio::sync::watch;
 use utoipa::IntoParams;
 
 use super::store::{self, to_i64, to_u64};
@@ -26,7 +23,10 @@ use crate::{
     auth::{Caller, device::DeviceCaller},
     bounds,
     db::{Db, Tx},
-    events::{Effect, hub, stream::sse},
+    events::{
+        Effect, hub,
+        live::{self, Growing, Look},
+    },
     extract::{Json, Path, Query, too_large},
     problem::{ApiError, ApiResult},
 };
@@ -190,9 +190,8 @@ pub async fn read(
     if accept.contains("text/event-stream") {
         let resume = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
         let offset = resume.or(query.offset).unwrap_or_default().min(LARGEST_OFFSET);
-        let ended = caller.clone().ended(app.clone());
-        let reader = LiveReader { app, caller, id, offset, news, look: true, ended: false };
-        return Ok(sse(stream::unfold(reader, LiveReader::next).take_until(ended)));
+        let reader = LiveReader { db: app.db.clone(), tenant: caller.tenant, id, offset };
+        return Ok(live::follow(app, caller, news, reader));
     }
     if query.download == Some(1) {
         return Ok(download(app.db.clone(), &task));
@@ -294,81 +293,46 @@ async fn read_chunks(db: &Db, id: TaskId, offset: u64, limit: u64) -> ApiResult<
 }
 
 struct LiveReader {
-    app: App,
-    caller: Caller,
+    db: Db,
+    tenant: TenantId,
     id: TaskId,
+    /// Bytes that were sent.
     offset: u64,
-    news: watch::Receiver<()>,
-    look: bool,
-    ended: bool,
 }
 
-impl LiveReader {
-    async fn next(mut self) -> Option<(Result<Bytes, std::io::Error>, Self)> {
-        loop {
-            if self.ended {
-                return None;
-            }
-            if self.look {
-                match self.read().await {
-                    Ok(Some(frame)) => return Some((Ok(frame), self)),
-                    Ok(None) => self.look = false,
-                    Err(error) => {
-                        tracing::warn!(task.id = %self.id, %error, "a live reader of output will have to resume");
-                        return None;
-                    }
-                }
-            }
-            tokio::select! {
-                () = self.app.closing.cancelled() => return None,
-                changed = self.news.changed() => match changed {
-                    Ok(()) => self.look = true,
-                    Err(_) => return None,
-                },
-                () = tokio::time::sleep(Duration::from_secs(PING_INTERVAL_S)) => {
-                    self.look = true;
-                    return Some((Ok(hub::ping_frame()), self));
-                }
-            }
-        }
-    }
-
-    /// The next frame, when there is something to say.
-    async fn read(&mut self) -> ApiResult<Option<Bytes>> {
-        let db = &self.app.db;
-        let Some(task) = store::find(db.read(), self.caller.tenant, self.id).await? else {
-            self.ended = true;
-            return Ok(None);
+impl Growing for LiveReader {
+    async fn look(&mut self) -> ApiResult<Look> {
+        let db = &self.db;
+        let Some(task) = store::find(db.read(), self.tenant, self.id).await? else {
+            return Ok(Look::End(None));
         };
         if self.offset < task.output_start {
-            return self.gap(task.output_start).map(Some);
+            return self.gap(task.output_start);
         }
         if self.offset < task.output_bytes {
             let data = read_chunks(db, self.id, self.offset, STEP_BYTES).await?;
             if data.is_empty() {
                 let next = next_start(db, self.id, self.offset).await?.unwrap_or(task.output_bytes);
-                return self.gap(next).map(Some);
+                return self.gap(next);
             }
             let chunk = OutputChunk { offset: self.offset, data: STANDARD.encode(&data) };
             self.offset += data.len() as u64;
-            return Ok(Some(hub::frame(
-                "output",
-                Some(to_i64(self.offset)),
-                &serde_json::to_string(&chunk)?,
-            )));
+            let (id, chunk) = (to_i64(self.offset), serde_json::to_string(&chunk)?);
+            return Ok(Look::Frame(hub::frame("output", Some(id), &chunk)));
         }
         let complete = task.output_total.is_none_or(|total| self.offset >= total);
         if task.state.is_final() && complete {
-            self.ended = true;
-            return Ok(Some(hub::frame("end", None, &serde_json::to_string(&task)?)));
+            return Ok(Look::End(Some(hub::frame("end", None, &serde_json::to_string(&task)?))));
         }
-        Ok(None)
+        Ok(Look::Nothing)
     }
+}
 
-    fn gap(&mut self, to: u64) -> ApiResult<Bytes> {
+impl LiveReader {
+    fn gap(&mut self, to: u64) -> ApiResult<Look> {
         let gap = OutputGap { from: self.offset, to };
         self.offset = to;
-        Ok(hub::frame("gap", Some(to_i64(to)), &serde_json::to_string(&gap)?))
+        Ok(Look::Frame(hub::frame("gap", Some(to_i64(to)), &serde_json::to_string(&gap)?)))
     }
 }
 

@@ -50,8 +50,7 @@ impl Vault {
 
     /// Keeps a row that was read when there had been `as_of` changes.
     pub(super) fn keep(&self, tenant: TenantId, as_of: u64, found: SealedKey) {
-        let row =
-            Row { id: found.id, sealed: found.sealed, read_at: Instant::now(), noted_at: now() };
+        let row = Row { id: found.id, sealed: found.sealed, read_at: Instant::now(), noted_at: now() };
         let mut open = self.open();
         // Under the lock that forgetting takes: a change either comes before this look, or clears after it.
         if self.changes() != as_of {

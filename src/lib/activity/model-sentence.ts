@@ -75,7 +75,9 @@ export function modelSentence(record: ModelRecord, actor: string): string {
 		case 'provider.removed':
 			return m.activity_provider_removed({ actor, name: record.data.name });
 		case 'provider.state_changed':
-			return m.activity_provider_state({ name: record.data.name, state: stateWord(record.data.state) });
+			return record.data.fault === 'key_refused'
+				? m.activity_provider_key_refused({ name: record.data.name })
+				: m.activity_provider_state({ name: record.data.name, state: stateWord(record.data.state) });
 		case 'model.updated':
 			return m.activity_model_updated({ actor, model: record.data.model });
 		case 'model.pulled':

@@ -958,7 +958,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Asks a provider for its models now. What is wrong with it is in the answer's `fault`. */
+        /** Asks a provider for its models now; one that answers is no longer paused. What is wrong with it is in the answer's `fault`. */
         post: operations["post_providers_id_test"];
         delete?: never;
         options?: never;
@@ -1395,6 +1395,26 @@ export interface paths {
         put?: never;
         /** Anthropic's messages, streaming or not, answered by whichever model the request's `model` leads to. */
         post: operations["post_v1_messages"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/messages/count_tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * How many tokens a request to Anthropic's messages has: the vendor's count where the request would go to one of its
+         *     models, elsewhere an estimate, with `x-foreman-estimated`.
+         */
+        post: operations["post_v1_messages_count_tokens"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2230,6 +2250,7 @@ export interface components {
         } | {
             /** @description It began to fail, was paused, or is back. */
             data: {
+                fault?: components["schemas"]["ProviderFault"] | null;
                 name: string;
                 provider_id: components["schemas"]["ProviderId"];
                 state: components["schemas"]["ProviderState"];
@@ -2662,7 +2683,7 @@ export interface components {
             output_tokens: number;
         };
         /** @enum {string} */
-        MissCause: "unreachable" | "timeout" | "model_missing" | "rate_limited" | "failed" | "paused" | "locked";
+        MissCause: "unreachable" | "timeout" | "model_missing" | "rate_limited" | "failed" | "paused" | "locked" | "key_refused";
         /** @description A model of a provider. What is absent is not known. */
         Model: {
             /** Format: int32 */
@@ -6319,6 +6340,29 @@ export interface operations {
         };
         responses: {
             /** @description As Anthropic documents it; x-foreman-… headers say which model and why */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    post_v1_messages_count_tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description As Anthropic documents it; `model` may be a profile */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description As Anthropic documents it: input_tokens */
             200: {
                 headers: {
                     [name: string]: unknown;

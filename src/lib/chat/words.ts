@@ -27,7 +27,8 @@ const MISSES: Record<RouteMiss['cause'], () => string> = {
 	rate_limited: m.chat_miss_rate_limited,
 	failed: m.chat_miss_failed,
 	paused: m.chat_miss_paused,
-	locked: m.chat_miss_locked
+	locked: m.chat_miss_locked,
+	key_refused: m.chat_miss_key_refused
 };
 
 /** `llama3.2 on home-server`, `claude-sonnet-5 at anthropic`. */

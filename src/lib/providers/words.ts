@@ -46,6 +46,12 @@ export function stateWord(state: ProviderState): string {
 	}[state]();
 }
 
+/** A key that is refused says more than that requests fail. */
+export function healthWord(health: Provider['health']): string {
+	const refused = health.state === 'failing' && health.fault === 'key_refused';
+	return refused ? m.provider_state_key_refused() : stateWord(health.state);
+}
+
 export function faultWord(fault: ProviderFault): string {
 	return {
 		key_refused: m.provider_fault_key_refused,

@@ -67,7 +67,8 @@ export function causeWord(cause: MissCause): string {
 		rate_limited: m.miss_rate_limited,
 		failed: m.miss_failed,
 		paused: m.miss_paused,
-		locked: m.miss_locked
+		locked: m.miss_locked,
+		key_refused: m.miss_key_refused
 	}[cause]();
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use bytes::Bytes;
 use foreman_link::h2::BoxError;
-use foreman_protocol::{MissCause, ProblemCode, UsageOutcome};
+use foreman_protocol::{Millis, MissCause, ProblemCode, UsageOutcome};
 use futures_util::{FutureExt, future::BoxFuture};
 use http_body_util::{BodyExt, Collected, Limited, combinators::UnsyncBoxBody};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::{
     App,
     db::now,
     problem::ApiError,
-    providers::{Answer, Call, SendFailed, Wire, wire},
+    providers::{Answer, Call, SendFailed, Wire, refusal, wire},
     router::{
         breaker,
         choose::Candidate,
@@ -42,7 +42,10 @@ const TOLD: [HeaderName; 5] = [
 const TOLD_PREFIXES: [&str; 3] = ["anthropic-ratelimit-", "x-ratelimit-", "openai-"];
 
 /// A body that is not passed on piece by piece.
-fn collect(body: UnsyncBoxBody<Bytes, BoxError>, most: usize) -> BoxFuture<'static, Result<Bytes, BoxError>> {
+pub fn collect(
+    body: UnsyncBoxBody<Bytes, BoxError>,
+    most: usize,
+) -> BoxFuture<'static, Result<Bytes, BoxError>> {
     Limited::new(body, most).collect().map(|whole| whole.map(Collected::to_bytes)).boxed()
 }
 
@@ -58,13 +61,13 @@ impl Deadline {
         Self { at: tokio::time::Instant::now() + patience, patience }
     }
 
-    async fn within<T>(self, work: impl Future<Output = T>) -> Result<T, Late> {
+    pub async fn within<T>(self, work: impl Future<Output = T>) -> Result<T, Late> {
         tokio::time::timeout_at(self.at, work).await.map_err(|_| Late(self.patience))
     }
 }
 
 /// It took longer than this.
-struct Late(Duration);
+pub struct Late(Duration);
 
 impl From<Late> for Try {
     fn from(late: Late) -> Self {
@@ -82,6 +85,7 @@ pub async fn open(
     meter: &mut Option<Meter>,
     deadline: Deadline,
 ) -> Try {
+    let asked_at = now();
     let sent = deadline.within(app.providers.send(app, asked.who.tenant, candidate.known, call)).await;
     let answer = match sent {
         Err(late) => return late.into(),
@@ -89,7 +93,7 @@ pub async fn open(
         Ok(Err(failed)) => return not_sent(failed),
     };
     if !answer.status.is_success() {
-        let tried = unsuccessful(app, asked, candidate, answer);
+        let tried = unsuccessful(app, asked, candidate, answer, asked_at);
         return deadline.within(tried).await.unwrap_or_else(Try::from);
     }
     let headers = told(&answer.headers);
@@ -196,7 +200,13 @@ async fn stream(
 }
 
 /// An answer that is an error: the next model's turn, or the client's to read.
-async fn unsuccessful(app: &App, asked: &Inquiry, candidate: &Candidate<'_>, answer: Answer) -> Try {
+pub async fn unsuccessful(
+    app: &App,
+    asked: &Inquiry,
+    candidate: &Candidate<'_>,
+    answer: Answer,
+    asked_at: Millis,
+) -> Try {
     let status = answer.status;
     let provider = &candidate.known.provider;
     let body = collect(answer.body, MOST_ERROR).await.unwrap_or_default();
@@ -204,7 +214,7 @@ async fn unsuccessful(app: &App, asked: &Inquiry, candidate: &Candidate<'_>, ans
     let missed = |cause| Try::Missed { cause, status: Some(status.as_u16()), why: why.clone() };
     match status.as_u16() {
         404 => return missed(MissCause::ModelMissing),
-        400 if names_a_missing_model(&body) => return missed(MissCause::ModelMissing),
+        400 | 403 if names_a_missing_model(&body) => return missed(MissCause::ModelMissing),
         429 => {
             if let Some(retry) = breaker::patience(&answer.headers, now()) {
                 let change = app.router.breakers.limited(provider.id, retry, Instant::now());
@@ -217,6 +227,7 @@ async fn unsuccessful(app: &App, asked: &Inquiry, candidate: &Candidate<'_>, ans
         408 | 500..=599 => return missed(MissCause::Failed),
         // The client's key is fine; ours is not.
         401 | 403 => {
+            refusal::noted(app, asked.who.tenant, provider, status.as_u16(), asked_at);
             return Try::Over(
                 ApiError::new(
                     ProblemCode::UpstreamFailed,
@@ -225,7 +236,7 @@ async fn unsuccessful(app: &App, asked: &Inquiry, candidate: &Candidate<'_>, ans
                         provider.name
                     ),
                 )
-                .with(json!({ "tried": [miss(candidate, MissCause::Failed, Some(status.as_u16()))] })),
+                .with(json!({ "tried": [miss(candidate, MissCause::KeyRefused, Some(status.as_u16()))] })),
             );
         }
         _ => {}
@@ -247,7 +258,7 @@ fn names_a_missing_model(body: &[u8]) -> bool {
     matches!(code, "model_not_found" | "model_not_available" | "invalid_model" | "unknown_model")
 }
 
-fn told(headers: &HeaderMap) -> HeaderMap {
+pub fn told(headers: &HeaderMap) -> HeaderMap {
     headers
         .iter()
         .filter(|(name, _)| {

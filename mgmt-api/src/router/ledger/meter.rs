@@ -5,8 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use foreman_protocol::{MessageUsage, Model, ModelPrice, UsageOutcome};
+use foreman_protocol::{MessageUsage, Millis, Model, ModelPrice, UsageOutcome};
 use uuid::Uuid;
 
 use super::{Entry, Ledger, Settle};
@@ -53,10 +52,11 @@ impl Meter {
         input: i64,
         target: Target<'_>,
     ) -> Self {
+        let at = now();
         let entry = Entry {
-            id: Uuid::now_v7(),
+            id: fresh_id(at),
             tenant: who.tenant,
-            at: now(),
+            at,
             account: Ledger::account(&who.payer),
             key: who.key.as_ref().map(|key| key.id),
             project,
@@ -122,14 +122,15 @@ impl Meter {
         }
     }
 
-    /// Listens to an event of the answer, in the provider's format.
-    pub fn event(&mut self, event: &Bytes, now: Instant) {
-        self.heard.event(event);
+    /// Listens to an event of the answer, in the provider's format; whether it says what was used.
+    pub fn event(&mut self, event: &[u8], now: Instant) -> bool {
+        let says_usage = self.heard.event(event);
         if now.duration_since(self.noted) >= NOTE_EVERY {
             self.noted = now;
             self.count(false);
             self.ledger.note(&self.entry, &mut self.settle);
         }
+        says_usage
     }
 
     /// Listens to a whole answer.
@@ -177,6 +178,12 @@ impl Drop for Meter {
         // Nobody waits for the answer any more.
         self.end(UsageOutcome::Cancelled);
     }
+}
+
+/// Ordered by time like every id, and without asking the system for each one's random part.
+fn fresh_id(at: Millis) -> Uuid {
+    let at = u64::try_from(at).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(at, &rand::random()).into_uuid()
 }
 
 fn millis(time: Duration) -> i64 {

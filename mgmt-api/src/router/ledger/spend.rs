@@ -1,6 +1,9 @@
 //! What was spent, added up by day, month and key, and the caps on it. In memory, so that no request waits for a sum.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::RangeInclusive,
+};
 
 use foreman_protocol::{CapPeriod, Millis, ModelKeyId, ProblemCode, SpendCaps, TenantId};
 use serde_json::json;
@@ -86,8 +89,8 @@ pub fn month_start(day: i64) -> i64 {
     day - of_month
 }
 
-/// Micro-dollars of a day, by key.
-type Days = HashMap<(TenantId, Option<ModelKeyId>, i64), i64>;
+/// Micro-dollars of each day, by key.
+type Days = HashMap<(TenantId, Option<ModelKeyId>), BTreeMap<i64, i64>>;
 type Ever = HashMap<(TenantId, ModelKeyId), i64>;
 
 /// Sums from rows, and what ended since they were read.
@@ -155,7 +158,10 @@ impl Spend {
         for entry in rows {
             self.wait(entry, -1);
         }
-        self.waiting_days.retain(|_, cost| *cost != 0);
+        self.waiting_days.retain(|_, days| {
+            days.retain(|_, cost| *cost != 0);
+            !days.is_empty()
+        });
         self.waiting_ever.retain(|_, cost| *cost != 0);
         self.days = fresh.days;
         self.ever = fresh.ever;
@@ -177,13 +183,16 @@ impl Spend {
     /// Micro-dollars in the running period.
     pub fn of(&self, tenant: TenantId, key: Option<ModelKeyId>, period: CapPeriod, now: Millis) -> i64 {
         let today = now.div_euclid(DAY_MS);
-        let on = |day: i64| {
-            let at = (tenant, key, day);
-            self.days.get(&at).unwrap_or(&0) + self.waiting_days.get(&at).unwrap_or(&0)
+        let on = |when: RangeInclusive<i64>| -> i64 {
+            let of = |days: &Days| {
+                let days = days.get(&(tenant, key))?;
+                Some(days.range(when.clone()).map(|(_, cost)| cost).sum::<i64>())
+            };
+            of(&self.days).unwrap_or(0) + of(&self.waiting_days).unwrap_or(0)
         };
         match (period, key) {
-            (CapPeriod::Day, _) => on(today),
-            (CapPeriod::Month, _) => (month_start(today)..=today).map(on).sum(),
+            (CapPeriod::Day, _) => on(today..=today),
+            (CapPeriod::Month, _) => on(month_start(today)..=today),
             (CapPeriod::Ever, Some(key)) => {
                 let at = (tenant, key);
                 self.ever.get(&at).unwrap_or(&0) + self.waiting_ever.get(&at).unwrap_or(&0)
@@ -243,5 +252,5 @@ impl Spend {
 }
 
 fn add(days: &mut Days, tenant: TenantId, key: Option<ModelKeyId>, day: i64, cost: i64) {
-    *days.entry((tenant, key, day)).or_insert(0) += cost;
+    *days.entry((tenant, key)).or_default().entry(day).or_insert(0) += cost;
 }
