@@ -57,7 +57,8 @@ async fn list(
     caller: Caller,
     Query(query): Query<ModelQuery>,
 ) -> ApiResult<Json<Page<Model>>> {
-    let catalogue = app.providers.catalogue(&app, caller.tenant).await?;
+    // Asked after an event, it must not show what was before it.
+    let catalogue = app.providers.renew(&app, caller.tenant).await?;
     let all = catalogue.providers.iter().flat_map(|known| &known.models);
     let mut models: Vec<&Model> = all.filter(|model| query.wants(model)).collect();
     models.sort_by_cached_key(|model| place(model));
