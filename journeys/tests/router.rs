@@ -74,6 +74,13 @@ impl Scene {
         self.api(Method::POST, "providers", body).await
     }
 
+    /// One provider, as it is shown.
+    async fn provider_of(&self, name: &str) -> Value {
+        let all = self.api(Method::GET, "providers", Value::Null).await;
+        let items = all["items"].as_array().expect("a list").clone();
+        items.into_iter().find(|provider| provider["name"] == name).expect("there")
+    }
+
     /// A placeholder key's secret and id.
     async fn key(&self, wish: Value) -> (String, String) {
         let mut body = json!({ "name": "agent" });

@@ -177,6 +177,84 @@ async fn patience_is_respected_and_the_circuit_opens_and_closes(database: Databa
     assert!(log.contains("\"paused\"") && log.contains("\"up\""), "{log}");
 }
 
+async fn whoever_asks_too_much_of_all_hears_when_the_first_is_ready(database: Database) {
+    let scene = scene(database).await;
+    in_order(&scene).await;
+    scene.openai.once(Behaviour::Fail(429, Some(40)));
+    scene.anthropic.once(Behaviour::Fail(429, Some(20)));
+    for path in ["/v1/chat/completions", "/v1/messages"] {
+        let heard = scene.ask(&scene.owner, path, &message("auto", false)).await;
+        let error = &heard.json()["error"];
+        assert_eq!((heard.status, &error["code"]), (429, &json!("rate_limited")), "{}", heard.text);
+        let wait: u64 = heard.header("retry-after").parse().expect("seconds");
+        assert!((1..=20).contains(&wait), "the shorter one: {wait}");
+        assert_eq!(error["details"]["retry_after_s"], wait);
+        assert_eq!(error["details"]["tried"].as_array().map(Vec::len), Some(2));
+    }
+    assert_eq!((scene.openai.count(), scene.anthropic.count()), (1, 1), "left alone the second time");
+    // One of them failed in another way: that is no 429.
+    scene.anthropic.once(Behaviour::Fail(500, None));
+    let id = scene.provider_of("anthropic").await["id"].as_str().expect("text").to_owned();
+    scene.api(Method::POST, &format!("providers/{id}/test"), Value::Null).await;
+    assert_eq!(scene.chat("auto").await.status, 502);
+}
+
+async fn a_key_that_is_refused_is_shown_until_it_is_taken(database: Database) {
+    let scene = scene(database).await;
+    let path = format!("providers/{}", scene.provider_of("openai").await["id"].as_str().expect("text"));
+    let refused = || async {
+        scene.openai.once(Behaviour::Fail(401, None));
+        let heard = scene.chat(GPT).await;
+        let error = heard.json()["error"].clone();
+        assert_eq!((heard.status, &error["code"]), (502, &json!("upstream_failed")));
+        let tried = &error["details"]["tried"][0];
+        assert_eq!((&tried["cause"], &tried["status"]), (&json!("key_refused"), &json!(401)));
+        eventually("it is shown", || async {
+            let health = scene.provider_of("openai").await["health"].clone();
+            (health["fault"] == "key_refused" && health["state"] == "failing").then_some(())
+        })
+        .await;
+    };
+    refused().await;
+    let test = scene.api(Method::POST, &format!("{path}/test"), Value::Null).await;
+    assert_eq!((&test["state"], &test["fault"]), (&json!("up"), &Value::Null), "{test}");
+    refused().await;
+    let changed = scene.api(Method::PATCH, &path, json!({ "key": super::OPENAI_KEY })).await;
+    assert_eq!(changed["health"]["state"], "up", "another key, another chance: {changed}");
+    refused().await;
+    assert_eq!(scene.chat(GPT).await.status, 200);
+    eventually("an answer says that it is taken", || async {
+        (scene.provider_of("openai").await["health"]["state"] == "up").then_some(())
+    })
+    .await;
+    let log = scene.api(Method::GET, "audit?type=provider.state_changed", Value::Null).await;
+    let faults: Vec<&Value> =
+        log["items"].as_array().expect("a list").iter().map(|record| &record["data"]["fault"]).collect();
+    assert_eq!(faults.iter().filter(|fault| **fault == "key_refused").count(), 3, "{log}");
+    assert!(!scene.server.said.text().contains(super::OPENAI_KEY));
+}
+
+async fn a_test_that_goes_well_opens_the_circuit(database: Database) {
+    let scene = scene(database).await;
+    in_order(&scene).await;
+    let path = format!("providers/{}", scene.provider_of("openai").await["id"].as_str().expect("text"));
+    scene.openai.behave(Behaviour::Fail(500, None));
+    for _ in 0..3 {
+        scene.chat("auto").await;
+    }
+    eventually("it is paused", || async {
+        (scene.provider_of("openai").await["health"]["state"] == "paused").then_some(())
+    })
+    .await;
+    let asked = scene.openai.count();
+    scene.chat("auto").await;
+    assert_eq!(scene.openai.count(), asked, "nothing is sent");
+    scene.openai.behave(Behaviour::Answer);
+    let test = scene.api(Method::POST, &format!("{path}/test"), Value::Null).await;
+    assert_eq!(test["state"], "up", "{test}");
+    assert_eq!(scene.chat("auto").await.header("x-foreman-provider"), "openai", "at once");
+}
+
 async fn a_locked_vault_says_so_and_private_stays_at_home(database: Database) {
     let scene = scene(database).await;
     let heard = scene.chat("auto:private").await;
@@ -207,5 +285,8 @@ crate::on_both_databases!(
     nothing_is_tried_twice_once_a_token_was_sent,
     who_goes_away_ends_the_request_upstream,
     patience_is_respected_and_the_circuit_opens_and_closes,
+    whoever_asks_too_much_of_all_hears_when_the_first_is_ready,
+    a_key_that_is_refused_is_shown_until_it_is_taken,
+    a_test_that_goes_well_opens_the_circuit,
     a_locked_vault_says_so_and_private_stays_at_home,
 );

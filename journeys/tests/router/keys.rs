@@ -1,6 +1,11 @@
 //! Placeholder keys: what they may ask, until when, and what nobody can read.
 
-use journeys::database::Database;
+use std::time::{Duration, Instant};
+
+use journeys::{
+    database::Database,
+    stack::{Server, Setting},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -47,6 +52,48 @@ async fn a_key_opens_what_it_is_for_and_nothing_once_revoked(database: Database)
         assert!(!found, "{secret} is stored");
         assert!(!scene.server.said.text().contains(secret), "{secret} is in the log");
     }
+}
+
+/// Two servers on one PostgreSQL, each with keys and rows in its memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_taken_back_at_one_server_is_refused_at_the_other() {
+    let scene = scene(Database::postgresql()).await;
+    let seal = scene.folder.join("server").join("seal.key");
+    let setting = Setting::on(scene.database.clone()).env("FOREMAN_SEAL_KEY_FILE", seal.display());
+    let other = Server::start(scene.folder.join("other"), setting).await;
+    let there = async |secret: &str| {
+        let request = scene.client.post(format!("{}/v1/chat/completions", other.url)).bearer_auth(secret);
+        let answer = request.json(&chat(GPT, false)).send().await.expect("an answer");
+        Heard::whole(answer).await.status
+    };
+    // Rows that nobody told of are read again after ten seconds: what is heard is there long before.
+    let soon = async |what: &str, secret: &str, status: u16| {
+        let since = Instant::now();
+        journeys::eventually(what, || async { (there(secret).await == status).then_some(()) }).await;
+        assert!(since.elapsed() < Duration::from_secs(8), "{what}: after {:?}", since.elapsed());
+    };
+    assert_eq!(there(&scene.owner).await, 423, "each is unlocked on its own");
+    let unlock = scene.client.post(format!("{}/api/v1/vault/unlock", other.url)).bearer_auth(&scene.owner);
+    let unlocked = unlock.json(&json!({ "password": PASSWORD })).send().await.expect("an answer");
+    assert!(unlocked.status().is_success());
+
+    let (key, id) = scene.key(json!({})).await;
+    soon("a key made at one works at the other", &key, 200).await;
+    scene.api(Method::DELETE, &format!("model-keys/{id}"), Value::Null).await;
+    assert_eq!(scene.ask(&key, "/v1/chat/completions", &chat(GPT, false)).await.status, 401, "at once");
+    soon("revoked at one, it is refused at the other", &key, 401).await;
+
+    // Another key of the vendor's: the one before is in nobody's memory.
+    let provider = format!("providers/{}", scene.provider_of("openai").await["id"].as_str().expect("text"));
+    assert_eq!(there(&scene.owner).await, 200);
+    scene.openai.want_key("sk-another-of-the-test-9876543210");
+    scene.api(Method::PATCH, &provider, json!({ "key": "sk-another-of-the-test-9876543210" })).await;
+    assert_eq!(scene.chat(GPT).await.status, 200, "at once");
+    soon("the other server uses the new one", &scene.owner, 200).await;
+
+    scene.api(Method::POST, "vault/lock", Value::Null).await;
+    assert_eq!(scene.chat(GPT).await.status, 423, "at once");
+    soon("locked at one, it is locked at the other", &scene.owner, 423).await;
 }
 
 crate::on_both_databases!(a_key_opens_what_it_is_for_and_nothing_once_revoked);

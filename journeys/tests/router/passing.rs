@@ -1,6 +1,9 @@
 //! What clients send and hear, in both formats.
 
-use journeys::{database::Database, models::Behaviour};
+use journeys::{
+    database::Database,
+    models::{Behaviour, COUNTED_TOKENS},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -134,6 +137,40 @@ async fn each_format_reaches_the_other(database: Database) {
     assert_eq!(scene.openai.asked().pop().expect("asked").body["max_completion_tokens"], 100);
 }
 
+async fn tokens_are_counted_by_the_vendor_and_elsewhere_estimated(database: Database) {
+    let scene = scene(database).await;
+    let (key, _) = scene.key(json!({ "models": ["anthropic/*", "openai/*"] })).await;
+    let path = "/v1/messages/count_tokens";
+    let heard = scene.ask(&key, path, &chat("anthropic/claude-haiku-4-5", false)).await;
+    assert_eq!((heard.status, heard.json()), (200, json!({ "input_tokens": COUNTED_TOKENS })));
+    assert_eq!((heard.header("x-foreman-provider"), heard.header("x-foreman-estimated")), ("anthropic", ""));
+    let asked = scene.anthropic.asked().pop().expect("asked");
+    assert_eq!((asked.path.as_str(), &asked.body["model"]), (path, &json!(CLAUDE)));
+    assert_eq!(asked.headers["x-api-key"], ANTHROPIC_KEY);
+    // Nobody counts for others, and nothing is asked there.
+    let mut long = chat(GPT, false);
+    long["system"] = json!("word ".repeat(4_000));
+    let heard = scene.ask(&key, path, &long).await;
+    let estimate = heard.json()["input_tokens"].as_u64().expect("a number");
+    assert!((4_900..5_200).contains(&estimate), "{estimate}");
+    assert_eq!(
+        (heard.header("x-foreman-estimated"), heard.header("x-foreman-model"), scene.openai.count()),
+        ("true", GPT, 0)
+    );
+    // Nor does a vendor that cannot be asked now; what it refuses about the request is its answer.
+    scene.anthropic.once(Behaviour::Fail(529, None));
+    let heard = scene.ask(&key, path, &chat(CLAUDE, false)).await;
+    assert_eq!((heard.status, heard.header("x-foreman-estimated")), (200, "true"));
+    scene.anthropic.once(Behaviour::Fail(400, None));
+    let heard = scene.ask(&key, path, &chat(CLAUDE, false)).await;
+    assert_eq!((heard.status, &heard.json()["type"]), (400, &json!("error")));
+    let heard = scene.ask(&key, path, &chat("nothing-like-it", false)).await;
+    assert_eq!((heard.status, &heard.json()["error"]["type"]), (404, &json!("not_found_error")));
+    assert_eq!(scene.ask("fm-nobody", path, &chat(CLAUDE, false)).await.status, 401);
+    // It costs nothing and is no usage.
+    assert_eq!(scene.usage("model").await["total"]["requests"], 0);
+}
+
 async fn errors_models_and_embeddings_have_the_clients_shape(database: Database) {
     let scene = scene(database).await;
     let heard = scene.ask("fm-nobody", "/v1/chat/completions", &chat(GPT, false)).await;
@@ -194,5 +231,6 @@ async fn errors_models_and_embeddings_have_the_clients_shape(database: Database)
 crate::on_both_databases!(
     the_same_format_is_passed_on_as_it_came,
     each_format_reaches_the_other,
+    tokens_are_counted_by_the_vendor_and_elsewhere_estimated,
     errors_models_and_embeddings_have_the_clients_shape,
 );
