@@ -14,12 +14,17 @@ use tokio_util::io::poll_read_buf;
 
 use super::buffers::{Incoming, Outgoing};
 
+/// After so many bytes that came without a pause others get their turn: somebody may be typing beside a download.
+const TURN: usize = 128 * 1024;
+
 /// Two sealed directions over one byte stream. Dropping it without shutting down is a cut for the other side.
 pub struct Channel<IO> {
     io: IO,
     noise: TransportState,
     incoming: Incoming,
     outgoing: Outgoing,
+    /// Bytes that came since there was a pause.
+    in_a_row: usize,
     /// What came cannot be trusted: nothing is read or written any more.
     broken: bool,
 }
@@ -32,7 +37,8 @@ impl<IO> fmt::Debug for Channel<IO> {
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Channel<IO> {
     pub(super) fn new(io: IO, noise: TransportState) -> Self {
-        Self { io, noise, incoming: Incoming::default(), outgoing: Outgoing::default(), broken: false }
+        let (incoming, outgoing) = (Incoming::default(), Outgoing::default());
+        Self { io, noise, incoming, outgoing, in_a_row: 0, broken: false }
     }
 
     /// One whole record, which must not be longer than `limit`.
@@ -55,8 +61,14 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Channel<IO> {
 
     /// Reads from the way what is there; an error when it ends without an end.
     fn poll_arrival(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let in_a_row = std::mem::take(&mut self.in_a_row);
+        if in_a_row >= TURN {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let room = self.incoming.room();
         let arrived = ready!(poll_read_buf(Pin::new(&mut self.io), cx, room))?;
+        self.in_a_row = in_a_row + arrived;
         let filled = room.capacity() == room.len();
         if arrived == 0 {
             return Poll::Ready(Err(io::Error::new(

@@ -39,6 +39,23 @@ async fn being_dropped_is_a_cut_not_an_end() {
 }
 
 #[tokio::test]
+async fn who_reads_much_lets_others_go_on_between() {
+    let (mut client, mut device) = Parties::new().link(1 << 20).await;
+    device.write_all(&vec![7; 512 * 1024]).await.unwrap();
+    device.flush().await.unwrap();
+    // All of it is there, and still it is not taken in one go.
+    let mut received = vec![0; 512 * 1024];
+    let mut reading = std::pin::pin!(client.read_exact(&mut received));
+    let mut turns = 0;
+    let read = std::future::poll_fn(|cx| {
+        turns += 1;
+        reading.as_mut().poll(cx)
+    });
+    read.await.unwrap();
+    assert!((3..=8).contains(&turns), "{turns} turns");
+}
+
+#[tokio::test]
 async fn who_does_not_read_is_not_written_to() {
     let (mut client, mut device) = Parties::new().link(4096).await;
     let piece = vec![7; 64 * 1024];
