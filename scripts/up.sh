@@ -4,8 +4,9 @@
 # shellcheck source=scripts/stack.sh
 source scripts/stack.sh
 
-OPEN=1
+OPEN=window
 DATA=""
+APP_PID=""
 URL=""
 UP=0
 
@@ -13,8 +14,10 @@ up_options() {
   local option
   for option in "$@"; do
     case $option in
-      --no-open) OPEN=0 ;;
-      *) fail "./dev up knows only --no-open." ;;
+      --no-open) OPEN=nothing ;;
+      --browser) OPEN=browser ;;
+      --app) OPEN=app ;;
+      *) fail "./dev up knows only --app, --browser and --no-open." ;;
     esac
   done
 }
@@ -45,13 +48,67 @@ need_free_address() {
   fail "$why"
 }
 
+has_display() { [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; }
+
+# Whether the app's window is what opens. Building it takes ten minutes the first time, which nobody waits for unasked:
+# where it was never built, the browser opens and the way to the window is said.
+choose_window() {
+  APP=${FOREMAN_APP:-$PROGRAMS/foreman-app}
+  [ "$OPEN" != app ] || { has_display || fail "There is no display for a window. Without --app, ./dev up prints the address."; }
+  case $OPEN in
+    app) ;;
+    window)
+      if ! has_display || ! pkg-config --exists webkit2gtk-4.1 2>/dev/null; then OPEN=browser
+      elif [ ! -x "$APP" ] && ! agreed "The app's window can be built, in ten minutes and more; without it, the browser opens. Build it?"; then
+        say "The browser opens. ./dev up --app builds the app and opens its window."
+        OPEN=browser
+      else OPEN=app; fi
+      ;;
+    *) return 0 ;;
+  esac
+}
+
+# Asks at a terminal; elsewhere the answer is no.
+agreed() {
+  local answer=""
+  { [ -t 0 ] && [ -t 1 ]; } || return 1
+  read -r -p "$1 [y/N] " answer || return 1
+  [[ $answer =~ ^[yYjJ] ]]
+}
+
+# FOREMAN_APP names an app that is built already.
+prepare_window() {
+  [ "$OPEN" = app ] || return 0
+  need_for app
+  [ -n "${FOREMAN_APP:-}" ] || build_app
+}
+
+# The app gets the server's address and a bearer through a pipe: what is in a command line, everyone on the machine can
+# see. Where it cannot keep the bearer, there is still the address to sign in with.
+open_window() {
+  fresh_log app
+  launch app env FOREMAN_HANDED=stdin "$APP" >>"$DATA/logs/app.log" 2>&1 < <(
+    exec 9>&-
+    printf '%s\n' "$URL"
+    "$SERVER" token create --data "$DATA" --name "Foreman app" --role owner 2>>"$DATA/logs/app.log"
+  )
+  APP_PID=$LAUNCHED
+  say "The app's window is opening. In a browser instead (once, within 10 minutes): $1"
+}
+
+app_ended() {
+  APP_PID=""
+  rm -f "$DATA/run/app.pid"
+  say "The app's window is closed (if nobody closed it: $DATA/logs/app.log). Foreman runs on at $URL; Ctrl-C stops it."
+}
+
 # Hands the one-use address to the browser in a file that only this account can read: what is in a
 # command line, everyone on the machine can see.
 open_dashboard() {
   local link=$1 page="$DATA/run/open.html" opener=""
   if [ "$(uname -s)" = Darwin ]; then opener=open
-  elif [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] && have xdg-open; then opener=xdg-open; fi
-  if [ "$OPEN" = 1 ] && [ -n "$opener" ]; then
+  elif has_display && have xdg-open; then opener=xdg-open; fi
+  if [ "$OPEN" = browser ] && [ -n "$opener" ]; then
     (umask 077 && printf '<!doctype html><meta http-equiv="refresh" content="0;url=%s">\n' "$link" >"$page")
     "$opener" "$page" >/dev/null 2>&1 9>&- &
     say "The dashboard is opening. If it does not: $link"
@@ -65,7 +122,7 @@ announce() {
   say "Foreman is at $URL"
   local link
   if link=$(login_link); then
-    open_dashboard "$link"
+    if [ "$OPEN" = app ]; then open_window "$link"; else open_dashboard "$link"; fi
   else
     loud "No sign-in link could be made: $(tail -n 1 "$DATA/logs/login-link.log")"
   fi
@@ -77,6 +134,7 @@ watch_over() {
   while running "$SERVER_PID"; do
     wait -n || true
     if running "$SERVER_PID" && [ -n "$AGENT_PID" ] && ! running "$AGENT_PID"; then agent_ended; fi
+    if [ -n "$APP_PID" ] && ! running "$APP_PID"; then app_ended; fi
   done
   UP=0
   SERVER_PID=""
@@ -92,9 +150,10 @@ take_down() {
   end_child
   if [ -n "${SERVER_PID:-}${AGENT_PID:-}" ]; then
     [ "$UP" = 0 ] || say ""
+    end_process "the app" "$APP_PID"
     end_process "the agent" "$AGENT_PID"
     end_process "the server" "$SERVER_PID"
-    rm -f "$DATA/run/"{server.pid,agent.pid,open.html,server.out}
+    rm -f "$DATA/run/"{server.pid,agent.pid,app.pid,open.html,server.out}
     tell_about_tasks "$(running_tasks)"
     say "Foreman has stopped. The data stays in $DATA."
   fi
@@ -116,8 +175,10 @@ run_up() {
   end_leftovers
   need_free_address "${FOREMAN_LISTEN:-127.0.0.1:3001}"
   need_for build
+  choose_window
   build_dashboard
   build_programs
+  prepare_window
   start_server
   start_agent
   UP=1

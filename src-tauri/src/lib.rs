@@ -6,6 +6,7 @@ mod ask;
 mod commands;
 mod desk;
 mod failure;
+mod handed;
 mod held;
 mod keychain;
 mod links;
@@ -97,6 +98,7 @@ fn set_up(app: &AppHandle) -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(&folder)?;
     app.manage(Desk::open(folder).map_err(|failure| failure.message)?);
     links::listen(app)?;
+    handed::take_in(app);
     let window =
         WebviewWindowBuilder::new(app, "main", WebviewUrl::default()).initialization_script(LANGUAGE);
     #[cfg(desktop)]
