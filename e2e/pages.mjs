@@ -53,6 +53,7 @@ export const PAGES = ({ device, task, terminal }) => [
 	'/activity',
 	'/settings',
 	'/settings/appearance',
+	'/settings/notifications',
 	'/settings/devices',
 	'/settings/vault',
 	'/settings/tokens',

@@ -1,7 +1,7 @@
 // Written from the app's Rust types by `./dev test app`; do not edit.
 
 export type PathKindName = 'lan' | 'tailscale' | 'cloudflare' | 'relay' | 'server';
-export type AppCode = "unreachable" | "unreadable" | "no_server" | "not_an_address" | "other_certificate" | "keychain_locked" | "keychain_missing" | "sign_in_denied" | "sign_in_expired" | "storage" | "program_failed" | "no_link";
+export type AppCode = "unreachable" | "unreadable" | "no_server" | "not_an_address" | "other_certificate" | "keychain_locked" | "keychain_missing" | "passphrase_needed" | "passphrase_wrong" | "passphrase_weak" | "sign_in_denied" | "sign_in_expired" | "storage" | "program_failed" | "wrong_configuration" | "provider_failed" | "sign_in_again" | "no_link" | "no_notifications" | "not_taken";
 export type Failure = { 
 /**
  * An [`AppCode`], or a problem code of the API.
@@ -75,4 +75,94 @@ page: string,
  */
 expires_in: number, };
 export type Step = "server" | "account" | "join" | "agent";
-export type AppNews = { "kind": "pair", link: string, } | { "kind": "open", page: string, };
+export type AppNews = { "kind": "pair", link: string, } | { "kind": "open", page: string, } | { "kind": "enter", page: string, } | { "kind": "palette" };
+export type QuietTime = { from: number, to: number, };
+export type NoticeChoice = { on: boolean, kinds: Array<'offline' | 'online' | 'task_started' | 'task_finished' | 'task_failed' | 'gpu_memory'>, 
+/**
+ * Devices that nothing is told of.
+ */
+muted: Array<string>, quiet: QuietTime | null, };
+export type NoticeState = { 
+/**
+ * The system shows them.
+ */
+available: boolean, 
+/**
+ * Who shows them, when that is known.
+ */
+by: string | null, buttons: boolean, choice: NoticeChoice, };
+export type AppChoice = { start_at_login: boolean, 
+/**
+ * Goes on when its window is closed.
+ */
+background: boolean, 
+/**
+ * Keys bring the palette from anywhere.
+ */
+shortcut: boolean, };
+export type AppPreferences = { choice: AppChoice, 
+/**
+ * An icon brings a hidden window back.
+ */
+tray: boolean, 
+/**
+ * The keys, as they are written.
+ */
+keys: string, };
+export type AppFacts = { version: string, protocol_version: number, system: string, };
+export type SignInConfiguration = { id: string, name: string, flow: 'device' | 'browser', issuer: string, authorization_endpoint: string, device_authorization_endpoint: string, token_endpoint: string, revocation_endpoint: string, client_id: string, 
+/**
+ * With blanks in between.
+ */
+scopes: string, 
+/**
+ * Where a server can use the token; only of one's own providers.
+ */
+api_address: string, };
+export type SignInOnDevice = { program: string, sign_in: Array<string>, sign_out: Array<string>, 
+/**
+ * Prints whether somebody is signed in.
+ */
+status: Array<string> | null, };
+export type ProviderSignIn = { id: string, name: string, 
+/**
+ * Anthropic's terms have to be said.
+ */
+terms: boolean, 
+/**
+ * Somebody has said as which client to sign in.
+ */
+configured: boolean, 
+/**
+ * It came with the app: it can be filled in, and not removed.
+ */
+shipped: boolean, state: 'signed_out' | 'signed_in' | 'ended', under_way: boolean, 
+/**
+ * Milliseconds since the epoch.
+ */
+signed_in_at: number | null, expires_at: number | null, 
+/**
+ * The app gets a new token before the old one ends.
+ */
+renews: boolean, 
+/**
+ * The name of the server that has the token.
+ */
+in_vault_of: string | null, 
+/**
+ * That server is the one that is shown.
+ */
+in_vault_here: boolean, 
+/**
+ * A server could take it.
+ */
+fits_vault: boolean, 
+/**
+ * An API key does instead.
+ */
+api_key: boolean, on_device: SignInOnDevice | null, configuration: SignInConfiguration, };
+export type ProviderStep = { "kind": "code", user_code: string, page: string, 
+/**
+ * Seconds until it is worth nothing.
+ */
+expires_in: number, } | { "kind": "browser" };
