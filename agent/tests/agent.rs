@@ -21,7 +21,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A machine with a state directory, and perhaps an agent.
 struct Machine {

@@ -135,8 +135,7 @@ async fn the_policy_has_the_last_word() {
     let typing = async {
         loop {
             viewer.type_line("more").await;
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            if viewer.is_cut().await {
+            if viewer.is_cut_within(Duration::from_millis(50)).await {
                 return;
             }
         }

@@ -115,7 +115,7 @@ impl Server {
                 changed.changed().await.unwrap();
             }
         };
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(30), wait).await;
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(60), wait).await;
         let reports = || self.inner.lock().unwrap().reports.clone();
         assert!(waited.is_ok(), "never so: {what}; reports: {:?}", reports());
     }

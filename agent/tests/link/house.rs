@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::awkward::{Server, TOKEN};
 
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A connected device.
 pub struct House {

@@ -18,7 +18,11 @@ use foreman_link::{
     grant::LinkSecret,
 };
 use foreman_protocol::{Dial, Level, TunnelToken};
-use tokio::sync::{Mutex, mpsc};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
+    net::unix::pipe,
+    sync::{Mutex, mpsc},
+};
 
 use crate::{
     awkward::Server,
@@ -115,6 +119,12 @@ fn programs() -> std::ffi::OsString {
     std::env::join_paths([ours].into_iter().chain(std::env::split_paths(&others))).unwrap()
 }
 
+/// A pipe with a name, to hear from such a program. It ends when nobody has it open any more, unless it `stays`.
+fn pipe(path: &Path, stays: bool) -> BufReader<pipe::Receiver> {
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    BufReader::new(pipe::OpenOptions::new().read_write(stays).open_receiver(path).unwrap())
+}
+
 #[tokio::test]
 async fn a_tailnet_is_used_and_left_as_it_was() {
     let tailnet = tempfile::tempdir().unwrap();
@@ -153,6 +163,7 @@ async fn a_tailnet_that_does_not_work_is_said_and_nothing_else_suffers() {
 #[tokio::test]
 async fn cloudflared_runs_with_the_token_out_of_sight_and_ends_with_the_tunnel() {
     let tunnels = tempfile::tempdir().unwrap();
+    let mut alive = pipe(&tunnels.path().join("alive"), false);
     let path = programs();
     let environment = [("TUNNELS", tunnels.path()), ("PATH", Path::new(&path))];
     let server = Server::start().await;
@@ -168,19 +179,16 @@ async fn cloudflared_runs_with_the_token_out_of_sight_and_ends_with_the_tunnel()
     assert!(!cmdline.contains("s3cret"));
 
     house.end().await;
-    let pid = nix::unistd::Pid::from_raw(pid.trim().parse().unwrap());
-    let gone = async {
-        while nix::sys::signal::kill(pid, None).is_ok() {
-            tokio::task::yield_now().await
-        }
-    };
-    tokio::time::timeout(PATIENCE, gone).await.expect("it ends with the agent");
+    let mut nothing = Vec::new();
+    let gone = tokio::time::timeout(PATIENCE, alive.read_to_end(&mut nothing)).await;
+    gone.expect("it ends with the agent").unwrap();
 }
 
 #[tokio::test]
 async fn a_tunnel_that_is_not_let_in_is_said_with_its_own_words() {
     let tunnels = tempfile::tempdir().unwrap();
     std::fs::write(tunnels.path().join("broken"), "").unwrap();
+    let mut calls = pipe(&tunnels.path().join("calls"), true).lines();
     let path = programs();
     let environment = [("TUNNELS", tunnels.path()), ("PATH", Path::new(&path))];
     let server = Server::start().await;
@@ -190,13 +198,10 @@ async fn a_tunnel_that_is_not_let_in_is_said_with_its_own_words() {
     let said = until_said(&house, "Cloudflare: does not work").await;
     assert!(said.contains("Provided Tunnel token is not valid"), "{said}");
     // Started again by itself.
-    let calls = || std::fs::read_to_string(tunnels.path().join("calls")).unwrap().lines().count();
-    let again = async {
-        while calls() < 2 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await
-        }
-    };
-    tokio::time::timeout(PATIENCE, again).await.expect("it is tried again");
+    for _ in 0..2 {
+        let call = tokio::time::timeout(PATIENCE, calls.next_line()).await.expect("it is tried again");
+        assert_eq!(call.unwrap().as_deref(), Some("tunnel --no-autoupdate run token=old"));
+    }
 }
 
 #[tokio::test]
