@@ -66,15 +66,16 @@ check_scripts() {
   else skip "shell scripts" "shellcheck is not installed (apt-get install shellcheck)."; fi
 }
 
-# The agent and the command line for Windows, as far as a machine without Windows can tell.
-check_windows() {
-  local target=x86_64-pc-windows-gnu
+# check_types_on SYSTEM TARGET C-COMPILER ITS-PACKAGE CRATE…: what runs there, as far as another machine can tell.
+check_types_on() {
+  local system=$1 target=$2 compiler=$3 package=$4
+  shift 4
   if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
-    skip "types on Windows" "Rust's $target is not installed (rustup target add $target)."
-  elif ! have x86_64-w64-mingw32-gcc; then
-    skip "types on Windows" "The C compiler for it is missing (apt-get install gcc-mingw-w64-x86-64)."
+    skip "types on $system" "Rust's $target is not installed (rustup target add $target)."
+  elif ! have "$compiler"; then
+    skip "types on $system" "The C compiler for it is missing (apt-get install $package)."
   else
-    check "Types on Windows" cargo check --locked --target "$target" -p foreman-agent -p foreman-cli --bins
+    check "Types on $system" cargo check --locked --target "$target" "${@/#/--package=}" --bins
   fi
 }
 
@@ -86,7 +87,9 @@ run_check() {
   build_dashboard
   check "Format (Rust)" cargo fmt --all --check
   check "Clippy" cargo clippy --locked --workspace --exclude foreman-app --all-targets -- -D warnings
-  check_windows
+  check_types_on Windows x86_64-pc-windows-gnu x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64 foreman-agent foreman-cli
+  check_types_on "64-bit ARM" aarch64-unknown-linux-gnu aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu \
+    foreman-agent foreman-cli mgmt-api
   check "Types (dashboard)" npm run --silent check
   check "Format (dashboard, journeys)" npx prettier --check --log-level warn src messages e2e e2e-app scripts ./*.js ./*.ts
   check "Types (journeys)" npx tsc -p e2e
