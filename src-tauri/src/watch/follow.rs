@@ -1,0 +1,177 @@
+//! One server, followed.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use foreman_client::{
+    Error, Foreman, Mirror, Turn,
+    app::{
+        ServerId,
+        notices::{Book, Deed},
+    },
+};
+use tauri::{AppHandle, Manager};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+
+use super::{Fleet, Nudge};
+use crate::{
+    desk::{Desk, unpoisoned},
+    notify::{self, Name},
+    words::Words,
+};
+
+/// What happens within this time is looked at together, so that what comes and goes at once says nothing.
+const SETTLE: Duration = Duration::from_millis(400);
+/// How often the screen is compared with what a person looks at, and with quiet hours, while there is something to
+/// compare.
+const COMPARE: Duration = Duration::from_secs(2);
+/// Before a snapshot that failed is asked for again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+pub struct Following {
+    pub app: AppHandle,
+    pub server: ServerId,
+    pub foreman: Foreman,
+    pub book: Arc<Mutex<Book>>,
+    pub fleet: Arc<Mutex<Fleet>>,
+}
+
+impl Following {
+    /// Until the server refuses the bearer.
+    pub async fn run(self, mut nudges: watch::Receiver<(u64, Nudge)>) {
+        let mut live = self.foreman.live();
+        let mut compare = interval(COMPARE);
+        compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut settle_at: Option<Instant> = None;
+        let mut lost = false;
+        loop {
+            let busy = {
+                let book = unpoisoned(&self.book);
+                book.has_shown() || book.is_due()
+            };
+            tokio::select! {
+                turn = live.next() => match turn {
+                    Err(error) if is_refused(error.status()) => break,
+                    Err(_) => {
+                        lost = true;
+                        self.say(Fleet::default());
+                        tokio::time::sleep(AGAIN).await;
+                    }
+                    Ok(Turn::Lost { error, .. }) if is_refused(error.status()) => break,
+                    Ok(Turn::Lost { .. }) => {
+                        lost = true;
+                        self.say(Fleet { live: false, ..Fleet::of(live.mirror()) });
+                    }
+                    Ok(Turn::Sample(_)) => {}
+                    Ok(turn) => {
+                        lost = false;
+                        if let Err(error) = self.take(turn, live.mirror()).await {
+                            tracing::debug!(%error, "how a task ended could not be asked");
+                        }
+                        settle_at.get_or_insert(Instant::now() + SETTLE);
+                    }
+                },
+                () = sleep_until(settle_at.unwrap_or_else(Instant::now)), if settle_at.is_some() => {
+                    settle_at = None;
+                    self.settle().await;
+                }
+                _ = compare.tick(), if busy && settle_at.is_none() => self.settle().await,
+                changed = nudges.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    let (_, nudge) = *nudges.borrow_and_update();
+                    if nudge == Nudge::Slept || lost {
+                        live.reopen();
+                    }
+                }
+            }
+        }
+        self.say(Fleet::default());
+        let deeds = unpoisoned(&self.book).close();
+        self.act(deeds).await;
+    }
+
+    async fn take(&self, turn: Turn, mirror: &Mirror) -> Result<(), Error> {
+        match turn {
+            Turn::Snapshot => {
+                let missed = unpoisoned(&self.book).snapshot(mirror);
+                for id in missed {
+                    let task = self.foreman.task(id).await?;
+                    unpoisoned(&self.book).task(&task);
+                }
+            }
+            Turn::Event(record) => unpoisoned(&self.book).event(&record),
+            Turn::Resumed | Turn::Sample(_) | Turn::Lost { .. } => {}
+        }
+        self.say(Fleet::of(mirror));
+        Ok(())
+    }
+
+    fn say(&self, fleet: Fleet) {
+        let before = std::mem::replace(&mut *unpoisoned(&self.fleet), fleet.clone());
+        if before != fleet {
+            crate::shell::say_again(&self.app);
+        }
+    }
+
+    async fn settle(&self) {
+        let desk = self.app.state::<Desk>();
+        let rules = desk.preferences().get().notices(&self.server);
+        let front = self.front(&desk);
+        let deeds = {
+            let mut book = unpoisoned(&self.book);
+            let mut deeds = front.as_deref().map(|page| book.seen(page)).unwrap_or_default();
+            deeds.extend(book.settle(&rules, minute_of_day(), front.as_deref()));
+            deeds
+        };
+        self.act(deeds).await;
+    }
+
+    /// The page of this server that a person has before them.
+    fn front(&self, desk: &Desk) -> Option<String> {
+        if desk.selected().ok()?.id != self.server {
+            return None;
+        }
+        let window = self.app.get_webview_window("main")?;
+        let seen = window.is_visible().ok()? && window.is_focused().ok()?;
+        seen.then(|| window.url().ok()).flatten().map(|url| url.path().to_owned())
+    }
+
+    async fn act(&self, deeds: Vec<Deed>) {
+        let desk = self.app.state::<Desk>();
+        let name = desk.servers().get(&self.server).map(|server| server.name.clone()).unwrap_or_default();
+        let words = Words::of(desk.preferences().get().language.unwrap_or_default());
+        for deed in deeds {
+            let (subject, card) = match deed {
+                Deed::Withdraw(subject) => {
+                    desk.screen.withdraw(&Name::Thing(self.server.clone(), subject)).await;
+                    continue;
+                }
+                Deed::Show(notice) => (notice.subject, notify::of(words, &name, &notice)),
+                Deed::ShowMany(count) => {
+                    (foreman_client::app::notices::Subject::Many, notify::of_many(words, &name, count))
+                }
+            };
+            if let Err(failure) = desk.screen.show(Name::Thing(self.server.clone(), subject), &card).await {
+                tracing::warn!(reason = failure.message, "a notification was not shown");
+                unpoisoned(&self.book).put_away(subject);
+            }
+        }
+    }
+}
+
+/// Signed out elsewhere: trying again would change nothing.
+const fn is_refused(status: Option<u16>) -> bool {
+    matches!(status, Some(401 | 403))
+}
+
+fn minute_of_day() -> u16 {
+    let now = jiff::Zoned::now();
+    u16::try_from(i16::from(now.hour()) * 60 + i16::from(now.minute())).unwrap_or_default()
+}
