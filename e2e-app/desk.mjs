@@ -1,10 +1,11 @@
 // @ts-check
 // A desktop for one test: a screen, a session bus, a keyring, a window manager and a driver for the app's window, all of
 // its own and gone afterwards.
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { atEnd, Program, PROGRAMS, scratch } from '../e2e/stack.mjs';
+import { Services } from './services.mjs';
 import { Window } from './webdriver.mjs';
 
 export const APP = resolve(process.env.FOREMAN_APP ?? 'target/debug/foreman-app');
@@ -22,13 +23,18 @@ async function freePort() {
 }
 
 export class Desk {
-	/** @param {import('node:test').TestContext} test @param {{ keyring?: boolean }} [options] */
-	static async of(test, { keyring = true } = {}) {
+	/**
+	 * @param {import('node:test').TestContext} test
+	 * @param {{ keyring?: boolean, services?: boolean, env?: Record<string, string> }} [options]
+	 * `services`: somebody shows notifications and icons in a tray.
+	 */
+	static async of(test, { keyring = true, services = false, env = {} } = {}) {
 		const folder = await scratch();
 		atEnd(test, folder.remove);
 		const desk = new Desk(test, folder.path);
 		atEnd(test, () => desk.#endBeside());
-		await desk.#begin(keyring);
+		Object.assign(desk.env, env);
+		await desk.#begin(keyring, services);
 		return desk;
 	}
 
@@ -54,6 +60,8 @@ export class Desk {
 		};
 		/** @type {Window | undefined} */
 		this.window = undefined;
+		/** @type {Services | undefined} */
+		this.shown = undefined;
 	}
 
 	/** An app that is killed leaves what runs beside it, as it may. */
@@ -65,8 +73,14 @@ export class Desk {
 		}
 	}
 
-	/** @param {boolean} keyring */
-	async #begin(keyring) {
+	/** Who shows notifications and icons, where the test wants somebody. */
+	get services() {
+		if (!this.shown) throw new Error('this desk shows no notifications');
+		return this.shown;
+	}
+
+	/** @param {boolean} keyring @param {boolean} services */
+	async #begin(keyring, services) {
 		for (const name of ['config', 'data', 'cache', 'run']) {
 			await mkdir(join(this.path, name), { mode: 0o700 });
 		}
@@ -85,6 +99,11 @@ export class Desk {
 		const [address] = await bus.line(/^unix:.*/);
 		this.env.DBUS_SESSION_BUS_ADDRESS = address;
 		this.#start('openbox', []);
+		if (services) {
+			const program = this.#start(join(dirname(APP), 'examples/desk_stub'), [], null);
+			await program.line(/ready/);
+			this.shown = new Services(program);
+		}
 		if (keyring) await this.unlock();
 		const [port, native] = [await freePort(), await freePort()];
 		const ports = ['--port', String(port), '--native-port', String(native)];
@@ -109,7 +128,7 @@ export class Desk {
 		throw new Error('the keyring did not start');
 	}
 
-	/** @param {string} command @param {string[]} args @param {string} [input] */
+	/** @param {string} command @param {string[]} args @param {string | null} [input] */
 	#start(command, args, input = '') {
 		// In a group of its own, because what it starts has to go with it.
 		const program = new Program(command, args, { env: this.env, input, detached: true });
@@ -124,6 +143,43 @@ export class Desk {
 		const window = this.window;
 		atEnd(this.test, () => Promise.race([window.close().catch(() => undefined), patience(10_000)]));
 		return window;
+	}
+
+	/** Starts the app once more, as a desktop does with a link. @param {string[]} args */
+	launch(args) {
+		return this.#start(APP, args);
+	}
+
+	/** The app's own processes. @returns {Promise<number[]>} */
+	async pids() {
+		const found = [];
+		for (const name of await readdir('/proc')) {
+			if (!/^\d+$/.test(name)) continue;
+			const [exe, env] = await Promise.all([
+				readlink(`/proc/${name}/exe`).catch(() => ''),
+				readFile(`/proc/${name}/environ`, 'latin1').catch(() => '')
+			]);
+			if (exe === APP && env.includes(`XDG_RUNTIME_DIR=${this.env.XDG_RUNTIME_DIR}\0`))
+				found.push(Number(name));
+		}
+		return found;
+	}
+
+	/** Keys, to whatever window has the focus. @param {string} keys */
+	async keys(keys) {
+		await this.#start('xdotool', ['key', keys]).ended;
+	}
+
+	/** How many windows of the app are seen. */
+	async windows() {
+		const search = this.#start('xdotool', ['search', '--onlyvisible', '--name', '^Foreman$']);
+		await search.ended;
+		return search.lines.filter((line) => /^\d+$/.test(line)).length;
+	}
+
+	/** Asks the window in front to close, as its frame's cross does. */
+	closeWindow() {
+		return this.keys('alt+F4');
 	}
 
 	/** Keeps what the screen shows, the window's frame included. @param {string} name */

@@ -82,6 +82,16 @@ export class Window {
 		await this.call('POST', `/element/${idOf(field)}/value`, { text });
 	}
 
+	/** Presses the box with this label. @param {string} label */
+	async check(label) {
+		const box = await this.until(
+			`const label = [...document.querySelectorAll('label')].find((it) => it.textContent.trim() === arguments[0]);
+			return label && document.getElementById(label.htmlFor);`,
+			label
+		);
+		await this.call('POST', `/element/${idOf(box)}/click`, {});
+	}
+
 	/** Keys, to whatever has the focus. @param {string} text */
 	async keys(text) {
 		const actions = [...text].flatMap((value) => [

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { eventually, stack } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 import { Desk } from './desk.mjs';
+import { approve, shownCode } from './enter.mjs';
 
 /** Types a line into the terminal that is shown, once it is live. @param {import('./webdriver.mjs').Window} window @param {string} line */
 async function inTerminal(window, line) {
@@ -55,10 +56,7 @@ test('a server is added by its address: looked at, confirmed, approved elsewhere
 	await window.text(say('app_confirm'));
 	await desk.keep('confirm');
 	await window.press(say('app_sign_in'));
-	const code = await window.until(
-		`return document.querySelector('[aria-label="' + arguments[0] + '"]')?.textContent`,
-		say('app_code_label')
-	);
+	const code = await shownCode(window);
 	await desk.keep('code');
 	await approve(server, code);
 	await window.text('forge');
@@ -75,21 +73,6 @@ test('a server is added by its address: looked at, confirmed, approved elsewhere
 	await window.text(say('app_welcome'));
 	await eventually(async () => !(await tokens(server)).some((name) => name.startsWith('Foreman on ')));
 });
-
-/** Approves a program as the owner does in a browser. @param {import('../e2e/stack.mjs').Server} server @param {string} code */
-async function approve(server, code) {
-	const ticket = (await server.loginLink()).split('#ticket=')[1];
-	const post = (/** @type {string} */ path, /** @type {object} */ body, cookie = '') =>
-		fetch(server.url + path, {
-			method: 'POST',
-			headers: { 'content-type': 'application/json', origin: server.url, cookie },
-			body: JSON.stringify(body)
-		});
-	const signedIn = await post('/api/v1/session', { ticket });
-	const [cookie] = signedIn.headers.getSetCookie()[0].split(';');
-	const approved = await post(`/api/v1/auth/device/${code}/approve`, { role: 'operator' }, cookie);
-	assert.equal(approved.status, 204);
-}
 
 /** The names of a server's tokens. @param {import('../e2e/stack.mjs').Server} server @returns {Promise<string[]>} */
 async function tokens(server) {

@@ -5,5 +5,8 @@ import type { Language } from '$lib/i18n';
 
 export function tellLanguage(language: Language): void {
 	// The next start tells it again.
-	if (inApp) void app().preferences.speak(language).catch(() => {});
+	if (inApp)
+		void app()
+			.preferences.speak(language)
+			.catch(() => {});
 }
