@@ -22,9 +22,33 @@ keep_closed() {
   loud "$package is installed to compare with and not started. To have it on port $port: systemctl unmask $*"
 }
 
+# The app beside an empty window of the same kind. FOREMAN_APP and FOREMAN_PROGRAMS name what is built already.
+bench_app() {
+  # shellcheck source=scripts/test.sh
+  source scripts/test.sh
+  local released="${CARGO_TARGET_DIR:-$ROOT/target}/release"
+  need_for window
+  window_driver
+  if [ -z "${FOREMAN_APP:-}" ]; then
+    build_dashboard
+    step "Building the app and the window beside it for release (half an hour and more the first time)"
+    attended cargo build --locked --release -p foreman-app --bin foreman-app --example empty_window ||
+      build_failed "The app could not be built."
+  fi
+  if [ -z "${FOREMAN_PROGRAMS:-}" ]; then
+    attended cargo build --locked --release -p mgmt-api -p foreman-agent --bins || build_failed "The programs could not be built."
+  fi
+  FOREMAN_PROGRAMS=${FOREMAN_PROGRAMS:-$released} FOREMAN_APP=${FOREMAN_APP:-$released/foreman-app} \
+    node --test --test-concurrency=1 --test-timeout=600000 --test-force-exit --test-reporter=spec e2e-app/app.bench.mjs
+}
+
 run_bench() {
   need_rust
   need_node
+  if [ "${1:-}" = app ]; then
+    bench_app
+    return
+  fi
   keep_closed sshd openssh-server 22 ssh.service ssh.socket
   keep_closed nginx nginx-light 80 nginx.service
   need_for bench

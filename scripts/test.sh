@@ -26,7 +26,7 @@ test_drift() {
 }
 
 test_ui() {
-  install_node_modules
+  build_dashboard
   step "Dashboard tests"
   npx vitest run
 }
