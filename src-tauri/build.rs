@@ -23,6 +23,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "leave_server",
         "begin",
         "open_outside",
+        "provider_sign_ins",
+        "begin_provider_sign_in",
+        "open_provider_page",
+        "cancel_provider_sign_in",
+        "sign_out_of_provider",
+        "keep_provider_sign_in",
+        "configure_provider",
+        "forget_provider",
+        "open_secret_file",
     ];
     let manifest = tauri_build::AppManifest::new().commands(COMMANDS);
     tauri_build::try_build(tauri_build::Attributes::new().app_manifest(manifest))?;

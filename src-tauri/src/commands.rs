@@ -3,5 +3,6 @@
 
 pub mod ask;
 pub mod devices;
+pub mod providers;
 pub mod servers;
 pub mod shell;

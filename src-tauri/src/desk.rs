@@ -13,17 +13,19 @@ use std::{
 
 use foreman_client::{
     DeviceConnection, DeviceOptions, Foreman, Store,
-    app::{KnownServer, SecretError, SecretStore, ServerId, Servers},
+    app::{KnownServer, SecretError, SecretStore, ServerId, Servers, providers_sign_in::SignIns},
 };
 use foreman_link::grant::{Issuer, LinkSecret, decode_key, encode_key};
 use foreman_protocol::{DeviceId, Millis};
 use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
 
 use crate::{
     failure::{AppCode, Failure},
     held::Held,
-    keychain::Keychain,
+    keychain,
     news::News,
+    providers::Providers,
     sign_in::Waiting,
     terminals::Terminal,
     this_computer::ThisComputer,
@@ -44,6 +46,7 @@ pub struct Desk {
     pub streams: Running<tokio::task::AbortHandle>,
     pub terminals: Running<Terminal>,
     pub news: News,
+    pub providers: Providers,
 }
 
 impl Desk {
@@ -62,6 +65,7 @@ impl Desk {
             streams: Running::default(),
             terminals: Running::default(),
             news: News::default(),
+            providers: Providers::default(),
         })
     }
 
@@ -147,12 +151,36 @@ impl Desk {
         &self,
         act: impl FnOnce(&dyn SecretStore) -> Result<T, SecretError> + Send + 'static,
     ) -> Result<T, Failure> {
-        let opened = self.secrets.get_or_try_init(|| async {
-            let keychain = off_thread(Keychain::open).await??;
-            Ok::<Arc<dyn SecretStore>, Failure>(Arc::new(keychain))
-        });
-        let secrets = opened.await?.clone();
+        let secrets = self.secrets().await?;
         Ok(off_thread(move || act(&*secrets)).await??)
+    }
+
+    /// The keychain, or the file in its place once its passphrase was given.
+    async fn secrets(&self) -> Result<Arc<dyn SecretStore>, Failure> {
+        let file = self.folder.join(keychain::FILE);
+        let opened = self.secrets.get_or_try_init(async move || {
+            Ok::<_, Failure>(off_thread(move || keychain::open(file)).await??)
+        });
+        opened.await.cloned()
+    }
+
+    /// Somebody was asked already, or nobody had to be.
+    pub fn has_secrets(&self) -> bool {
+        self.secrets.initialized()
+    }
+
+    /// Opens the file that stands in for a keychain, or makes it: the person agreed to it and gave a passphrase.
+    pub async fn open_secret_file(&self, passphrase: Zeroizing<String>) -> Result<(), Failure> {
+        let file = self.folder.join(keychain::FILE);
+        let opened = self.secrets.get_or_try_init(async move || {
+            Ok::<_, Failure>(off_thread(move || keychain::open_file(file, &passphrase)).await??)
+        });
+        opened.await.map(drop)
+    }
+
+    /// Sign-ins to providers of models.
+    pub async fn sign_ins(&self) -> Result<SignIns, Failure> {
+        self.providers.sign_ins(&self.folder, self.secrets().await?).await
     }
 }
 

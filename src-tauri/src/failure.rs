@@ -1,8 +1,10 @@
 //! Why a command did not succeed, for the dashboard: a code to branch on, a sentence, and what the server said.
 
+use std::sync::Arc;
+
 use foreman_client::{
     Error, SignInError, StoreError,
-    app::{AddressError, SecretError},
+    app::{AddressError, SecretError, providers_sign_in::ProviderSignInError},
     device::OpenError,
 };
 use serde::Serialize;
@@ -25,6 +27,11 @@ pub enum AppCode {
     OtherCertificate,
     KeychainLocked,
     KeychainMissing,
+    /// The file in place of the keychain wants its passphrase.
+    PassphraseNeeded,
+    PassphraseWrong,
+    /// Too short for a passphrase.
+    PassphraseWeak,
     /// Whoever was asked said no.
     SignInDenied,
     /// Nobody decided in time, or the attempt was given up.
@@ -33,6 +40,12 @@ pub enum AppCode {
     Storage,
     /// A program that came with the app is not there or does not start.
     ProgramFailed,
+    /// What a person filled in cannot be used; the message says why.
+    WrongConfiguration,
+    /// A provider refused, or answered what makes no sense.
+    ProviderFailed,
+    /// The provider no longer takes the sign-in.
+    SignInAgain,
     /// The device cannot be called directly.
     NoLink,
 }
@@ -105,10 +118,10 @@ impl From<AddressError> for Failure {
 impl From<SecretError> for Failure {
     fn from(error: SecretError) -> Self {
         let code = match error {
-            SecretError::Locked { .. }
-            | SecretError::PassphraseNeeded
-            | SecretError::WrongPassphrase
-            | SecretError::WeakPassphrase { .. } => AppCode::KeychainLocked,
+            SecretError::Locked { .. } => AppCode::KeychainLocked,
+            SecretError::PassphraseNeeded => AppCode::PassphraseNeeded,
+            SecretError::WrongPassphrase => AppCode::PassphraseWrong,
+            SecretError::WeakPassphrase { .. } => AppCode::PassphraseWeak,
             SecretError::Missing { .. } => AppCode::KeychainMissing,
             SecretError::Damaged { .. } => AppCode::Storage,
         };
@@ -130,6 +143,31 @@ impl From<SignInError> for Failure {
             SignInError::Expired => Self::new(AppCode::SignInExpired, message),
             SignInError::Server(error) => error.into(),
         }
+    }
+}
+
+impl From<ProviderSignInError> for Failure {
+    fn from(error: ProviderSignInError) -> Self {
+        let message = error.to_string();
+        let code = match error {
+            ProviderSignInError::Secret(error) => return error.into(),
+            ProviderSignInError::Server(error) => {
+                return Arc::try_unwrap(error)
+                    .map_or_else(|_| Self::new(AppCode::Unreadable, message), Into::into);
+            }
+            ProviderSignInError::Storage(_) => AppCode::Storage,
+            ProviderSignInError::Denied => AppCode::SignInDenied,
+            ProviderSignInError::Expired | ProviderSignInError::Cancelled => AppCode::SignInExpired,
+            ProviderSignInError::SignedOut | ProviderSignInError::SignInAgain => AppCode::SignInAgain,
+            ProviderSignInError::Unreachable { .. } => AppCode::ProviderFailed,
+            ProviderSignInError::Unknown
+            | ProviderSignInError::NotConfigured
+            | ProviderSignInError::NoVault => AppCode::WrongConfiguration,
+            ProviderSignInError::WrongReturn
+            | ProviderSignInError::Refused { .. }
+            | ProviderSignInError::Garbage { .. } => AppCode::ProviderFailed,
+        };
+        Self::new(code, message)
     }
 }
 

@@ -1,13 +1,40 @@
 //! The system's keychain. Calls block, on Linux until the user has unlocked it, so they are made off the async threads.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-use foreman_client::app::{SecretError, SecretStore};
+use foreman_client::app::{SecretError, SecretFile, SecretStore};
 use keyring_core::{CredentialStore, Entry, Error};
 use zeroize::Zeroizing;
 
 /// What the keychain's own tool shows as the owner of the entries.
 const SERVICE: &str = "dev.foreman.app";
+
+/// In the app's folder, where there is no keychain and the person agreed to it.
+pub const FILE: &str = "secrets.json";
+
+/// The keychain. A file in its place stays in use once there is one: what is kept must not lie at two places.
+///
+/// # Errors
+/// [`SecretError::PassphraseNeeded`] for a file; see [`Keychain::open`].
+pub fn open(file: PathBuf) -> Result<Arc<dyn SecretStore>, SecretError> {
+    if SecretFile::is_there(&file) {
+        return Err(SecretError::PassphraseNeeded);
+    }
+    let keychain = Keychain::open()?;
+    // Some systems say only then that nobody keeps anything.
+    keychain.get("probe")?;
+    Ok(Arc::new(keychain))
+}
+
+/// The file in place of a keychain, made when there is none.
+///
+/// # Errors
+/// See [`SecretFile`].
+pub fn open_file(file: PathBuf, passphrase: &str) -> Result<Arc<dyn SecretStore>, SecretError> {
+    let there = SecretFile::is_there(&file);
+    let opened = if there { SecretFile::open(file, passphrase) } else { SecretFile::make(file, passphrase) };
+    Ok(Arc::new(opened?))
+}
 
 /// Opened by [`Keychain::open`].
 pub struct Keychain(Arc<CredentialStore>);

@@ -11,6 +11,7 @@ mod held;
 mod keychain;
 mod links;
 mod news;
+mod providers;
 mod sign_in;
 mod terminals;
 mod this_computer;
@@ -65,6 +66,15 @@ pub fn run() {
             commands::servers::leave_server,
             commands::shell::begin,
             commands::shell::open_outside,
+            commands::providers::provider_sign_ins,
+            commands::providers::begin_provider_sign_in,
+            commands::providers::open_provider_page,
+            commands::providers::cancel_provider_sign_in,
+            commands::providers::sign_out_of_provider,
+            commands::providers::keep_provider_sign_in,
+            commands::providers::configure_provider,
+            commands::providers::forget_provider,
+            commands::providers::open_secret_file,
         ])
         .setup(|app| set_up(app.handle()))
         .build(tauri::generate_context!());
@@ -107,6 +117,7 @@ fn set_up(app: &AppHandle) -> Result<(), Box<dyn std::error::Error>> {
     window.on_navigation(is_own_page).build()?;
     let kept = app.clone();
     tauri::async_runtime::spawn(async move { keep_here(&kept).await });
+    tauri::async_runtime::spawn(providers::keep(app.clone()));
     #[cfg(unix)]
     end_when_asked(app.clone());
     Ok(())

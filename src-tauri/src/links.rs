@@ -34,8 +34,7 @@ fn came(app: &AppHandle, link: &str) {
                 desk.news.tell(AppNews::Open { page });
             }
         }
-        // Nobody waits for one yet.
-        Ok(AppLink::Returned(_)) => {}
+        Ok(AppLink::Returned(returned)) => desk.providers.came_back(returned),
         // The link itself is not logged: it may hold what somebody hoped would be.
         Err(error) => tracing::warn!(%error, "a link was left alone"),
     }

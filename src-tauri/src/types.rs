@@ -10,6 +10,7 @@ use crate::{
     commands::{
         ask::{StreamEnd, StreamHead},
         devices::DevicePath,
+        providers::{ProviderSignIn, ProviderStep, SignInConfiguration, SignInOnDevice},
         servers::{Reading, ServerEntry, ServerList, ServerPreview},
         shell::AppNews,
     },
@@ -46,6 +47,10 @@ fn all() -> String {
         SignInCode,
         Step,
         AppNews,
+        SignInConfiguration,
+        SignInOnDevice,
+        ProviderSignIn,
+        ProviderStep,
     );
     text
 }

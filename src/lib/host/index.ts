@@ -22,5 +22,11 @@ export {
 export { native } from './native';
 export { forget, keep, kept } from './storage';
 export { app, inApp, ready } from './transport';
+export type {
+	ProviderSignIn,
+	ProviderStep,
+	SignInConfiguration,
+	SignInOnDevice
+} from './app/providers';
 export type { AppNews } from './app/shell';
 export type { ServerEntry, ServerList, ServerPreview, SignInCode, Step } from './app/servers';

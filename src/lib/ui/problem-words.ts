@@ -89,6 +89,18 @@ export function wordsFor(thrown: unknown): ProblemWords {
 			return { what: m.problem_keychain_locked(), todo: m.problem_keychain_locked_todo() };
 		case 'keychain_missing':
 			return { what: m.problem_keychain_missing() };
+		case 'passphrase_needed':
+			return { what: m.problem_passphrase_needed() };
+		case 'passphrase_wrong':
+			return { what: m.problem_passphrase_wrong(), kept: m.problem_nothing_changed() };
+		case 'passphrase_weak':
+			return { what: m.problem_passphrase_weak(), todo: m.signin_file_hint() };
+		case 'wrong_configuration':
+			return { what: m.problem_wrong_configuration(), todo: problem.message || undefined };
+		case 'provider_failed':
+			return { what: m.problem_provider_failed(), todo: problem.message || undefined };
+		case 'sign_in_again':
+			return { what: m.problem_sign_in_again(), todo: m.problem_sign_in_again_todo() };
 		case 'sign_in_denied':
 			return { what: m.problem_sign_in_denied() };
 		case 'sign_in_expired':

@@ -3,12 +3,15 @@
 import { invoke, type InvokeArgs, type InvokeOptions } from '@tauri-apps/api/core';
 import { ProblemError, type FailureCode } from '../problem';
 import type { Failure } from './commands';
+import { secretsNeeded } from './secrets-needed.svelte';
 
 export async function call<T>(command: string, args?: InvokeArgs, options?: InvokeOptions): Promise<T> {
 	try {
 		return await invoke<T>(command, args, options);
 	} catch (thrown) {
-		throw asProblem(thrown);
+		const problem = asProblem(thrown);
+		secretsNeeded.heed(problem.code);
+		throw problem;
 	}
 }
 
