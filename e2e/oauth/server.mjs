@@ -27,10 +27,21 @@ const provider = new Provider(issuer, {
 			redirect_uris: ['foreman://provider-signed-in']
 		}
 	],
-	features: { deviceFlow: { enabled: true }, revocation: { enabled: true }, devInteractions: { enabled: true } },
+	features: {
+		deviceFlow: { enabled: true },
+		revocation: { enabled: true },
+		devInteractions: { enabled: true }
+	},
 	// A refresh token is worth something once.
 	rotateRefreshToken: true,
-	ttl: { AccessToken: LIFE, DeviceCode: 600, Grant: 86_400, RefreshToken: 86_400, Session: 86_400, Interaction: 600 },
+	ttl: {
+		AccessToken: LIFE,
+		DeviceCode: 600,
+		Grant: 86_400,
+		RefreshToken: 86_400,
+		Session: 86_400,
+		Interaction: 600
+	},
 	cookies: { keys: ['a key of the test'] }
 });
 provider.on('server_error', (_ctx, error) => console.error(error));
