@@ -1,7 +1,7 @@
 // @ts-check
 // A desktop for one test: a screen, a session bus, a keyring, a window manager and a driver for the app's window, all of
 // its own and gone afterwards.
-import { mkdir, readdir, readFile, readlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { atEnd, Program, PROGRAMS, scratch } from '../e2e/stack.mjs';
@@ -13,6 +13,21 @@ const RESULTS = resolve('test-results');
 
 /** The name that a keyring has on the bus. */
 const SECRETS = 'org.freedesktop.secrets';
+
+/** A session's bus that starts nothing by itself: what is on it is what a test put there. @param {string} folder */
+const BUS = (folder) => `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:dir=${folder}</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+`;
 
 async function freePort() {
 	const server = createServer().listen(0, '127.0.0.1');
@@ -95,7 +110,9 @@ export class Desk {
 		]);
 		const [, display] = await screen.line(/^(\d+)$/);
 		this.env.DISPLAY = `:${display}`;
-		const bus = this.#start('dbus-daemon', ['--session', '--nofork', '--print-address=1']);
+		const config = join(this.path, 'bus.conf');
+		await writeFile(config, BUS(join(this.path, 'run')));
+		const bus = this.#start('dbus-daemon', [`--config-file=${config}`, '--nofork', '--print-address=1']);
 		const [address] = await bus.line(/^unix:.*/);
 		this.env.DBUS_SESSION_BUS_ADDRESS = address;
 		this.#start('openbox', []);

@@ -62,8 +62,9 @@ test_app() {
   step "The app's tests"
   cargo test --locked -p foreman-app
   step "Journeys in the app's window"
+  [ $# -gt 0 ] || set -- e2e-app/*.test.mjs
   FOREMAN_PROGRAMS=$PROGRAMS FOREMAN_APP=$PROGRAMS/foreman-app \
-    node --test --test-concurrency=1 --test-timeout=900000 --test-force-exit --test-reporter=spec "${@:-e2e-app/window.test.mjs}"
+    node --test --test-concurrency=1 --test-timeout=900000 --test-force-exit --test-reporter=spec "$@"
 }
 
 test_everything() {

@@ -3,6 +3,7 @@
 
 pub mod ask;
 pub mod devices;
+pub mod preferences;
 pub mod providers;
 pub mod servers;
 pub mod shell;

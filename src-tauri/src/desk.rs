@@ -13,7 +13,7 @@ use std::{
 
 use foreman_client::{
     DeviceConnection, DeviceOptions, Foreman, Store,
-    app::{KnownServer, SecretError, SecretStore, ServerId, Servers, providers_sign_in::SignIns},
+    app::{KnownServer, LastKnown, LastKnownError, PreferencesFile, SecretError, SecretStore, ServerId, Servers, providers_sign_in::SignIns},
 };
 use foreman_link::grant::{Issuer, LinkSecret, decode_key, encode_key};
 use foreman_protocol::{DeviceId, Millis};
@@ -25,14 +25,18 @@ use crate::{
     held::Held,
     keychain,
     news::News,
+    notify::Screen,
     providers::Providers,
     sign_in::Waiting,
     terminals::Terminal,
     this_computer::ThisComputer,
+    watch::Watch,
 };
 
 const OWNER_KEY: &str = "link/owner-key";
 const CLIENT_KEY: &str = "link/client-key";
+/// Opens what was last known.
+const COPY_KEY: &str = "last-known/key";
 
 pub struct Desk {
     folder: PathBuf,
@@ -40,6 +44,7 @@ pub struct Desk {
     signed_in: Mutex<HashMap<ServerId, Foreman>>,
     secrets: OnceCell<Arc<dyn SecretStore>>,
     store: OnceCell<Store>,
+    last_known: OnceCell<LastKnown>,
     devices: tokio::sync::Mutex<Held<(ServerId, DeviceId), DeviceConnection>>,
     pub this_computer: ThisComputer,
     pub waiting: Mutex<Option<Waiting>>,
@@ -47,12 +52,18 @@ pub struct Desk {
     pub terminals: Running<Terminal>,
     pub news: News,
     pub providers: Providers,
+    preferences: Mutex<PreferencesFile>,
+    pub screen: Screen,
+    pub watch: Watch,
+    #[cfg(desktop)]
+    pub tray: crate::tray::Tray,
 }
 
 impl Desk {
     /// # Errors
     /// When the list of servers cannot be read.
-    pub fn open(folder: PathBuf) -> Result<Self, Failure> {
+    pub fn open(folder: PathBuf, screen: Screen) -> Result<Self, Failure> {
+        let preferences = folder.join("preferences.json");
         Ok(Self {
             servers: Mutex::new(Servers::load(folder.join("servers.json"))?),
             this_computer: ThisComputer::new(folder.join("this-computer")),
@@ -60,17 +71,27 @@ impl Desk {
             signed_in: Mutex::default(),
             secrets: OnceCell::new(),
             store: OnceCell::new(),
+            last_known: OnceCell::new(),
             devices: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
             streams: Running::default(),
             terminals: Running::default(),
             news: News::default(),
             providers: Providers::default(),
+            preferences: Mutex::new(PreferencesFile::load(preferences)),
+            screen,
+            watch: Watch::default(),
+            #[cfg(desktop)]
+            tray: Default::default(),
         })
     }
 
     pub fn servers(&self) -> MutexGuard<'_, Servers> {
         unpoisoned(&self.servers)
+    }
+
+    pub fn preferences(&self) -> MutexGuard<'_, PreferencesFile> {
+        unpoisoned(&self.preferences)
     }
 
     /// The server whose dashboard is shown.
@@ -109,14 +130,22 @@ impl Desk {
         let name = bearer_name(id);
         self.secret(move |secrets| secrets.set(&name, &bearer)).await?;
         unpoisoned(&self.signed_in).remove(id);
+        self.watch.again(id);
         Ok(())
     }
 
     pub async fn forget_bearer(&self, id: &ServerId) -> Result<(), Failure> {
         unpoisoned(&self.signed_in).remove(id);
         self.devices.lock().await.retain(|(server, _)| server != id);
+        if let Some(known) = self.last_known().await
+            && let Err(error) = known.forget(id).await
+        {
+            tracing::warn!(%error, "what was known of a server is still there");
+        }
         let name = bearer_name(id);
-        self.secret(move |secrets| secrets.remove(&name)).await
+        let removed = self.secret(move |secrets| secrets.remove(&name)).await;
+        self.watch.again(id);
+        removed
     }
 
     /// A device of the shown server, reached by its best path.
@@ -144,6 +173,17 @@ impl Desk {
             Ok::<_, Failure>(store.with_keys(Issuer::from_bytes(&owner), LinkSecret::from_bytes(&client)))
         });
         opened.await.cloned()
+    }
+
+    /// The last answers of the servers; nothing where no key can be kept for them.
+    pub async fn last_known(&self) -> Option<LastKnown> {
+        let opened = self.last_known.get_or_try_init(|| async {
+            let key = self.secret(|secrets| key(secrets, COPY_KEY)).await?;
+            let path = self.folder.join("last-known.db");
+            let failed = |error: LastKnownError| Failure::new(AppCode::Storage, error.to_string());
+            LastKnown::open(&path, key).await.map_err(failed)
+        });
+        opened.await.inspect_err(|failure| tracing::warn!(failure.message, "nothing is kept of answers")).ok().cloned()
     }
 
     /// Does something with the secrets, where waiting for the keychain disturbs nobody.

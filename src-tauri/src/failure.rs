@@ -48,6 +48,10 @@ pub enum AppCode {
     SignInAgain,
     /// The device cannot be called directly.
     NoLink,
+    /// Nobody shows notifications here, or not this app's.
+    NoNotifications,
+    /// The system did not take a setting.
+    NotTaken,
 }
 
 /// An unsuccessful answer.
@@ -71,6 +75,11 @@ impl Failure {
             status: 0,
             details: Value::Object(Default::default()),
         }
+    }
+
+    /// There was no answer at all, or only one of something on the way.
+    pub fn nobody_answered(&self) -> bool {
+        self.code == wire_name(AppCode::Unreachable)
     }
 
     pub fn no_server() -> Self {

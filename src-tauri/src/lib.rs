@@ -9,14 +9,23 @@ mod failure;
 mod handed;
 mod held;
 mod keychain;
+mod last_known;
 mod links;
+#[cfg(desktop)]
+mod menus;
 mod news;
+mod notify;
 mod providers;
+mod shell;
 mod sign_in;
 mod terminals;
 mod this_computer;
+#[cfg(desktop)]
+mod tray;
 #[cfg(test)]
 mod types;
+mod watch;
+mod words;
 
 use std::time::Duration;
 
@@ -66,6 +75,13 @@ pub fn run() {
             commands::servers::leave_server,
             commands::shell::begin,
             commands::shell::open_outside,
+            commands::preferences::notices,
+            commands::preferences::choose_notices,
+            commands::preferences::try_notice,
+            commands::preferences::speak,
+            commands::preferences::preferences,
+            commands::preferences::choose_preferences,
+            commands::preferences::app_facts,
             commands::providers::provider_sign_ins,
             commands::providers::begin_provider_sign_in,
             commands::providers::open_provider_page,
@@ -83,7 +99,11 @@ pub fn run() {
             if let RunEvent::Exit = event
                 && let Some(desk) = app.try_state::<Desk>()
             {
-                tauri::async_runtime::block_on(desk.this_computer.end());
+                tauri::async_runtime::block_on(async {
+                    desk.watch.end();
+                    desk.screen.withdraw_all().await;
+                    desk.this_computer.end().await;
+                });
             }
         }),
         Err(error) => {
@@ -96,28 +116,38 @@ pub fn run() {
 fn plugins(builder: tauri::Builder<tauri::Wry>) -> tauri::Builder<tauri::Wry> {
     // First of all, so that a second start only hands over its link.
     #[cfg(desktop)]
-    let builder = builder.plugin(tauri_plugin_single_instance::init(|app, _arguments, _folder| show(app)));
-    // The window comes back where it was.
-    #[cfg(desktop)]
-    let builder = builder.plugin(tauri_plugin_window_state::Builder::default().build());
+    let builder = shell::plugins(builder).on_window_event(shell::window_event);
+    #[cfg(not(target_os = "linux"))]
+    let builder = builder.plugin(tauri_plugin_notification::init());
     builder.plugin(tauri_plugin_deep_link::init()).plugin(tauri_plugin_opener::init())
 }
 
 fn set_up(app: &AppHandle) -> Result<(), Box<dyn std::error::Error>> {
     let folder = app.path().app_data_dir()?;
     std::fs::create_dir_all(&folder)?;
-    app.manage(Desk::open(folder).map_err(|failure| failure.message)?);
+    let (screen, touched) = notify::Screen::new();
+    #[cfg(not(target_os = "linux"))]
+    screen.through(app.clone());
+    app.manage(Desk::open(folder, screen).map_err(|failure| failure.message)?);
     links::listen(app)?;
     handed::take_in(app);
     let window =
         WebviewWindowBuilder::new(app, "main", WebviewUrl::default()).initialization_script(LANGUAGE);
     #[cfg(desktop)]
-    let window = window.title("Foreman").inner_size(1_180.0, 800.0).min_inner_size(360.0, 480.0);
+    let window = window
+        .title("Foreman")
+        .inner_size(1_180.0, 800.0)
+        .min_inner_size(360.0, 480.0)
+        .visible(!shell::is_hidden_start(&app.state::<Desk>()));
     // Only the app's own pages: whatever else a page leads to is not opened here.
     window.on_navigation(is_own_page).build()?;
     let kept = app.clone();
     tauri::async_runtime::spawn(async move { keep_here(&kept).await });
+    tauri::async_runtime::spawn(watch::keep(app.clone()));
     tauri::async_runtime::spawn(providers::keep(app.clone()));
+    tauri::async_runtime::spawn(watch::heed(app.clone(), touched));
+    #[cfg(desktop)]
+    shell::begin(app);
     #[cfg(unix)]
     end_when_asked(app.clone());
     Ok(())
@@ -144,12 +174,14 @@ fn is_own_page(url: &tauri::Url) -> bool {
     url.scheme() == "tauri" || (url.scheme() == "http" && url.host_str() == Some("tauri.localhost"))
 }
 
-/// The window, in front.
-#[cfg(desktop)]
+/// The window, in front. On phones the system does that.
 fn show(app: &AppHandle) {
+    #[cfg(desktop)]
     if let Some(window) = app.get_webview_window("main") {
         let _ = window.show().and_then(|()| window.unminimize()).and_then(|()| window.set_focus());
     }
+    #[cfg(mobile)]
+    let _ = app;
 }
 
 /// Starts what runs beside the app when it ran before, and looks after it.

@@ -1,10 +1,10 @@
 //! Links of the system to this app. A link is read strictly and then only shown: it never connects, sends or approves.
 
-use foreman_client::app::AppLink;
+use foreman_client::app::{AppLink, ServerId};
 use tauri::{AppHandle, Manager};
 use tauri_plugin_deep_link::DeepLinkExt;
 
-use crate::{commands::shell::AppNews, desk::Desk};
+use crate::{commands::shell::AppNews, desk::Desk, failure::Failure};
 
 /// Hands every link to the window, those of a start by link included.
 pub fn listen(app: &AppHandle) -> Result<(), tauri_plugin_deep_link::Error> {
@@ -38,6 +38,30 @@ fn came(app: &AppHandle, link: &str) {
         // The link itself is not logged: it may hold what somebody hoped would be.
         Err(error) => tracing::warn!(%error, "a link was left alone"),
     }
-    #[cfg(desktop)]
+    crate::show(app);
+}
+
+/// A page of one server, in front; the window changes to that server when it shows another.
+///
+/// # Errors
+/// When the choice cannot be kept.
+pub fn go(app: &AppHandle, server: &ServerId, page: String) -> Result<(), Failure> {
+    let desk = app.state::<Desk>();
+    if desk.selected().is_ok_and(|shown| shown.id == *server) {
+        desk.news.tell(AppNews::Open { page });
+    } else if desk.servers().select(server)? {
+        desk.news.tell(AppNews::Enter { page });
+    }
+    crate::show(app);
+    Ok(())
+}
+
+/// A page of whatever server is shown, in front.
+#[cfg(desktop)]
+pub fn go_here(app: &AppHandle, page: String) {
+    let desk = app.state::<Desk>();
+    if desk.selected().is_ok() {
+        desk.news.tell(AppNews::Open { page });
+    }
     crate::show(app);
 }

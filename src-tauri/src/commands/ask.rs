@@ -15,12 +15,11 @@ use crate::{
     ask::{AnswerHead, AskHead, HEAD, head_of, joined, pass_on},
     desk::Desk,
     failure::{AppCode, Failure},
+    last_known,
 };
 
 /// The whole answer to a request has to be here within this.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
-/// Bytes of an answer that is given as a whole; longer ones are streamed.
-const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 
 /// An open stream. Its pieces are raw bytes; the last message is a [`StreamEnd`].
 #[derive(Debug, Clone, Serialize, TS)]
@@ -45,9 +44,8 @@ pub async fn ask(desk: State<'_, Desk>, request: Request<'_>) -> Result<Response
     let InvokeBody::Raw(body) = request.body() else { return Err(wrong()) };
     let body = body.clone();
     let answer = async {
-        let answer = pass_on(&desk, head, body).await?;
-        let head = head_of(&answer);
-        joined(&head, &answer.whole(ANSWER_LIMIT).await?)
+        let (head, body) = last_known::answer(&desk, head, body).await?;
+        joined(&head, &body)
     };
     let late = |_| Failure::new(AppCode::Unreachable, "There was no answer in time.");
     Ok(Response::new(timeout(REQUEST_LIMIT, answer).await.map_err(late)??))

@@ -78,10 +78,7 @@ pub async fn look_at_server(text: String) -> Result<ServerPreview, Failure> {
         match AppLink::parse(text.trim())? {
             AppLink::Pair(pair) => (pair.server, pair.fingerprint),
             AppLink::Open { .. } | AppLink::Returned(_) => {
-                return Err(Failure::new(
-                    AppCode::NotAnAddress,
-                    "This link opens a page and adds no server.",
-                ));
+                return Err(Failure::new(AppCode::NotAnAddress, "This link adds no server."));
             }
         }
     } else {
@@ -168,6 +165,7 @@ pub async fn leave_server(desk: State<'_, Desk>, id: String, forget: bool) -> Re
     }
     if forget {
         desk.servers().forget(&known.id)?;
+        desk.preferences().change(|kept| kept.forget(&known.id))?;
     }
     Ok(revoked)
 }

@@ -18,6 +18,10 @@ pub enum AppNews {
     Pair { link: String },
     /// Go to this page.
     Open { page: String },
+    /// Another server is shown: begin again at this page.
+    Enter { page: String },
+    /// Show the palette.
+    Palette,
 }
 
 /// A page began: what an earlier one had open is closed, and news go here from now on.

@@ -19,9 +19,11 @@ export {
 	type DevicePath,
 	type TerminalDoor
 } from './device';
+export { lastKnown } from './last-known.svelte';
 export { native } from './native';
 export { forget, keep, kept } from './storage';
 export { app, inApp, ready } from './transport';
+export type { AppChoice, AppFacts, AppPreferences, NoticeChoice, NoticeState } from './app/preferences';
 export type {
 	ProviderSignIn,
 	ProviderStep,

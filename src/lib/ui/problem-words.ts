@@ -109,6 +109,10 @@ export function wordsFor(thrown: unknown): ProblemWords {
 			return { what: m.problem_storage_here(), todo: problem.message || undefined };
 		case 'program_failed':
 			return { what: m.problem_program_failed(), todo: problem.message || undefined };
+		case 'no_notifications':
+			return { what: m.notices_missing(), todo: m.notices_missing_todo() };
+		case 'not_taken':
+			return { what: m.shell_failed(), todo: problem.message || undefined };
 		case 'no_link':
 			return { what: m.problem_no_link(), todo: problem.message || undefined };
 		default:

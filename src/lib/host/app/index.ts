@@ -4,6 +4,7 @@
 export { send } from './send';
 export { AppTerminal } from './terminal';
 export { watchPath } from './paths';
+export * as preferences from './preferences';
 export * as providers from './providers';
 export { secretsNeeded } from './secrets-needed.svelte';
 export * as servers from './servers';
