@@ -34,7 +34,7 @@ test('a provider is added and signed in to by a code; its token is in the keyrin
 	await window.go('/settings/sign-ins');
 	await window.text(say('signin_lead').slice(0, 40));
 	await desk.keep('sign-ins');
-	await window.press(say('signin_add'));
+	await press(window, say('signin_add'));
 	await window.fill(say('signin_name'), 'Gateway');
 	await window.fill(say('signin_client'), 'foreman-app');
 	await window.fill(say('signin_issuer'), oauth.issuer);
@@ -43,7 +43,7 @@ test('a provider is added and signed in to by a code; its token is in the keyrin
 		say('signin_flow_device')
 	);
 	await window.press(say('signin_save'));
-	await window.press(say('signin_in', { name: 'Gateway' }));
+	await press(window, say('signin_in', { name: 'Gateway' }));
 	const code = await window.until(
 		`return document.querySelector('p.code[aria-label="' + arguments[0] + '"]')?.textContent`,
 		say('signin_code')
@@ -55,13 +55,22 @@ test('a provider is added and signed in to by a code; its token is in the keyrin
 	// Neither the page nor a file has anything of it; what is configured is no secret.
 	assert.deepEqual(await holding(desk.path, /"(access|refresh)":"/), []);
 	assert.equal(await window.run(`return JSON.stringify(localStorage).match(/access|refresh_token/)`), null);
-	await window.press(say('signin_out'));
+	await press(window, say('signin_out'));
 	await window.until(
 		`const button = [...document.querySelectorAll('[role=dialog] button')].find((it) => it.textContent.trim() === arguments[0]); button?.click(); return !!button;`,
 		say('signin_out')
 	);
 	await window.text(say('signin_state_out'));
 });
+
+/** Presses what may lie below the edge, where the window's foot would be over it. @param {import('./webdriver.mjs').Window} window @param {string} name */
+async function press(window, name) {
+	await window.until(
+		`const it = [...document.querySelectorAll('main button')].find((one) => one.textContent.trim().startsWith(arguments[0])); it?.scrollIntoView({ block: 'center' }); return !!it;`,
+		name
+	);
+	await window.press(name);
+}
 
 /** The files below a folder whose text matches. @param {string} folder @param {RegExp} pattern */
 async function holding(folder, pattern) {

@@ -56,6 +56,7 @@ export const PAGES = ({ device, task, terminal }) => [
 	'/settings/notifications',
 	'/settings/devices',
 	'/settings/vault',
+	'/settings/sign-ins',
 	'/settings/tokens',
 	'/settings/server',
 	'/settings/about',

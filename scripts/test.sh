@@ -61,6 +61,7 @@ test_app() {
   build_tested_programs
   step "The app's tests"
   cargo test --locked -p foreman-app
+  need_oauth_server
   step "Journeys in the app's window"
   [ $# -gt 0 ] || set -- e2e-app/*.test.mjs
   FOREMAN_PROGRAMS=$PROGRAMS FOREMAN_APP=$PROGRAMS/foreman-app \
