@@ -79,6 +79,29 @@ check_types_on() {
   fi
 }
 
+# check_app_on SYSTEM TARGET: the app's types there. Nothing is linked, so nobody reads what a C compiler would make, and
+# a stand-in does.
+check_app_on() {
+  local system=$1 target=$2 stand_in=$ROOT/.tools/stand-in variable=${2//-/_}
+  if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
+    skip "types of the app on $system" "Rust's $target is not installed (rustup target add $target)."
+    return
+  fi
+  mkdir -p .tools
+  # shellcheck disable=SC2016
+  printf '#!/bin/sh\nwhile [ $# -gt 0 ]; do [ "$1" != -o ] || : >"$2"; shift; done\n' >"$stand_in"
+  chmod +x "$stand_in"
+  check "Types of the app on $system" env "CC_$variable=$stand_in" "CXX_$variable=$stand_in" "AR_$variable=$stand_in" \
+    cargo check --locked --target "$target" -p foreman-app --lib
+}
+
+check_apps() {
+  check_app_on Android aarch64-linux-android
+  check_app_on iOS aarch64-apple-ios
+  check_app_on macOS aarch64-apple-darwin
+  check_app_on Windows x86_64-pc-windows-gnu
+}
+
 run_check() {
   need_rust
   need_node
@@ -90,6 +113,7 @@ run_check() {
   check_types_on Windows x86_64-pc-windows-gnu x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64 foreman-agent foreman-cli
   check_types_on "64-bit ARM" aarch64-unknown-linux-gnu aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu \
     foreman-agent foreman-cli mgmt-api
+  check_apps
   check "Types (dashboard)" npm run --silent check
   check "Format (dashboard, journeys)" npx prettier --check --log-level warn src messages e2e e2e-app scripts ./*.js ./*.ts
   check "Types (journeys)" npx tsc -p e2e
