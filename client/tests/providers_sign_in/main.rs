@@ -8,3 +8,4 @@ mod oidc;
 mod real;
 mod renewal;
 mod scene;
+mod vault;

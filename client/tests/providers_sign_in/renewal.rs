@@ -22,7 +22,7 @@ use crate::scene::{Scene, hurry, soon};
 
 /// Gives `access-N` with `refresh-N`, each refresh token once; fails so often as it is told.
 #[derive(Clone, Default)]
-struct Rotating {
+pub struct Rotating {
     given: Arc<AtomicUsize>,
     failing: Arc<AtomicUsize>,
     asked: Arc<AtomicUsize>,
@@ -44,7 +44,7 @@ async fn token(State(stub): State<Rotating>, Form(fields): Form<Vec<(String, Str
         .into_response()
 }
 
-async fn scene() -> (Scene, Rotating) {
+pub async fn scene() -> (Scene, Rotating) {
     let stub = Rotating::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

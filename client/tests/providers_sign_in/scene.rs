@@ -66,7 +66,8 @@ pub struct Scene {
 impl Scene {
     /// One definition, made of this `oauth`.
     pub fn of(oauth: Value) -> Self {
-        let definition = json!({ "id": "tried", "name": "Tried", "oauth": oauth });
+        let vault = json!({ "kind": "openai_compatible", "base_url": "https://api.example/v1" });
+        let definition = json!({ "id": "tried", "name": "Tried", "oauth": oauth, "vault": vault });
         let definition: Definition = serde_json::from_value(definition).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut definitions = Definitions::load(folder.path().join("sign-ins.json")).unwrap();
