@@ -169,13 +169,15 @@ mod linux {
         bus.call_method(Some(sender.as_str()), &menu, Some("com.canonical.dbusmenu"), method, args).await
     }
 
+    /// A line's id, what is said of it, and the lines below it.
+    type Layout = (i32, HashMap<String, OwnedValue>, Vec<OwnedValue>);
+
     /// The lines of the menu with their ids.
     async fn menu(bus: &Connection, icon: &Icon) -> zbus::Result<Vec<(i32, String)>> {
         let all = (0_i32, -1_i32, Vec::<&str>::new());
         let answer = call(bus, icon, "GetLayout", &all).await?;
         let body = answer.body();
-        let (_, (_, _, lines)): (u32, (i32, HashMap<String, OwnedValue>, Vec<OwnedValue>)) =
-            body.deserialize()?;
+        let (_, (_, _, lines)): (u32, Layout) = body.deserialize()?;
         let line = |value: OwnedValue| {
             let line = Structure::try_from(value).ok()?;
             let id = i32::try_from(line.fields().first()?).ok()?;
