@@ -7,6 +7,7 @@ mod backups;
 mod chats;
 mod device_codes;
 mod gates;
+mod installing;
 mod link;
 mod log;
 mod running;
