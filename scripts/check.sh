@@ -91,8 +91,9 @@ check_app_on() {
   # shellcheck disable=SC2016
   printf '#!/bin/sh\nwhile [ $# -gt 0 ]; do [ "$1" != -o ] || : >"$2"; shift; done\n' >"$stand_in"
   chmod +x "$stand_in"
+  # Apple's would be asked where its headers are; nothing reads them.
   check "Types of the app on $system" env "CC_$variable=$stand_in" "CXX_$variable=$stand_in" "AR_$variable=$stand_in" \
-    cargo check --locked --target "$target" -p foreman-app --lib
+    SDKROOT="$ROOT/.tools" cargo check --locked --target "$target" -p foreman-app --lib
 }
 
 check_apps() {
