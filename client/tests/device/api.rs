@@ -20,7 +20,7 @@ use foreman_protocol::{Terminal, TerminalFrame, TerminalId, TerminalState, Uploa
 use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::codec::{FramedRead, LengthDelimitedCodec};
 
 use crate::scene::Came;
@@ -33,6 +33,7 @@ pub struct Inner {
     pub screen: watch::Sender<Vec<u8>>,
     /// What each writer typed so far.
     pub typed: Mutex<HashMap<String, Vec<u8>>>,
+    pub more_typed: Notify,
     pub sizes: Mutex<Vec<(u16, u16)>>,
     pub file: Mutex<Vec<u8>>,
     pub ranges: Mutex<Vec<String>>,
@@ -130,6 +131,7 @@ async fn attach(
                     assert!(offset <= typed.len() as u64, "typed with a hole");
                     let seen = typed.len() - usize::try_from(offset).unwrap();
                     typed.extend_from_slice(data.get(seen..).unwrap_or_default());
+                    typist.more_typed.notify_one();
                     let _ = accepted.send(TerminalFrame::InputAccepted { received: typed.len() as u64 });
                 }
                 TerminalFrame::Resize { cols, rows } => typist.sizes.lock().unwrap().push((cols, rows)),

@@ -207,8 +207,13 @@ impl Scene {
 
 /// As people have it, only more impatient; nothing is asked of the network around.
 pub fn options() -> DeviceOptions {
-    let pace =
-        Pace { first_look: Duration::from_millis(50), look: Duration::from_millis(100), ..Pace::default() };
+    let pace = Pace {
+        first_look: Duration::from_millis(50),
+        look: Duration::from_millis(100),
+        // Paths are closed here, not silent: what takes long is a busy machine.
+        patience: Duration::from_secs(30),
+        ..Pace::default()
+    };
     DeviceOptions { mdns: false, pace, ..DeviceOptions::default() }
 }
 
@@ -216,7 +221,7 @@ pub fn options() -> DeviceOptions {
 pub async fn reached(device: &DeviceConnection, kind: PathKind) -> PathState {
     let mut states = device.watch();
     let reached = states.wait_for(|state| state.kind == Some(kind));
-    match tokio::time::timeout(Duration::from_secs(20), reached).await {
+    match tokio::time::timeout(Duration::from_secs(60), reached).await {
         Ok(state) => state.unwrap().clone(),
         Err(_) => panic!("never over {kind:?}: {:?}", device.path()),
     }

@@ -23,7 +23,7 @@ struct Heard {
 impl Heard {
     async fn until(&mut self, terminal: &mut AttachedTerminal, enough: impl Fn(&Self) -> bool) {
         while !enough(self) {
-            let next = tokio::time::timeout(Duration::from_secs(30), terminal.next());
+            let next = tokio::time::timeout(Duration::from_secs(60), terminal.next());
             match next.await.expect("it goes on").expect("it is not over") {
                 TerminalUpdate::Attached(kind) => self.paths.push(kind),
                 TerminalUpdate::Output { offset, data } => {
@@ -81,10 +81,10 @@ async fn output_goes_on_at_its_byte_and_typing_at_its_own() {
     // What was typed is on its way; nothing says when it is there but the device.
     let arrived = async {
         while scene.api.all_typed().len() < expected.len() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            scene.api.more_typed.notified().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), arrived).await.expect("all that was typed arrives");
+    tokio::time::timeout(Duration::from_secs(60), arrived).await.expect("all that was typed arrives");
     assert_eq!(scene.api.all_typed(), expected);
     let sizes = scene.api.sizes.lock().unwrap().clone();
     assert_eq!((sizes.first(), sizes.last()), (Some(&(100, 30)), Some(&(120, 40))));
