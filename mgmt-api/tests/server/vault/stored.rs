@@ -23,7 +23,7 @@ fn traces(secret: &str) -> Vec<Vec<u8>> {
 }
 
 fn found(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    memchr::memmem::find(haystack, needle).is_some()
 }
 
 #[cfg(target_os = "linux")]
