@@ -378,6 +378,8 @@ test('whoever scrolls up while an answer grows leaves its end', async (t) => {
 });
 
 test('models are chosen by typing, and with none there is a way on', async (t) => {
+	// Before the page, for what was started last ends first.
+	const bare = await stack(t);
 	const { server, page } = await scene(t);
 	await page.goto(`${server.url}/chat`);
 	await page.getByRole('button', { name: say('chat_model_choose', { model: 'auto' }) }).click();
@@ -388,7 +390,6 @@ test('models are chosen by typing, and with none there is a way on', async (t) =
 	await page.keyboard.press('Enter');
 	await page.getByRole('button', { name: /Model: .*llama3\.2/ }).waitFor();
 
-	const bare = await stack(t);
 	await page.goto(await bare.server.loginLink());
 	await page.waitForURL((url) => !url.pathname.startsWith('/sign-in'));
 	await page.goto(`${bare.server.url}/chat`);

@@ -48,6 +48,8 @@ async function unlock(form, password) {
 
 test('the keys leave as an encrypted file and come back in another vault', async (t) => {
 	const { server } = await stack(t);
+	// Before the page, for what was started last ends first.
+	const { server: other } = await stack(t);
 	await withVault(server);
 	const page = await open(t, { expectErrors: EXPECTED, acceptDownloads: true });
 	await signIn(page, server);
@@ -69,7 +71,6 @@ test('the keys leave as an encrypted file and come back in another vault', async
 	assert.equal(content.includes('team'), false, 'nor what the keys are called');
 
 	// Another server, with a vault and a password of its own.
-	const { server: other } = await stack(t);
 	await other.api('/api/v1/vault', { json: { password: NEW } });
 	await page.goto(await other.loginLink());
 	await page.waitForURL((url) => !url.pathname.startsWith('/sign-in'));
