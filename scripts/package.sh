@@ -93,7 +93,7 @@ make_deb() {
   chmod 0755 "$tree"
   dpkg-deb --raw-extract "$plain" "$tree"
   DEB="$MADE/foreman_$(dpkg-deb --field "$plain" Version)_$(dpkg-deb --field "$plain" Architecture).deb"
-  dpkg-deb --root-owner-group -Zxz -z9 -Sextreme --build "$tree" "$DEB" >/dev/null
+  dpkg-deb --root-owner-group -Zxz -z9 --build "$tree" "$DEB" >/dev/null
   rm -rf "$tree"
 }
 
