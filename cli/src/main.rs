@@ -13,7 +13,9 @@ use std::{process::ExitCode, time::Duration};
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // One thread: a key that is pressed need not wake another on its way, nor its echo. It looks for what comes
+    // between any two pieces of work.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1).build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {

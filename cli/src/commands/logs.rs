@@ -83,7 +83,8 @@ pub async fn run(context: &Context, options: Options) -> Result<()> {
             }
             LogUpdate::Gap => note("lines were lost to rotation"),
             LogUpdate::Lost(error) => note(format!("{error}; going on after the last line")),
-            LogUpdate::Ended => return Ok(()),
+            LogUpdate::Ended(None) => return Ok(()),
+            LogUpdate::Ended(Some(why)) => bail!("the log was ended on the device: {why}"),
             LogUpdate::Failed(error) => return Err(error.into()),
         }
     }

@@ -1,6 +1,6 @@
 //! Logs and measurements of a device, live.
 
-use foreman_protocol::{LogLevel, LogLine, LogSources, Sample};
+use foreman_protocol::{LogEnd, LogLevel, LogLine, LogSources, Sample};
 use futures_util::{StreamExt, stream::BoxStream};
 
 use super::{
@@ -32,8 +32,8 @@ pub enum LogUpdate {
     Gap,
     /// The stream is gone and is opened again after the last line, as long as it is polled.
     Lost(Error),
-    /// All that was asked for was said; nothing follows.
-    Ended,
+    /// All that was asked for was said, or the device's reason why no more is; nothing follows.
+    Ended(Option<String>),
     /// It cannot be had; nothing follows.
     Failed(Error),
 }
@@ -72,7 +72,7 @@ impl DeviceConnection {
         };
         let said = resuming(self.clone(), ask);
         let updates = said.filter_map(|said| std::future::ready(understand(said)));
-        until_over(updates.boxed(), |update| matches!(update, LogUpdate::Ended | LogUpdate::Failed(_)))
+        until_over(updates.boxed(), |update| matches!(update, LogUpdate::Ended(_) | LogUpdate::Failed(_)))
     }
 
     /// Measurements, one each second while this is polled.
@@ -102,7 +102,10 @@ fn understand(said: Said) -> Option<LogUpdate> {
     match event.event.as_str() {
         "line" => serde_json::from_str(&event.data).ok().map(LogUpdate::Line),
         "gap" => Some(LogUpdate::Gap),
-        "end" => Some(LogUpdate::Ended),
+        "end" => {
+            let end: LogEnd = serde_json::from_str(&event.data).unwrap_or_default();
+            Some(LogUpdate::Ended(end.reason))
+        }
         _ => None,
     }
 }

@@ -74,7 +74,7 @@ async fn a_log_goes_on_after_its_last_line() {
         match update {
             LogUpdate::Line(line) => said.push(line.text),
             LogUpdate::Lost(_) => {}
-            LogUpdate::Ended => said.push("end".to_owned()),
+            LogUpdate::Ended(_) => said.push("end".to_owned()),
             other => panic!("{other:?}"),
         }
         if said.len() == 3 {

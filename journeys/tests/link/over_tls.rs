@@ -1,0 +1,148 @@
+//! A server behind a TLS terminator with a certificate of a company's own: what the system trusts, the agent trusts,
+//! for its commands and for the relay; and through the company's proxy, which sees nothing of it.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use foreman_client::{DeviceConnection, DeviceOptions, PathKind, Store};
+use journeys::{
+    database::Database,
+    program, proxy, soon,
+    stack::{Agent, Folder, Server, Setting, new_device},
+};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::{
+    ServerConfig,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{quick, reached};
+
+/// Leads here, but no rule for proxies knows it as this machine.
+const BEYOND: &str = "0.0.0.0";
+
+/// A server that is reached by `https` only.
+struct Scene {
+    server: Server,
+    /// Where TLS ends.
+    address: SocketAddr,
+    /// The company's own root, as a file of the system would hold it.
+    root: PathBuf,
+    folder: Folder,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let folder = Folder::new();
+        let server = Server::start(folder.join("server"), Setting::on(Database::Sqlite)).await;
+        let (config, root_pem) = certified();
+        let root = folder.join("root.pem");
+        std::fs::write(&root, root_pem).expect("written");
+        let target = server.url.trim_start_matches("http://").to_owned();
+        let address = terminate(TlsAcceptor::from(Arc::new(config)), target).await;
+        Self { server, address, root, folder }
+    }
+
+    fn trusting(&self) -> (&'static str, String) {
+        ("SSL_CERT_FILE", self.root.display().to_string())
+    }
+
+    /// Joins as a device and is reached over the relay.
+    async fn joins_and_is_reached(&self, url: &str, env: &[(&'static str, String)]) {
+        let (foreman, _) = self.server.client("owner").await;
+        let store = Store::at(self.folder.join("config"), self.folder.join("data"));
+        let mut env = env.to_vec();
+        env.push(("FOREMAN_OWNER", store.owner_key().expect("a key").public()));
+        let agent = Agent::join(&foreman, url, self.folder.join("agent"), &env).await;
+        let options = DeviceOptions { only: Some(vec![PathKind::Relay]), ..quick() };
+        let device = DeviceConnection::open(&store, Some(&foreman), agent.device, options).await;
+        let device = device.expect("the device is known");
+        reached(&device, PathKind::Relay).await;
+        let hello = soon("an answer", device.hello()).await.expect("it answers");
+        assert_eq!(hello.device_id, agent.device);
+    }
+}
+
+/// How a server speaks for `localhost` and [`BEYOND`], and the root that vouches for it.
+fn certified() -> (ServerConfig, String) {
+    let mut root = CertificateParams::new(Vec::<String>::new()).expect("no names");
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    root.distinguished_name.push(DnType::CommonName, "A company's own root");
+    let root_key = KeyPair::generate().expect("a key");
+    let root_pem = root.self_signed(&root_key).expect("a certificate").pem();
+    let key = KeyPair::generate().expect("a key");
+    let names = vec!["localhost".to_owned(), BEYOND.to_owned()];
+    let own = CertificateParams::new(names).expect("names");
+    let own = own.signed_by(&key, &Issuer::new(root, root_key)).expect("a certificate");
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![own.der().clone()], key);
+    (config.expect("key and certificate fit"), root_pem)
+}
+
+/// Ends TLS and hands on what was in it; gives the address where it listens.
+async fn terminate(tls: TlsAcceptor, target: String) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let (tls, target) = (tls.clone(), target.clone());
+            tokio::spawn(async move {
+                let Ok(mut near) = tls.accept(near).await else { return };
+                let Ok(mut far) = TcpStream::connect(&target).await else { return };
+                let _ = copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_trusts_the_server_that_its_system_trusts() {
+    let scene = Scene::new().await;
+    let url = format!("https://localhost:{}", scene.address.port());
+    scene.joins_and_is_reached(&url, &[scene.trusting()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_says_nothing_to_a_server_that_its_system_does_not_trust() {
+    let scene = Scene::new().await;
+    let (foreman, _) = scene.server.client("owner").await;
+    let made = new_device(&foreman, "wary").await;
+    let mut command = program::command("foreman-agent");
+    // With the roots that the machine has, which know nothing of the company's.
+    command.args(["connect", "--server", &format!("https://localhost:{}", scene.address.port())]);
+    command.args(["--token", &made.token, "--state"]).arg(scene.folder.join("agent"));
+    let output = soon("it gives up", command.output()).await.expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("certificate"), "{said}");
+    // With a root that vouches for it the token is still good: nothing of it was told.
+    let url = format!("https://localhost:{}", scene.address.port());
+    scene.joins_and_is_reached(&url, &[scene.trusting()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_trusts_it_through_a_proxy_as_well() {
+    let scene = Scene::new().await;
+    let passed = proxy::Passed::default();
+    let free = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let listen = free.local_addr().expect("it is bound").to_string();
+    drop(free);
+    tokio::spawn(proxy::serve(listen.clone(), passed.clone()));
+    let url = format!("https://{BEYOND}:{}", scene.address.port());
+    let env = [("HTTPS_PROXY", format!("http://{listen}")), scene.trusting()];
+    scene.joins_and_is_reached(&url, &env).await;
+    let lines = passed.lines();
+    // The commands' own connection, and one for each time it came to the relay.
+    let wanted = format!("CONNECT {BEYOND}:{}", scene.address.port());
+    let tunnels = lines.iter().filter(|line| **line == wanted).count();
+    assert!(tunnels >= 2 && lines.iter().all(|line| *line == wanted), "{lines:#?}");
+}
