@@ -1,47 +1,39 @@
 //! Where a server keeps its data: an SQLite file of its own, or a database of its own in a PostgreSQL of ours.
 
 use std::{
-    io::Write,
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Arc, Mutex, Weak,
+        Arc, LazyLock,
         atomic::{AtomicU32, Ordering},
     },
 };
 
 use nix::unistd::{Uid, User};
-use tempfile::TempDir;
 
 #[derive(Clone)]
 pub enum Database {
     Sqlite,
-    PostgreSql { url: String, cluster: Arc<Cluster> },
+    PostgreSql { url: String, database: Arc<Lent> },
 }
 
 impl Database {
-    /// A fresh, empty database. The PostgreSQL behind it is shared by the tests that run at the same time and ends
-    /// with the last of them.
+    /// A fresh, empty database. The PostgreSQL behind it is shared by all tests of this process and ends with it.
     ///
     /// # Panics
     /// When PostgreSQL is not installed or does not start.
     #[must_use]
     pub fn postgresql() -> Self {
-        static RUNNING: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+        static RUNNING: LazyLock<Cluster> = LazyLock::new(Cluster::start);
         static NUMBER: AtomicU32 = AtomicU32::new(1);
-        let cluster = {
-            let mut running = RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            running.upgrade().unwrap_or_else(|| {
-                let cluster = Arc::new(Cluster::start());
-                *running = Arc::downgrade(&cluster);
-                cluster
-            })
-        };
+        let cluster = &*RUNNING;
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        cluster.psql("postgres", &format!("CREATE DATABASE {name}"));
-        let host = cluster.folder.path().display().to_string().replace('/', "%2F");
-        Self::PostgreSql { url: format!("postgres://foreman@localhost/{name}?host={host}"), cluster }
+        let made = cluster.psql("postgres", &format!("CREATE DATABASE {name}"));
+        assert!(made.is_ok(), "{made:?}");
+        let host = cluster.folder.display().to_string().replace('/', "%2F");
+        let url = format!("postgres://foreman@localhost/{name}?host={host}");
+        Self::PostgreSql { url, database: Arc::new(Lent { name, cluster }) }
     }
 
     /// Everything that is stored, as text, to look for what should not be there.
@@ -56,8 +48,9 @@ impl Database {
                 all.extend(std::fs::read(entry.path()).expect("our file"));
             }
         }
-        if let Self::PostgreSql { url, cluster } = self {
-            let output = cluster.tool("pg_dump").arg("--inserts").arg(url).output().expect("pg_dump runs");
+        if let Self::PostgreSql { url, database } = self {
+            let output =
+                database.cluster.tool("pg_dump").arg("--inserts").arg(url).output().expect("pg_dump runs");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             all.extend(output.stdout);
         }
@@ -65,28 +58,41 @@ impl Database {
     }
 }
 
+/// One database, which is gone when nobody uses it any more: many of them are large together.
+pub struct Lent {
+    name: String,
+    cluster: &'static Cluster,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let _ = self.cluster.psql("postgres", &format!("DROP DATABASE {} WITH (FORCE)", self.name));
+    }
+}
+
 /// A PostgreSQL in a temporary folder, on a Unix socket in it.
 pub struct Cluster {
-    folder: TempDir,
+    folder: PathBuf,
     programs: PathBuf,
     /// PostgreSQL refuses root; Debian's package brings an account for it.
     account: Option<User>,
-    guard: Option<Child>,
+    /// Ends PostgreSQL and removes the folder when this process ends, which closes its input.
+    _guard: Option<Child>,
 }
 
 impl Cluster {
     fn start() -> Self {
         let folder =
-            tempfile::Builder::new().prefix("fm-pg-").tempdir_in("/tmp").expect("a temporary folder");
+            tempfile::Builder::new().prefix("fm-pg-").tempdir_in("/tmp").expect("a temporary folder").keep();
         let account = Uid::effective().is_root().then(|| {
             let user = User::from_name("postgres").ok().flatten();
             user.expect("root needs the account postgres to run PostgreSQL: apt-get install postgresql")
         });
         if let Some(user) = &account {
-            chown(folder.path(), Some(user.uid.as_raw()), Some(user.gid.as_raw())).expect("root may");
+            chown(&folder, Some(user.uid.as_raw()), Some(user.gid.as_raw())).expect("root may");
         }
-        let mut cluster = Self { folder, programs: programs(), account, guard: None };
-        let data = cluster.folder.path().join("data");
+        let mut cluster = Self { folder, programs: programs(), account, _guard: None };
+        let data = cluster.folder.join("data");
         let made = cluster
             .tool("initdb")
             .args(["-U", "foreman", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C", "-D"])
@@ -94,26 +100,27 @@ impl Cluster {
             .output()
             .expect("initdb runs");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        // The shell ends PostgreSQL when its input closes, so also when this process is killed.
+        // Its input closes also when this process is killed.
         let script = r#""$0" -D "$1/data" -c listen_addresses= -c unix_socket_directories="$1" \
             -c fsync=off -c max_connections=200 </dev/null >"$1/log" 2>&1 &
-            cat >/dev/null; kill -INT $!; wait $!"#;
+            cat >/dev/null; kill -INT $!; wait $!; rm -rf "$1""#;
         let mut shell = cluster.as_account(Command::new("sh"));
-        shell.arg("-c").arg(script).arg(cluster.programs.join("postgres")).arg(cluster.folder.path());
-        cluster.guard = Some(shell.stdin(Stdio::piped()).spawn().expect("sh runs"));
+        shell.arg("-c").arg(script).arg(cluster.programs.join("postgres")).arg(&cluster.folder);
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        cluster._guard = Some(shell.spawn().expect("sh runs"));
         cluster.wait_until_ready();
         cluster
     }
 
     fn wait_until_ready(&self) {
         for _ in 0..600 {
-            let asked = self.tool("pg_isready").arg("-q").arg("-h").arg(self.folder.path()).status();
+            let asked = self.tool("pg_isready").arg("-q").arg("-h").arg(&self.folder).status();
             if asked.is_ok_and(|status| status.success()) {
                 return;
             }
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
-        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
         panic!("PostgreSQL does not come up:\n{log}");
     }
 
@@ -129,28 +136,18 @@ impl Cluster {
         command
     }
 
-    /// Runs one statement.
-    ///
-    /// # Panics
-    /// When it fails.
-    pub fn psql(&self, database: &str, statement: &str) {
+    /// Runs one statement; what PostgreSQL said against it.
+    fn psql(&self, database: &str, statement: &str) -> Result<(), String> {
         let output = self
             .tool("psql")
             .args(["-qX", "-v", "ON_ERROR_STOP=1", "-U", "foreman", "-d", database, "-c", statement, "-h"])
-            .arg(self.folder.path())
+            .arg(&self.folder)
             .output()
-            .expect("psql runs");
-        assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        if let Some(mut guard) = self.guard.take() {
-            if let Some(mut input) = guard.stdin.take() {
-                let _ = input.flush();
-            }
-            let _ = guard.wait();
+            .map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
         }
     }
 }

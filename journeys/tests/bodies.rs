@@ -280,7 +280,7 @@ impl Scene {
             attempt.caller,
             String::from_utf8_lossy(start)
         );
-        let answer = match tokio::time::timeout(Duration::from_secs(20), request.send()).await {
+        let answer = match tokio::time::timeout(Duration::from_secs(60), request.send()).await {
             Ok(Ok(answer)) => answer,
             // A server may hang up on a long body that it will not read to its end.
             Ok(Err(error)) if attempt.body.len() > 256 * 1024 && !error.is_timeout() => return None,

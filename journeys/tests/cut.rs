@@ -26,14 +26,14 @@ async fn next_status(events: &mut Events, device: DeviceId) -> &'static str {
 
 async fn survives(database: Database, interrupt: fn(&Wire)) {
     let folder = Folder::new();
-    let setting = Setting::on(database).env("FOREMAN_HEARTBEAT_S", 1).env("FOREMAN_OFFLINE_AFTER_S", 3);
+    let setting = Setting::on(database).env("FOREMAN_HEARTBEAT_S", 1).env("FOREMAN_OFFLINE_AFTER_S", 5);
     let server = Server::start(folder.join("server"), setting).await;
     let (foreman, _) = server.client("owner").await;
     let wire = Wire::to(&server.url).await;
     let mut events = foreman.events(Some(0));
     let mut agent = Agent::join(&foreman, &wire.url(), folder.join("agent"), &[]).await;
     // It prints for longer than the network is away.
-    const LINES: u32 = 800;
+    const LINES: u32 = 1_200;
     let spec = numbered::counting(LINES, &folder.join("marks"));
     let task = foreman.start_task(agent.device, &spec).await.expect("a task is taken").id;
     let follower = foreman.clone();

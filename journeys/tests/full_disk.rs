@@ -132,7 +132,7 @@ async fn a_full_device_says_so_and_goes_on() {
     assert!(doctor.contains("✗") && doctor.contains("room on the disk"), "{doctor}");
     // What the server has is let go, so a task may even get through in small steps; it is never given up.
     let state = foreman.task(task).await.expect("it is there").state;
-    assert!(matches!(state, TaskState::Running | TaskState::Succeeded), "{state:?}");
+    assert!(!state.is_final() || state == TaskState::Succeeded, "{state:?}");
     assert!(agent.program.runs(), "it does not end");
 
     disk.relieve();
