@@ -71,46 +71,63 @@ enum Area {
     Gateway,
 }
 
-#[tokio::main]
-async fn main() {
+fn main() {
     let options = Options::parse();
+    let runtime = |mut builder: tokio::runtime::Builder| builder.enable_all().build().expect("a runtime");
+    let many = runtime(tokio::runtime::Builder::new_multi_thread());
     if let Some(Mode::Floor { floor }) = options.floor {
-        return floor.run().await;
+        return many.block_on(floor.run());
     }
     measure::raise_file_limit();
-    let wanted = |area| options.only.is_empty() || options.only.contains(&area);
     let mut table = Table::default();
+    if options.wants(Area::Terminal) {
+        // As `foreman` has it: one thread, which no key and no echo has to wake another of.
+        let mut one = tokio::runtime::Builder::new_current_thread();
+        one.event_interval(1);
+        runtime(one).block_on(terminal::measure(&mut table));
+    }
+    many.block_on(others(&options, &mut table));
+    print!("{table}");
+}
+
+impl Options {
+    fn wants(&self, area: Area) -> bool {
+        self.only.is_empty() || self.only.contains(&area)
+    }
+}
+
+async fn others(options: &Options, table: &mut Table) {
+    let wanted = |area| options.wants(area);
     if wanted(Area::Heartbeats) {
-        heartbeats::measure(&mut table, options.seconds).await;
+        heartbeats::measure(table, options.seconds).await;
     }
     if wanted(Area::Fanout) {
         for readers in &options.readers {
-            fanout::measure(&mut table, *readers).await;
+            fanout::measure(table, *readers).await;
         }
     }
     if wanted(Area::Agents) {
-        agents::measure(&mut table, options.agents, options.seconds).await;
+        agents::measure(table, options.agents, options.seconds).await;
     }
     if wanted(Area::Dispatch) {
-        dispatch::measure(&mut table).await;
+        dispatch::measure(table).await;
     }
     if wanted(Area::Idle) {
-        idle::measure(&mut table, options.seconds).await;
+        idle::measure(table, options.seconds).await;
     }
     if wanted(Area::Terminal) {
-        terminal::measure(&mut table).await;
+        terminal::beside_a_download(table).await;
     }
     if wanted(Area::Link) {
-        link::measure(&mut table).await;
+        link::measure(table).await;
     }
     if wanted(Area::Files) {
-        files::measure(&mut table).await;
+        files::measure(table).await;
     }
     if wanted(Area::Relay) {
-        relay::measure(&mut table, options.links as usize).await;
+        relay::measure(table, options.links as usize).await;
     }
     if wanted(Area::Gateway) {
-        gateway::measure(&mut table, options.seconds).await;
+        gateway::measure(table, options.seconds).await;
     }
-    print!("{table}");
 }

@@ -45,7 +45,7 @@ pub async fn measure(table: &mut Table) {
     let mut ours = attach(&relayed, ECHO).await;
     let ssh = Ssh::start().await;
     match &ssh {
-        Ok(ssh) => against(table, &relayed, &mut ours, ssh).await,
+        Ok(ssh) => against(table, &device, &relayed, &mut ours, ssh).await,
         Err(why) => {
             table.skipped("ssh", why);
             let mut keys = Keys::default();
@@ -55,13 +55,15 @@ pub async fn measure(table: &mut Table) {
             table.told("output of a terminal through the relay", "MB/s", rate, None);
         }
     }
-    let path = device.folder.join("large");
-    let file = std::fs::File::create(&path).expect("a file");
-    file.set_len(DOWNLOAD).expect("an empty gigabyte");
-    beside_a_download(table, &relayed, &mut ours, path.to_str().expect("text")).await;
 }
 
-async fn against(table: &mut Table, relayed: &DeviceConnection, ours: &mut Ours, ssh: &Ssh) {
+async fn against(
+    table: &mut Table,
+    device: &OwnedDevice,
+    relayed: &DeviceConnection,
+    ours: &mut Ours,
+    ssh: &Ssh,
+) {
     let mut theirs = ssh.terminal(ECHO);
     hear_all(&mut theirs, READY.len()).await;
     let (mut our_keys, mut their_keys) = (Keys::default(), Keys::default());
@@ -72,8 +74,11 @@ async fn against(table: &mut Table, relayed: &DeviceConnection, ours: &mut Ours,
     drop(theirs);
     our_keys.told(table, "keystroke to its echo through the relay, ssh", Some(their_keys));
     let (mut our_rates, mut their_rates) = (Vec::new(), Vec::new());
+    let mut cpu = Duration::ZERO;
     for _ in 0..OUTPUT_TURNS {
+        let before = device.cpu_time();
         our_rates.push(output(&mut attach(relayed, &printing()).await).await);
+        cpu += device.cpu_time() - before;
         let mut theirs = ssh.terminal(&printing());
         hear_all(&mut theirs, READY.len()).await;
         their_rates.push(output(&mut theirs).await);
@@ -89,19 +94,29 @@ async fn against(table: &mut Table, relayed: &DeviceConnection, ours: &mut Ours,
         middle(their_rates),
         Target::AtLeast(1.5),
     );
+    let each = cpu.as_secs_f64() * 1e3 / (OUTPUT as f64 / 1e6 * OUTPUT_TURNS as f64);
+    table.told("output of a terminal through the relay, CPU of device and server", "ms a MB", each, None);
 }
 
 /// Keystrokes alone and beside a download, by turns: what else the machine does changes from one second to the next.
-async fn beside_a_download(table: &mut Table, relayed: &DeviceConnection, ours: &mut Ours, path: &str) {
+/// Who does both at once is an app or a server, which have many threads.
+pub async fn beside_a_download(table: &mut Table) {
+    let device = OwnedDevice::start().await;
+    let relayed = device.over(PathKind::Relay).await;
+    let mut ours = attach(&relayed, ECHO).await;
+    let path = device.folder.join("large");
+    let file = std::fs::File::create(&path).expect("a file");
+    file.set_len(DOWNLOAD).expect("an empty gigabyte");
+    let path = path.to_str().expect("text");
     let (mut idle, mut busy) = (Keys::default(), Keys::default());
     let (mut bytes, mut took) = (0, Duration::ZERO);
     for _ in 0..TURNS {
-        idle.turn(ours).await;
+        idle.turn(&mut ours).await;
         let fetched = AtomicU64::new(0);
         let begin = Instant::now();
         tokio::select! {
-            () = fetch(relayed, path, &fetched) => {}
-            () = busy.turn(ours) => {}
+            () = fetch(&relayed, path, &fetched) => {}
+            () = busy.turn(&mut ours) => {}
         }
         bytes += fetched.into_inner();
         took += begin.elapsed();
