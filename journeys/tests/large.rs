@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use foreman_client::OutputUpdate;
 use foreman_protocol::TaskState;
 use futures_util::StreamExt;
 use journeys::{
@@ -37,13 +38,13 @@ async fn memory_stays_bounded(database: Database) {
             })
         })
         .collect();
+    // Whoever waits for the last byte hears when all of it is there.
+    let mut last = foreman.live_output(task, total - 1);
     let ended = async {
         loop {
-            let task = foreman.task(task).await.expect("the server answers");
-            if task.state.is_final() && task.output_total.is_some_and(|total| total == task.output_bytes) {
+            if let OutputUpdate::Ended(task) = last.next().await.expect("it ends with its end") {
                 return task;
             }
-            tokio::time::sleep(Duration::from_millis(250)).await;
         }
     };
     let limit = Duration::from_secs(if long() { 7200 } else { 400 });

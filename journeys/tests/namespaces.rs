@@ -186,7 +186,7 @@ async fn a_terminal_moves_to_another_path_and_back_without_losing_a_line() {
     let mut child = scene.command(&["shell", "one", "--", "sh", "-c", &count]).spawn().expect("foreman runs");
     let mut stdout = BufReader::new(child.stdout.take().expect("piped")).lines();
     let mut lines = Vec::new();
-    soon("the terminal is seen to the end", async {
+    let all = async {
         while let Some(line) = stdout.next_line().await.expect("text") {
             lines.push(line.trim().to_owned());
             match lines.len() {
@@ -196,8 +196,9 @@ async fn a_terminal_moves_to_another_path_and_back_without_losing_a_line() {
                 _ => {}
             }
         }
-    })
-    .await;
+    };
+    // It takes half a minute by itself, and one for the paths.
+    tokio::time::timeout(3 * journeys::PATIENCE, all).await.expect("the terminal is seen to the end");
     let mut notices = String::new();
     child.stderr.take().expect("piped").read_to_string(&mut notices).await.expect("text");
     assert_eq!(child.wait().await.expect("it ends").code(), Some(0), "{notices}");
