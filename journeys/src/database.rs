@@ -100,8 +100,8 @@ impl Cluster {
             .output()
             .expect("initdb runs");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        // Its input closes also when this process is killed.
-        let script = r#""$0" -D "$1/data" -c listen_addresses= -c unix_socket_directories="$1" \
+        // Its input closes also when this process is killed; and it cleans up when both are asked to end.
+        let script = r#"trap : HUP INT TERM; "$0" -D "$1/data" -c listen_addresses= -c unix_socket_directories="$1" \
             -c fsync=off -c max_connections=200 </dev/null >"$1/log" 2>&1 &
             cat >/dev/null; kill -INT $!; wait $!; rm -rf "$1""#;
         let mut shell = cluster.as_account(Command::new("sh"));
