@@ -22,7 +22,7 @@ function built(component: string): string {
 /** What a file cannot run without. */
 function imports(file: string): string[] {
 	const found = readFileSync(file, 'utf8').matchAll(/(?:\bfrom|\bimport)\s*["'](\.\.?\/[^"']+\.js)["']/g);
-	return [...found].map(([, path]) => join(dirname(file), path));
+	return [...found].map(([, path]) => join(dirname(file), String(path)));
 }
 
 it('the first view needs at most 150 KB of JavaScript, compressed', () => {

@@ -13,7 +13,10 @@ use std::{
 
 use foreman_client::{
     DeviceConnection, DeviceOptions, Foreman, Store,
-    app::{KnownServer, LastKnown, LastKnownError, PreferencesFile, SecretError, SecretStore, ServerId, Servers, providers_sign_in::SignIns},
+    app::{
+        KnownServer, LastKnown, LastKnownError, PreferencesFile, SecretError, SecretStore, ServerId, Servers,
+        providers_sign_in::SignIns,
+    },
 };
 use foreman_link::grant::{Issuer, LinkSecret, decode_key, encode_key};
 use foreman_protocol::{DeviceId, Millis};
@@ -183,7 +186,11 @@ impl Desk {
             let failed = |error: LastKnownError| Failure::new(AppCode::Storage, error.to_string());
             LastKnown::open(&path, key).await.map_err(failed)
         });
-        opened.await.inspect_err(|failure| tracing::warn!(failure.message, "nothing is kept of answers")).ok().cloned()
+        opened
+            .await
+            .inspect_err(|failure| tracing::warn!(failure.message, "nothing is kept of answers"))
+            .ok()
+            .cloned()
     }
 
     /// Does something with the secrets, where waiting for the keychain disturbs nobody.

@@ -113,15 +113,17 @@ impl LastKnown {
         let asked = self.asked(server, path);
         let sealed = self.seal(server, &asked, answer).ok_or_else(|| self.failed("it cannot be sealed"))?;
         let size = i64::try_from(sealed.len()).unwrap_or(i64::MAX);
-        sqlx::query("INSERT OR REPLACE INTO answers (server, asked, at, sealed, size) VALUES ($1, $2, $3, $4, $5)")
-            .bind(server.as_str())
-            .bind(asked)
-            .bind(answer.at)
-            .bind(sealed)
-            .bind(size)
-            .execute(&self.pool)
-            .await
-            .map_err(|error| self.failed(error))?;
+        sqlx::query(
+            "INSERT OR REPLACE INTO answers (server, asked, at, sealed, size) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(server.as_str())
+        .bind(asked)
+        .bind(answer.at)
+        .bind(sealed)
+        .bind(size)
+        .execute(&self.pool)
+        .await
+        .map_err(|error| self.failed(error))?;
         self.let_go().await
     }
 
@@ -342,7 +344,8 @@ mod tests {
         }
         assert_eq!(known.get(&server, "/0").await.unwrap(), None);
         assert!(known.get(&server, "/39").await.unwrap().is_some());
-        let bytes: i64 = sqlx::query_scalar("SELECT SUM(size) FROM answers").fetch_one(&known.pool).await.unwrap();
+        let bytes: i64 =
+            sqlx::query_scalar("SELECT SUM(size) FROM answers").fetch_one(&known.pool).await.unwrap();
         assert!((80_000..=100_000).contains(&bytes), "{bytes}");
         known.keep(&server, "/39", &answer(41, &vec![b'x'; ANSWER_BYTES + 1])).await.unwrap();
         assert_eq!(known.get(&server, "/39").await.unwrap(), None);
@@ -352,7 +355,8 @@ mod tests {
     async fn a_damaged_file_is_begun_anew() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("last-known.db");
-        std::fs::write(&path, b"this is no database, however long one looks at it, and never was one").unwrap();
+        std::fs::write(&path, b"this is no database, however long one looks at it, and never was one")
+            .unwrap();
         let server = ServerId::fresh();
         let known = LastKnown::open(&path, KEY).await.unwrap();
         known.keep(&server, "/", &answer(1, b"1")).await.unwrap();

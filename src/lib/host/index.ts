@@ -24,11 +24,6 @@ export { native } from './native';
 export { forget, keep, kept } from './storage';
 export { app, inApp, ready } from './transport';
 export type { AppChoice, AppFacts, AppPreferences, NoticeChoice, NoticeState } from './app/preferences';
-export type {
-	ProviderSignIn,
-	ProviderStep,
-	SignInConfiguration,
-	SignInOnDevice
-} from './app/providers';
+export type { ProviderSignIn, ProviderStep, SignInConfiguration, SignInOnDevice } from './app/providers';
 export type { AppNews } from './app/shell';
 export type { ServerEntry, ServerList, ServerPreview, SignInCode, Step } from './app/servers';

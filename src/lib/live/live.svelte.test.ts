@@ -72,6 +72,13 @@ class Stage implements Source {
 		this.event(cursor, { type: 'device.updated', data: { device: { ...changed, version: cursor } } });
 }
 
+const away: LinkState = {
+	kind: 'reconnecting',
+	since: 0,
+	retryAt: 0,
+	problem: new ProblemError('unreachable', '')
+};
+
 const settled = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 let stage: Stage;
@@ -160,7 +167,7 @@ describe('the live picture', () => {
 		stage.keeps = true;
 		stage.isOld = true;
 		stage.devices = [device('spark', 3)];
-		stage.options.link({ kind: 'reconnecting', since: 0, attempt: 1 } as LinkState);
+		stage.options.link?.(away);
 		await settled();
 		expect(live.deviceList).toMatchObject([{ id: 'spark', status: 'online' }]);
 		stage.isOld = false;
@@ -172,7 +179,7 @@ describe('the live picture', () => {
 	});
 
 	it('asks nobody for a snapshot while nobody answers and nothing is kept', async () => {
-		stage.options.link({ kind: 'reconnecting', since: 0, attempt: 1 } as LinkState);
+		stage.options.link?.(away);
 		await settled();
 		expect(stage.snapshots).toBe(0);
 	});
