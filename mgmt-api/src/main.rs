@@ -5,10 +5,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use mgmt_api::cli;
 
-/// What requests leave behind is given back without the pauses of the C library's allocator, in no more memory.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let outcome = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
