@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Program, atEnd, eventually, scratch } from './stack.mjs';
+import { PROGRAMS, Program, atEnd, eventually, scratch } from './stack.mjs';
 
 /** @param {import('node:test').TestContext} t */
 async function dataFolder(t) {
@@ -40,7 +40,7 @@ function processesOf(data) {
 /** An admin's call to the server of an `up`. @param {string} url @param {string} data @param {string} path @param {any} [json] */
 async function call(url, data, path, json) {
 	const bearer = execFileSync(
-		'target/debug/foreman-server',
+		join(PROGRAMS, 'foreman-server'),
 		['token', 'create', '--name', 'test', '--role', 'admin'],
 		{
 			env: { ...process.env, FOREMAN_DATA: data },

@@ -1,4 +1,4 @@
-//! A short body is read to its end even where the answer did not wait for it. A connection that is closed with
+//! A body is read to its end even where the answer did not wait for it, unless it is very long. A connection that is closed with
 //! something unread is reset, and with it an answer on its way can be lost: the caller would see no refusal but a
 //! broken wire.
 
@@ -16,15 +16,15 @@ use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::{runtime::Handle, time::timeout};
 
-/// The longest body that is read out. Bytes.
-const SHORT: u64 = 256 * 1024;
+/// The longest body that is read out: a file that is too large for a conversation, and not one for a disk. Bytes.
+const MOST: u64 = 16 * 1024 * 1024;
 /// How long that may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Lets handlers answer without reading their body, when it is short and says how long it is.
+/// Lets handlers answer without reading their body, when it says how long it is.
 pub async fn read_out(request: Request) -> Request {
-    let short = request.body().size_hint().exact().is_some_and(|length| (1..=SHORT).contains(&length));
-    if short { request.map(|body| Body::new(ReadOut { rest: Some(body) })) } else { request }
+    let known = request.body().size_hint().exact().is_some_and(|length| (1..=MOST).contains(&length));
+    if known { request.map(|body| Body::new(ReadOut { rest: Some(body) })) } else { request }
 }
 
 struct ReadOut {

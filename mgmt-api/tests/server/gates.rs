@@ -142,7 +142,7 @@ async fn lists_are_paged() {
 async fn a_refusal_reaches_who_is_still_sending() {
     let server = Running::fresh();
     let mut wire = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
-    let length = 100_000;
+    let length = 11_000_000;
     let head = format!(
         "POST /api/v1/devices HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n\
          content-length: {length}\r\n\r\n"
