@@ -1,13 +1,10 @@
 //! What the window asks of the server, answered from what was last known when nobody answers. Such an answer says in
 //! a header when it was given, so that no page takes it for a fresh one.
 
-use std::time::Duration;
-
 use foreman_client::{
     RawAnswer,
     app::{KeptAnswer, KnownServer, LastKnown},
 };
-use tokio::time::timeout;
 
 use crate::{
     ask::{AnswerHead, AskHead, head_of, pass_on},
@@ -17,8 +14,6 @@ use crate::{
 
 /// When a kept answer was given, in ms since the epoch.
 const GIVEN_AT: &str = "x-foreman-last-known";
-/// How long a server may take where there is a kept answer to show.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of an answer that is given as a whole; longer ones are streamed.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 /// What these answer is of one moment, or so long that nobody asks for it twice.
@@ -40,14 +35,15 @@ pub async fn answer(desk: &Desk, head: AskHead, body: Vec<u8>) -> Result<(Answer
         keep(&known, &server, &path, &fresh).await;
         return Ok(fresh);
     };
-    match timeout(PATIENCE, asked).await {
-        Ok(Err(failure)) if !failure.nobody_answered() => Err(failure),
-        Ok(Ok(fresh)) if (502..=504).contains(&fresh.0.status) => Ok(as_kept(kept)),
-        Ok(Ok(fresh)) => {
+    // A server that takes long is waited for: an old answer beside a live link would look like a fresh one.
+    match asked.await {
+        Err(failure) if failure.nobody_answered() => Ok(as_kept(kept)),
+        Err(failure) => Err(failure),
+        Ok(fresh) if (502..=504).contains(&fresh.0.status) => Ok(as_kept(kept)),
+        Ok(fresh) => {
             keep(&known, &server, &path, &fresh).await;
             Ok(fresh)
         }
-        Ok(Err(_)) | Err(_) => Ok(as_kept(kept)),
     }
 }
 
@@ -62,7 +58,9 @@ async fn place(desk: &Desk, head: &AskHead) -> Option<(LastKnown, KnownServer)> 
     if !worth {
         return None;
     }
-    Some((desk.last_known().await?, desk.selected().ok()?))
+    // In this order: with no server there is nothing to open a keychain for.
+    let server = desk.selected().ok()?;
+    Some((desk.last_known().await?, server))
 }
 
 async fn whole(answer: RawAnswer) -> Result<(AnswerHead, Vec<u8>), Failure> {
