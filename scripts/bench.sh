@@ -39,7 +39,7 @@ bench_app() {
     attended cargo build --locked --release -p mgmt-api -p foreman-agent --bins || build_failed "The programs could not be built."
   fi
   FOREMAN_PROGRAMS=${FOREMAN_PROGRAMS:-$released} FOREMAN_APP=${FOREMAN_APP:-$released/foreman-app} \
-    node --test --test-concurrency=1 --test-timeout=600000 --test-force-exit --test-reporter=spec e2e-app/app.bench.mjs
+    node --test --test-concurrency=1 --test-timeout=600000 --test-force-exit --test-reporter=spec e2e-app/*.bench.mjs
 }
 
 run_bench() {

@@ -7,3 +7,4 @@ pub mod preferences;
 pub mod providers;
 pub mod servers;
 pub mod shell;
+pub mod updates;

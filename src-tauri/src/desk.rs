@@ -33,6 +33,7 @@ use crate::{
     sign_in::Waiting,
     terminals::Terminal,
     this_computer::ThisComputer,
+    updates::Updates,
     watch::Watch,
 };
 
@@ -55,6 +56,7 @@ pub struct Desk {
     pub terminals: Running<Terminal>,
     pub news: News,
     pub providers: Providers,
+    pub updates: Updates,
     preferences: Mutex<PreferencesFile>,
     pub screen: Screen,
     pub watch: Watch,
@@ -81,6 +83,7 @@ impl Desk {
             terminals: Running::default(),
             news: News::default(),
             providers: Providers::default(),
+            updates: Updates::default(),
             preferences: Mutex::new(PreferencesFile::load(preferences)),
             screen,
             watch: Watch::default(),

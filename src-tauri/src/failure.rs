@@ -52,6 +52,9 @@ pub enum AppCode {
     NoNotifications,
     /// The system did not take a setting.
     NotTaken,
+    UpdateFailed,
+    /// What was offered as an update is not signed as it has to be.
+    UpdateForged,
 }
 
 /// An unsuccessful answer.

@@ -24,6 +24,7 @@ mod this_computer;
 mod tray;
 #[cfg(test)]
 mod types;
+mod updates;
 mod watch;
 mod words;
 
@@ -91,6 +92,8 @@ pub fn run() {
             commands::providers::configure_provider,
             commands::providers::forget_provider,
             commands::providers::open_secret_file,
+            commands::updates::look_for_update,
+            commands::updates::install_update,
         ])
         .setup(|app| set_up(app.handle()))
         .build(tauri::generate_context!());
@@ -129,10 +132,7 @@ fn set_up(app: &AppHandle) -> Result<(), Box<dyn std::error::Error>> {
     #[cfg(not(target_os = "linux"))]
     screen.through(app.clone());
     app.manage(Desk::open(folder, screen).map_err(|failure| failure.message)?);
-    links::listen(app)?;
-    handed::take_in(app);
-    let window =
-        WebviewWindowBuilder::new(app, "main", WebviewUrl::default()).initialization_script(LANGUAGE);
+    let window = WebviewWindowBuilder::new(app, "main", first_page(app)).initialization_script(LANGUAGE);
     #[cfg(desktop)]
     let window = window
         .title("Foreman")
@@ -141,6 +141,11 @@ fn set_up(app: &AppHandle) -> Result<(), Box<dyn std::error::Error>> {
         .visible(!shell::is_hidden_start(&app.state::<Desk>()));
     // Only the app's own pages: whatever else a page leads to is not opened here.
     window.on_navigation(is_own_page).build()?;
+    // The page is under way: whatever does not need to be there before it comes now.
+    links::listen(app)?;
+    #[cfg(any(target_os = "linux", all(debug_assertions, windows)))]
+    links::register(app);
+    handed::take_in(app);
     let kept = app.clone();
     tauri::async_runtime::spawn(async move { keep_here(&kept).await });
     tauri::async_runtime::spawn(watch::keep(app.clone()));
@@ -151,6 +156,14 @@ fn set_up(app: &AppHandle) -> Result<(), Box<dyn std::error::Error>> {
     #[cfg(unix)]
     end_when_asked(app.clone());
     Ok(())
+}
+
+/// Where no server is known there is no use in asking one first.
+fn first_page(app: &AppHandle) -> WebviewUrl {
+    match app.state::<Desk>().selected() {
+        Ok(_) => WebviewUrl::default(),
+        Err(_) => WebviewUrl::App("welcome".into()),
+    }
 }
 
 /// A signal to end is answered in order, so that what runs beside the app ends too.

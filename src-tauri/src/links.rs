@@ -8,9 +8,6 @@ use crate::{commands::shell::AppNews, desk::Desk, failure::Failure};
 
 /// Hands every link to the window, those of a start by link included.
 pub fn listen(app: &AppHandle) -> Result<(), tauri_plugin_deep_link::Error> {
-    // An app that was not installed tells the system where it is; what is installed did so already.
-    #[cfg(any(target_os = "linux", all(debug_assertions, windows)))]
-    app.deep_link().register_all()?;
     for url in app.deep_link().get_current()?.unwrap_or_default() {
         came(app, url.as_str());
     }
@@ -21,6 +18,18 @@ pub fn listen(app: &AppHandle) -> Result<(), tauri_plugin_deep_link::Error> {
         }
     });
     Ok(())
+}
+
+/// An app that was not installed tells the system where it is; what is installed did so already. On Linux that runs
+/// programs of the system, which take longer than the window does and may be missing.
+#[cfg(any(target_os = "linux", all(debug_assertions, windows)))]
+pub fn register(app: &AppHandle) {
+    let app = app.clone();
+    tauri::async_runtime::spawn_blocking(move || {
+        if let Err(error) = app.deep_link().register_all() {
+            tracing::warn!(%error, "links to this app are not known to the system");
+        }
+    });
 }
 
 fn came(app: &AppHandle, link: &str) {

@@ -14,6 +14,7 @@ use crate::{
         providers::{ProviderSignIn, ProviderStep, SignInConfiguration, SignInOnDevice},
         servers::{Reading, ServerEntry, ServerList, ServerPreview},
         shell::AppNews,
+        updates::{UpdateOffer, UpdateProgress},
     },
     failure::{AppCode, Failure},
     sign_in::SignInCode,
@@ -58,6 +59,8 @@ fn all() -> String {
         SignInOnDevice,
         ProviderSignIn,
         ProviderStep,
+        UpdateOffer,
+        UpdateProgress,
     );
     text
 }

@@ -15,6 +15,7 @@ use crate::{
     desk::Desk,
     failure::Failure,
     notify::{self, Name},
+    updates::Updates,
     words::Words,
 };
 
@@ -76,6 +77,8 @@ pub struct AppFacts {
     pub version: String,
     pub protocol_version: u32,
     pub system: String,
+    /// It can look for newer ones.
+    pub updates: bool,
 }
 
 impl From<NoticeRules> for NoticeChoice {
@@ -142,5 +145,6 @@ pub fn app_facts() -> AppFacts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         protocol_version: PROTOCOL_VERSION,
         system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        updates: Updates::are_configured(),
     }
 }

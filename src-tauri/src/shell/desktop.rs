@@ -29,6 +29,7 @@ pub fn plugins(builder: Builder<Wry>) -> Builder<Wry> {
         )
         .plugin(tauri_plugin_autostart::Builder::new().arg(AT_LOGIN).app_name("Foreman").build())
         .plugin(tauri_plugin_global_shortcut::Builder::new().build())
+        .plugin(tauri_plugin_updater::Builder::new().build())
 }
 
 /// After the window was made.

@@ -26,4 +26,5 @@ export { app, inApp, ready } from './transport';
 export type { AppChoice, AppFacts, AppPreferences, NoticeChoice, NoticeState } from './app/preferences';
 export type { ProviderSignIn, ProviderStep, SignInConfiguration, SignInOnDevice } from './app/providers';
 export type { AppNews } from './app/shell';
+export type { UpdateOffer } from './app/updates';
 export type { ServerEntry, ServerList, ServerPreview, SignInCode, Step } from './app/servers';

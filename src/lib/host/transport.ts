@@ -7,9 +7,12 @@ type AppSide = typeof import('./app');
 
 let side: AppSide | undefined;
 
-/** Awaited before the first page is drawn. */
+/** On its way as soon as this is read, not only once the first page is loaded. */
+const coming = inApp ? import('./app').then((arrived) => void (side = arrived)) : undefined;
+
+/** Awaited before anything is asked of the app: pages that load at the same time do not wait for each other. */
 export async function ready(): Promise<void> {
-	if (inApp) side ??= await import('./app');
+	await coming;
 }
 
 /** The app's side; only to be asked for `inApp`. */
@@ -19,6 +22,7 @@ export function app(): AppSide {
 }
 
 /** `fetch`, by whatever way leads to the server. Looked up at each call, so that tests can put theirs in place. */
-export function send(input: Request | string, init: RequestInit): Promise<Response> {
+export async function send(input: Request | string, init: RequestInit): Promise<Response> {
+	await coming;
 	return side ? side.send(input, init) : globalThis.fetch(input, init);
 }

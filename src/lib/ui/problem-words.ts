@@ -113,6 +113,14 @@ export function wordsFor(thrown: unknown): ProblemWords {
 			return { what: m.notices_missing(), todo: m.notices_missing_todo() };
 		case 'not_taken':
 			return { what: m.shell_failed(), todo: problem.message || undefined };
+		case 'update_failed':
+			return {
+				what: m.problem_update_failed(),
+				kept: m.problem_nothing_changed(),
+				todo: problem.message || undefined
+			};
+		case 'update_forged':
+			return { what: m.problem_update_forged(), kept: m.problem_nothing_changed() };
 		case 'no_link':
 			return { what: m.problem_no_link(), todo: problem.message || undefined };
 		default:

@@ -1,7 +1,7 @@
 // Written from the app's Rust types by `./dev test app`; do not edit.
 
 export type PathKindName = 'lan' | 'tailscale' | 'cloudflare' | 'relay' | 'server';
-export type AppCode = "unreachable" | "unreadable" | "no_server" | "not_an_address" | "other_certificate" | "keychain_locked" | "keychain_missing" | "passphrase_needed" | "passphrase_wrong" | "passphrase_weak" | "sign_in_denied" | "sign_in_expired" | "storage" | "program_failed" | "wrong_configuration" | "provider_failed" | "sign_in_again" | "no_link" | "no_notifications" | "not_taken";
+export type AppCode = "unreachable" | "unreadable" | "no_server" | "not_an_address" | "other_certificate" | "keychain_locked" | "keychain_missing" | "passphrase_needed" | "passphrase_wrong" | "passphrase_weak" | "sign_in_denied" | "sign_in_expired" | "storage" | "program_failed" | "wrong_configuration" | "provider_failed" | "sign_in_again" | "no_link" | "no_notifications" | "not_taken" | "update_failed" | "update_forged";
 export type Failure = { 
 /**
  * An [`AppCode`], or a problem code of the API.
@@ -109,7 +109,11 @@ tray: boolean,
  * The keys, as they are written.
  */
 keys: string, };
-export type AppFacts = { version: string, protocol_version: number, system: string, };
+export type AppFacts = { version: string, protocol_version: number, system: string, 
+/**
+ * It can look for newer ones.
+ */
+updates: boolean, };
 export type SignInConfiguration = { id: string, name: string, flow: 'device' | 'browser', issuer: string, authorization_endpoint: string, device_authorization_endpoint: string, token_endpoint: string, revocation_endpoint: string, client_id: string, 
 /**
  * With blanks in between.
@@ -166,3 +170,9 @@ export type ProviderStep = { "kind": "code", user_code: string, page: string,
  * Seconds until it is worth nothing.
  */
 expires_in: number, } | { "kind": "browser" };
+export type UpdateOffer = { version: string, notes: string | null, };
+export type UpdateProgress = { done: number, 
+/**
+ * Absent when it was not said.
+ */
+all: number | null, };

@@ -9,3 +9,4 @@ export * as providers from './providers';
 export { secretsNeeded } from './secrets-needed.svelte';
 export * as servers from './servers';
 export { listen, openOutside, type AppNews } from './shell';
+export * as updates from './updates';
