@@ -18,10 +18,14 @@ export interface Wanted {
 export const MOST_ROWS = 20_000;
 const SLACK = 2_000;
 const FIRST_LINES = 500;
+/** After as many lines at once nobody reads each of them: they are drawn less often then, which leaves frames free. */
+const MANY = 100;
+const BUSY_PACE_MS = 100;
 
 /** Rows with more behind them, the oldest let go in blocks so that not each line moves them all. */
 export function withMore(rows: readonly Row[], more: readonly Row[]): Row[] {
-	const all = [...rows, ...more];
+	// Not by spreading: that visits each row, and this happens many times a second.
+	const all = rows.concat(more);
 	return all.length > MOST_ROWS + SLACK ? all.slice(-MOST_ROWS) : all;
 }
 
@@ -36,6 +40,7 @@ export class LogTail {
 
 	#waiting: Row[] = [];
 	#frame: number | undefined;
+	#pace: ReturnType<typeof setTimeout> | undefined;
 	#next = 0;
 	#stream: Subscription | undefined;
 
@@ -55,6 +60,7 @@ export class LogTail {
 
 	close(): void {
 		this.#stream?.close();
+		clearTimeout(this.#pace);
 		if (this.#frame !== undefined) cancelAnimationFrame(this.#frame);
 	}
 
@@ -86,11 +92,22 @@ export class LogTail {
 		this.#waiting.push({ key: this.#next++, ...row });
 		// Held back without end, they would be all of the memory.
 		if (this.#waiting.length > MOST_ROWS + SLACK) this.#waiting = this.#waiting.slice(-MOST_ROWS);
+		if (this.#pace === undefined) this.#draw();
+	}
+
+	#draw(): void {
 		this.#frame ??= requestAnimationFrame(() => {
 			this.#frame = undefined;
+			const many = this.#waiting.length > MANY;
 			if (this.paused) this.held = this.#waiting.length;
 			else this.#flush();
+			if (many) this.#pace = setTimeout(() => this.#paced(), BUSY_PACE_MS);
 		});
+	}
+
+	#paced(): void {
+		this.#pace = undefined;
+		if (this.#waiting.length > 0) this.#draw();
 	}
 
 	#flush(): void {

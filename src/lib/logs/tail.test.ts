@@ -48,6 +48,19 @@ it('shows lines as they come, and where some are missing', async () => {
 	expect(texts()).toEqual(['line 1', '[gap]', 'line 2']);
 });
 
+it('draws many lines a few times a second, and few at once', async () => {
+	const many = (from: number) => Array.from({ length: 200 }, (_, at) => line(from + at)).join('');
+	await send(many(0));
+	expect(tail.rows.length).toBe(200);
+	await send(many(200));
+	expect(tail.rows.length).toBe(200);
+	await vi.advanceTimersByTimeAsync(120);
+	expect(tail.rows.length).toBe(400);
+	await vi.advanceTimersByTimeAsync(120);
+	await send(line(400));
+	expect(tail.rows.length).toBe(401);
+});
+
 it('holds lines back while it is paused, and loses none', async () => {
 	await send(line(1));
 	tail.pause();
