@@ -34,14 +34,22 @@ setInterval(() => {
 
 /** Counts frames from now on. */
 const FRAMES = `
-	const seen = (window.frames_ = { count: 0, over: 0, worst: 0, on: true });
+	const seen = (window.frames_ = { count: 0, over: 0, worst: 0, empty: 0, on: true });
 	let last = performance.now();
+	const view = document.querySelector('[role=log]');
+	const painted = new MessageChannel();
+	// What was drawn ends where the view ends.
+	painted.port1.onmessage = () => {
+		const end = view.querySelector('.row:last-child')?.getBoundingClientRect().bottom ?? 0;
+		if (Math.abs(end - view.getBoundingClientRect().bottom) > 100) seen.empty++;
+	};
 	requestAnimationFrame(function look() {
 		const now = performance.now();
 		seen.count++;
 		if (now - last > ${BUDGET}) seen.over++;
 		seen.worst = Math.max(seen.worst, now - last);
 		last = now;
+		painted.port2.postMessage(0);
 		if (seen.on) requestAnimationFrame(look);
 	});`;
 
@@ -73,8 +81,8 @@ async function watch(t, where, run, path) {
 	const behind = Math.max(0, (written - said.newest) / LINES_A_SECOND);
 	say(
 		`${LINES_A_SECOND} log lines a second ${where}`,
-		`longest frame ${said.worst.toFixed(0)} ms, ${said.over} of ${said.count} over ${BUDGET} ms; ${behind.toFixed(1)} s behind, ${said.gaps} gaps on the screen`,
-		said.over === 0 && behind < 2 && said.gaps === 0,
+		`longest frame ${said.worst.toFixed(0)} ms, ${said.over} of ${said.count} over ${BUDGET} ms; ${behind.toFixed(1)} s behind, ${said.empty} frames without lines, ${said.gaps} gaps on the screen`,
+		said.over === 0 && behind < 2 && said.gaps + said.empty === 0,
 		`no frame over ${BUDGET} ms, all lines shown`
 	);
 }
