@@ -4,23 +4,33 @@
 //! This module must not know Tauri, windows or how anything is drawn.
 
 mod address;
+mod awaited_return;
 #[cfg(feature = "last-known")]
 mod last_known;
 mod looks;
-pub mod notices;
+#[cfg(feature = "last-known")]
+mod outbox;
 mod preferences;
 pub mod providers_sign_in;
+mod save;
+#[cfg(feature = "last-known")]
+mod sealed;
 #[cfg(feature = "secret-file")]
 mod secret_file;
 mod secrets;
 mod servers;
 
 pub use address::{AddressError, AppLink, PairLink, ServerAddress};
+pub use awaited_return::{AwaitedReturn, Waiting};
+pub use foreman_notices as notices;
 #[cfg(feature = "last-known")]
 pub use last_known::{KeptAnswer, LastKnown, LastKnownError};
 pub use looks::{Encryption, ServerLooks};
+#[cfg(feature = "last-known")]
+pub use outbox::{Change, Outbox, OutboxError, Queued, Refusal, Step};
 pub use preferences::{Language, Preferences, PreferencesFile};
 #[cfg(feature = "secret-file")]
 pub use secret_file::SecretFile;
+pub use save::{Progress, SaveError, Saving};
 pub use secrets::{SecretError, SecretStore};
 pub use servers::{KnownServer, ServerId, Servers};

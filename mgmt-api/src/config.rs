@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use crate::{auth, db::Location, link, router, sealing, tunnels};
+use crate::{auth, db::Location, link, push, router, sealing, tunnels};
 
 /// Where the data is; shared by all subcommands.
 #[derive(Debug, Clone, Args)]
@@ -110,6 +110,8 @@ pub struct ServeOptions {
     pub router: router::RouterOptions,
     #[command(flatten)]
     pub cloudflare: CloudflareOptions,
+    #[command(flatten)]
+    pub push: push::PushOptions,
     /// How the log is written to standard error.
     #[arg(long, env = "FOREMAN_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,

@@ -18,8 +18,10 @@ mod extract;
 pub mod host;
 mod link;
 mod meters;
+mod once;
 mod problem;
 mod providers;
+mod push;
 mod query;
 mod router;
 mod sealing;
@@ -63,6 +65,8 @@ pub struct Server {
     pub(crate) providers: providers::Providers,
     /// Chooses among their models, and counts.
     pub(crate) router: router::Router,
+    /// Tells accounts where no page is open.
+    pub(crate) push: push::Push,
     pub(crate) metrics: metrics_exporter_prometheus::PrometheusHandle,
     /// Cancelled when the server begins to shut down: endless streams end then.
     pub(crate) closing: CancellationToken,

@@ -4,7 +4,7 @@
 //! here or in another process. Keys stay in the vault until the moment a request goes out ([`Providers::send`]).
 //! Which model is chosen for a request, and what it costs, is not known here.
 
-mod address;
+pub mod address;
 mod catalogue;
 mod change;
 mod check;

@@ -38,7 +38,7 @@ use crate::{
     extract::Json,
     host, link, meters,
     problem::{ApiError, ApiResult},
-    providers, router, sealing, tasks, tunnels, upkeep, vault, web,
+    providers, push, router, sealing, tasks, tunnels, upkeep, vault, web,
 };
 
 /// How long open requests and streams get to end after a stop was asked for.
@@ -78,6 +78,7 @@ fn api() -> (Router<App>, Description) {
         .merge(providers::router())
         .merge(router::router())
         .merge(chats::router())
+        .merge(push::router())
         .routes(routes!(stream::events))
         .routes(routes!(audit::list))
         .routes(routes!(audit::verify))
@@ -207,8 +208,10 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
     let vault = vault::Vault::new(db.clone(), options.vault_lock_after_s, vault_key);
     vault.start(tenant).await?;
     let router = router::Router::open(db.clone(), tenant, &options.data.data, &options.router).await?;
+    let push = push::Push::open(&db, &seal, &options.push, &settings).await?;
     let app = Arc::new(Server {
         router,
+        push,
         vault,
         providers: providers::Providers::new(),
         seal,
@@ -230,6 +233,7 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
     tokio::spawn(router::keep(app.clone()));
     tokio::spawn(providers::keep(app.clone()));
     tokio::spawn(chats::answering::watch(app.clone()));
+    tokio::spawn(push::keep(app.clone()));
     if let Some(tunnels) = tunnels {
         tokio::spawn(tunnels::keep(app.clone(), tunnels));
     }

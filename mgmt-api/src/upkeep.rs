@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqlx::Row;
 
-use crate::{App, chats, db::now, link, problem::ApiResult, router};
+use crate::{App, chats, db::now, link, once, problem::ApiResult, push, router};
 
 const EVERY: Duration = Duration::from_secs(60);
 const HOUR_MS: i64 = 3_600_000;
@@ -33,7 +33,9 @@ pub async fn run(app: App) {
             ("old tasks", tasks(&app).await),
             ("old link reports", link::reports::prune(&app).await),
             ("old model usage", router::prune(&app).await),
+            ("old notices", push::gather::prune(&app.db).await),
             ("files that were never sent", chats::prune(&app).await),
+            ("keys of changes made", once::prune(&app).await),
             ("deleted secrets", app.db.settle().await),
         ] {
             if let Err(error) = outcome {
@@ -52,6 +54,7 @@ async fn secrets(app: &App) -> ApiResult<()> {
                     "DELETE FROM device_bearers WHERE expires_at <= $1",
                     "DELETE FROM one_time_secrets WHERE expires_at <= $1",
                     "DELETE FROM device_codes WHERE expires_at <= $1",
+                    "DELETE FROM authorization_codes WHERE forget_at <= $1",
                 ] {
                     sqlx::query(sql).bind(now()).execute(tx.conn()).await?;
                 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ApiTokenId, ChatId, Device, DeviceId, Grant, LockedBecause, Millis, ModelKey, ModelKeyId, Provider,
-    ProviderFault, ProviderId, ProviderState, RefusedBecause, Revoked, Role, Routing, Task, TerminalId,
+    ProviderFault, ProviderId, ProviderState, PushKind, PushReceiverId, PushRemoved, RefusedBecause, Revoked, Role, Routing, Task, TerminalId,
     UnlockedBy, UserId, VaultAttempt, VaultKeyId, VaultKeyName, VaultProvider,
 };
 
@@ -32,6 +32,10 @@ pub enum Actor {
     System,
     /// Not signed in.
     Anonymous,
+    /// Somebody at the device itself, over its link: the name that its owner gave to their grant, as the device says.
+    Link {
+        name: String,
+    },
 }
 
 /// One row of the log. Applying it twice changes nothing.
@@ -191,6 +195,14 @@ pub enum Event {
     ChatChanged { chat_id: ChatId, owner: UserId },
     #[serde(rename = "chat.deleted")]
     ChatDeleted { chat_id: ChatId, owner: UserId },
+    /// An account is told there from now on.
+    #[serde(rename = "push.receiver_added")]
+    PushReceiverAdded { receiver_id: PushReceiverId, kind: PushKind, name: String },
+    /// Renamed, or it is told other things.
+    #[serde(rename = "push.receiver_updated")]
+    PushReceiverUpdated { receiver_id: PushReceiverId, kind: PushKind, name: String },
+    #[serde(rename = "push.receiver_removed")]
+    PushReceiverRemoved { receiver_id: PushReceiverId, kind: PushKind, name: String, because: PushRemoved },
 }
 
 /// The pattern of every event that carries a device.
@@ -290,6 +302,9 @@ impl Event {
             Event::SpendCapReached { .. } => "spend_cap.reached",
             Event::ChatChanged { .. } => "chat.changed",
             Event::ChatDeleted { .. } => "chat.deleted",
+            Event::PushReceiverAdded { .. } => "push.receiver_added",
+            Event::PushReceiverUpdated { .. } => "push.receiver_updated",
+            Event::PushReceiverRemoved { .. } => "push.receiver_removed",
         }
     }
 

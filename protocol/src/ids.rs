@@ -19,6 +19,14 @@ macro_rules! ids {
             pub fn fresh() -> Self {
                 Self(Uuid::now_v7())
             }
+
+            /// When it was made, by the clock of whoever made it, in ms since the epoch; `None` for an id that holds no
+            /// time.
+            #[must_use]
+            pub fn made_at(&self) -> Option<crate::Millis> {
+                let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+                crate::Millis::try_from(seconds.checked_mul(1_000)? + u64::from(nanos / 1_000_000)).ok()
+            }
         }
 
         impl fmt::Display for $name {
@@ -68,4 +76,6 @@ ids! {
     MessageId,
     /// A file that goes with a question.
     AttachmentId,
+    /// Somewhere an account is told without a page or an app.
+    PushReceiverId,
 }

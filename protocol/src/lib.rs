@@ -4,6 +4,7 @@
 //! axum or Tauri, so that each of those can change without the wire noticing.
 
 mod accounts;
+mod browser_sign_in;
 mod chats;
 mod devices;
 mod events;
@@ -12,8 +13,10 @@ mod ids;
 mod link;
 mod logs;
 mod machine;
+mod notices;
 mod problem;
 mod providers;
+mod push;
 mod routing;
 mod stream;
 mod tasks;
@@ -21,6 +24,7 @@ mod terminal;
 mod vault;
 
 pub use accounts::*;
+pub use browser_sign_in::*;
 pub use chats::*;
 pub use devices::*;
 pub use events::*;
@@ -29,8 +33,10 @@ pub use ids::*;
 pub use link::*;
 pub use logs::*;
 pub use machine::*;
+pub use notices::*;
 pub use problem::*;
 pub use providers::*;
+pub use push::*;
 pub use routing::*;
 pub use stream::*;
 pub use tasks::*;

@@ -2,19 +2,11 @@
 
 use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
+pub use foreman_protocol::Language;
 use serde::{Deserialize, Serialize};
 
 use super::{ServerId, notices::NoticeRules, servers::write};
 use crate::StoreError;
-
-/// The languages that the app speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Language {
-    #[default]
-    En,
-    De,
-}
 
 /// Everything that is chosen once for the app.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +18,10 @@ pub struct Preferences {
     pub background: bool,
     /// Keys that bring the palette from anywhere, as `CmdOrCtrl+Shift+Space`.
     pub shortcut: Option<String>,
+    /// A phone's person shows who they are when the app starts, and when it comes back after a while.
+    pub ask_at_start: bool,
+    /// And before what cannot be undone.
+    pub ask_before_acts: bool,
     notices: BTreeMap<ServerId, NoticeRules>,
 }
 

@@ -68,7 +68,10 @@ pub async fn forget(db: &Db, tenant: TenantId) -> ApiResult<usize> {
             for task in &waiting {
                 stop(tx, tenant, *task).await?;
             }
-            sqlx::query("DELETE FROM seal_canary").execute(tx.conn()).await?;
+            // Where to push is sealed as well, and receivers know the key that is lost.
+            for sql in ["DELETE FROM push_receivers", "DELETE FROM push_keys", "DELETE FROM seal_canary"] {
+                sqlx::query(sql).execute(tx.conn()).await?;
+            }
             Ok(waiting.len())
         })
     })

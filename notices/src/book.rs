@@ -4,15 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use foreman_protocol::{Device, DeviceId, DeviceStatus, Event, EventRecord, Task, TaskId, TaskState};
 
-use super::{Notice, NoticeKind, NoticeRules, Outcome, Subject};
-use crate::Mirror;
+use super::{MOST_AT_ONCE, Notice, NoticeKind, NoticeRules, Subject};
 
-/// More at once would bury what matters: then one says how many there are.
-const MOST_AT_ONCE: usize = 4;
 /// Tasks that ended unseen and are asked for, newest first.
 const MOST_MISSED: usize = 20;
-/// Characters of a command line.
-const LONGEST_COMMAND: usize = 120;
 
 /// What is to be done on the screen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,18 +41,20 @@ pub struct Book {
 impl Book {
     /// Takes the whole state in, at first and after events were missed. Gives the tasks that ended unseen: what became
     /// of them has to be asked for and handed to [`Book::task`].
-    pub fn snapshot(&mut self, mirror: &Mirror) -> Vec<TaskId> {
-        let gone: Vec<_> =
-            self.devices.keys().filter(|id| !mirror.devices.contains_key(*id)).copied().collect();
+    pub fn snapshot(
+        &mut self,
+        devices: &BTreeMap<DeviceId, Device>,
+        tasks: &BTreeMap<TaskId, Task>,
+    ) -> Vec<TaskId> {
+        let gone: Vec<_> = self.devices.keys().filter(|id| !devices.contains_key(*id)).copied().collect();
         for id in gone {
             self.device_gone(id);
         }
-        for device in mirror.devices.values() {
+        for device in devices.values() {
             self.device(device);
         }
-        let missed: Vec<_> =
-            self.tasks.keys().rev().filter(|id| !mirror.tasks.contains_key(*id)).copied().collect();
-        for task in mirror.tasks.values() {
+        let missed: Vec<_> = self.tasks.keys().rev().filter(|id| !tasks.contains_key(*id)).copied().collect();
+        for task in tasks.values() {
             self.task(task);
         }
         for id in &missed {
@@ -101,17 +98,17 @@ impl Book {
         if before.map(|known| known.status) != Some(device.status) {
             let subject = Subject::Reach(device.id);
             match device.status {
-                DeviceStatus::Offline => self.tell(subject, NoticeKind::Offline, device.id, None),
+                DeviceStatus::Offline => self.tell(Notice::of_device(subject, NoticeKind::Offline, device)),
                 // Went and came back before anybody was told: nothing happened.
                 DeviceStatus::Online if self.is_untold(subject) => self.over(subject),
-                DeviceStatus::Online => self.tell(subject, NoticeKind::Online, device.id, None),
+                DeviceStatus::Online => self.tell(Notice::of_device(subject, NoticeKind::Online, device)),
                 DeviceStatus::Pending => self.over(subject),
             }
         }
         if before.is_some_and(|known| known.gpu_high) != device.gpu_memory_high {
             let subject = Subject::GpuMemory(device.id);
             if device.gpu_memory_high {
-                self.tell(subject, NoticeKind::GpuMemory, device.id, None);
+                self.tell(Notice::of_device(subject, NoticeKind::GpuMemory, device));
             } else {
                 self.over(subject);
             }
@@ -133,29 +130,17 @@ impl Book {
         } else {
             self.tasks.insert(task.id, task.state == TaskState::Running);
         }
-        if !self.began {
+        if !self.began || (task.state == TaskState::Running && ran == Some(true)) {
             return;
         }
-        let kind = match task.state {
-            TaskState::Queued => return,
-            TaskState::Running if ran == Some(true) => return,
-            TaskState::Running => NoticeKind::TaskStarted,
-            TaskState::Succeeded | TaskState::Stopped => NoticeKind::TaskFinished,
-            TaskState::Failed | TaskState::Lost | TaskState::Refused => NoticeKind::TaskFailed,
-        };
-        self.tell(Subject::Task(task.id), kind, task.device_id, Some(task));
+        let name = self.names.get(&task.device_id).cloned().unwrap_or_default();
+        if let Some(notice) = Notice::of_task(task, name) {
+            self.tell(notice);
+        }
     }
 
-    fn tell(&mut self, subject: Subject, kind: NoticeKind, device_id: DeviceId, task: Option<&Task>) {
-        let notice = Notice {
-            subject,
-            kind,
-            device_id,
-            device: self.names.get(&device_id).cloned().unwrap_or_default(),
-            command: task.map(|task| shortened(&task.command.summary())),
-            outcome: task.filter(|task| task.state.is_final()).map(outcome_of),
-        };
-        self.due.insert(subject, Some(notice));
+    fn tell(&mut self, notice: Notice) {
+        self.due.insert(notice.subject, Some(notice));
     }
 
     /// It holds no longer.
@@ -184,7 +169,7 @@ impl Book {
         for (subject, wanted) in std::mem::take(&mut self.due) {
             let seen = front.is_some_and(|page| page == subject.page());
             match wanted {
-                Some(notice) if rules.want(&notice) && !seen => {
+                Some(notice) if rules.want(notice.kind, notice.device_id) && !seen => {
                     if quiet {
                         // What was told before is of yesterday as soon as there is something newer.
                         deeds.extend(self.take_back(subject));
@@ -237,26 +222,4 @@ impl Book {
         self.due.clear();
         std::mem::take(&mut self.shown).into_keys().map(Deed::Withdraw).collect()
     }
-}
-
-const fn outcome_of(task: &Task) -> Outcome {
-    match (task.state, task.exit_code, task.signal) {
-        (TaskState::Succeeded, _, _) => Outcome::Succeeded,
-        (TaskState::Stopped, _, _) => Outcome::Stopped,
-        (TaskState::Lost, _, _) => Outcome::Lost,
-        (TaskState::Refused, _, _) => Outcome::Refused,
-        (_, _, Some(signal)) => Outcome::Signal(signal),
-        (_, Some(code), _) => Outcome::Exit(code),
-        _ => Outcome::Unknown,
-    }
-}
-
-/// One line without what a terminal would obey.
-fn shortened(command: &str) -> String {
-    let mut plain = command.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let mut short: String = plain.by_ref().take(LONGEST_COMMAND).collect();
-    if plain.next().is_some() {
-        short.push('…');
-    }
-    short
 }

@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::Mirror;
 
 const NOON: u16 = 12 * 60;
 
@@ -32,11 +31,11 @@ fn record(event: Event) -> EventRecord {
     EventRecord { cursor: 1, at: 0, actor: Actor::Host, source: None, event, hash: String::new() }
 }
 
-fn mirror(devices: &[Device], tasks: &[Task]) -> Mirror {
-    Mirror {
-        devices: devices.iter().map(|device| (device.id, device.clone())).collect(),
-        tasks: tasks.iter().map(|task| (task.id, task.clone())).collect(),
-    }
+fn look(book: &mut Book, devices: &[Device], tasks: &[Task]) -> Vec<TaskId> {
+    book.snapshot(
+        &devices.iter().map(|device| (device.id, device.clone())).collect(),
+        &tasks.iter().map(|task| (task.id, task.clone())).collect(),
+    )
 }
 
 fn all() -> NoticeRules {
@@ -63,7 +62,7 @@ fn online(id: DeviceId) -> EventRecord {
 fn a_device_that_goes_is_told_and_taken_back_when_it_comes() {
     let id = DeviceId::fresh();
     let mut book = Book::default();
-    book.snapshot(&mirror(&[device(id, "online", false)], &[]));
+    look(&mut book, &[device(id, "online", false)], &[]);
     book.event(&offline(id));
     let deeds = book.settle(&NoticeRules::default(), NOON, None);
     assert!(
@@ -78,7 +77,7 @@ fn a_device_that_goes_is_told_and_taken_back_when_it_comes() {
 fn what_was_so_at_the_start_is_no_news() {
     let id = DeviceId::fresh();
     let mut book = Book::default();
-    book.snapshot(&mirror(&[device(id, "offline", true)], &[task(TaskId::fresh(), id, "running")]));
+    look(&mut book, &[device(id, "offline", true)], &[task(TaskId::fresh(), id, "running")]);
     assert!(!book.is_due());
 }
 
@@ -86,7 +85,7 @@ fn what_was_so_at_the_start_is_no_news() {
 fn a_device_that_flaps_between_two_looks_says_nothing() {
     let id = DeviceId::fresh();
     let mut book = Book::default();
-    book.snapshot(&mirror(&[device(id, "online", false)], &[]));
+    look(&mut book, &[device(id, "online", false)], &[]);
     book.event(&offline(id));
     book.event(&online(id));
     assert_eq!(book.settle(&all(), NOON, None), []);
@@ -96,7 +95,7 @@ fn a_device_that_flaps_between_two_looks_says_nothing() {
 fn a_failed_task_takes_the_place_of_its_start_and_says_how() {
     let (id, run) = (DeviceId::fresh(), TaskId::fresh());
     let mut book = Book::default();
-    book.snapshot(&mirror(&[device(id, "online", false)], &[]));
+    look(&mut book, &[device(id, "online", false)], &[]);
     book.event(&record(Event::TaskStarted { task: Box::new(task(run, id, "running")) }));
     assert!(
         matches!(&book.settle(&all(), NOON, None)[..], [Deed::Show(n)] if n.kind == NoticeKind::TaskStarted)
@@ -113,7 +112,7 @@ fn a_failed_task_takes_the_place_of_its_start_and_says_how() {
 fn only_the_very_page_in_front_keeps_a_notification_away() {
     let (id, other) = (DeviceId::fresh(), DeviceId::fresh());
     let mut book = Book::default();
-    book.snapshot(&mirror(&[device(id, "online", false), device(other, "online", false)], &[]));
+    look(&mut book, &[device(id, "online", false), device(other, "online", false)], &[]);
     book.event(&offline(id));
     book.event(&offline(other));
     let deeds = book.settle(&all(), NOON, Some(&format!("/devices/{id}")));
@@ -127,7 +126,7 @@ fn in_quiet_hours_news_wait_and_only_what_still_holds_is_told() {
     let (back, away) = (DeviceId::fresh(), DeviceId::fresh());
     let rules = NoticeRules { quiet: Some(QuietHours { from: 22 * 60, to: 7 * 60 }), ..all() };
     let mut book = Book::default();
-    book.snapshot(&mirror(&[device(back, "online", false), device(away, "online", false)], &[]));
+    look(&mut book, &[device(back, "online", false), device(away, "online", false)], &[]);
     book.event(&offline(back));
     book.event(&offline(away));
     assert_eq!(book.settle(&rules, 23 * 60, None), []);
@@ -141,7 +140,7 @@ fn in_quiet_hours_news_wait_and_only_what_still_holds_is_told() {
 fn many_at_once_are_one() {
     let ids: Vec<_> = (0..9).map(|_| DeviceId::fresh()).collect();
     let mut book = Book::default();
-    book.snapshot(&mirror(&ids.iter().map(|id| device(*id, "online", false)).collect::<Vec<_>>(), &[]));
+    look(&mut book, &ids.iter().map(|id| device(*id, "online", false)).collect::<Vec<_>>(), &[]);
     for id in &ids {
         book.event(&offline(*id));
     }
@@ -153,8 +152,8 @@ fn many_at_once_are_one() {
 fn after_missed_events_the_state_tells_and_ended_tasks_are_asked_for() {
     let (id, run) = (DeviceId::fresh(), TaskId::fresh());
     let mut book = Book::default();
-    book.snapshot(&mirror(&[device(id, "online", false)], &[task(run, id, "running")]));
-    assert_eq!(book.snapshot(&mirror(&[device(id, "offline", false)], &[])), [run]);
+    look(&mut book, &[device(id, "online", false)], &[task(run, id, "running")]);
+    assert_eq!(look(&mut book, &[device(id, "offline", false)], &[]), [run]);
     book.task(&task(run, id, "lost"));
     assert_eq!(book.settle(&all(), NOON, None).len(), 2);
 }
@@ -163,7 +162,7 @@ fn after_missed_events_the_state_tells_and_ended_tasks_are_asked_for() {
 fn who_signed_off_is_not_missed() {
     let id = DeviceId::fresh();
     let mut book = Book::default();
-    book.snapshot(&mirror(&[device(id, "online", false)], &[]));
+    look(&mut book, &[device(id, "online", false)], &[]);
     book.event(&record(Event::DeviceDisconnected { device: Box::new(device(id, "offline", false)) }));
     assert_eq!(book.settle(&all(), NOON, None), []);
 }
@@ -209,7 +208,7 @@ proptest! {
         let mut devices: Vec<_> = ids.iter().map(|id| device(*id, "online", false)).collect();
         let mut tasks: BTreeMap<TaskId, Task> = BTreeMap::new();
         let mut book = Book::default();
-        book.snapshot(&mirror(&devices, &[]));
+        look(&mut book, &devices, &[]);
         let mut screen: BTreeMap<Subject, NoticeKind> = BTreeMap::new();
         for step in steps {
             match step {
@@ -228,7 +227,7 @@ proptest! {
                 }
                 Step::Snapshot => {
                     let active: Vec<_> = tasks.values().filter(|t| !t.state.is_final()).cloned().collect();
-                    for missed in book.snapshot(&mirror(&devices, &active)) {
+                    for missed in look(&mut book, &devices, &active) {
                         prop_assert!(!active.iter().any(|task| task.id == missed));
                     }
                 }

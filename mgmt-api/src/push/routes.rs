@@ -1,0 +1,226 @@
+//! Receivers over HTTP. Everybody has their own and sees no others.
+
+use axum::{extract::State, http::StatusCode};
+use foreman_protocol::{
+    CreatePushReceiver, Page, ProblemCode, PushChoice, PushKind, PushOffer, PushReceiver, PushReceiverId,
+    PushRemoved, PushTarget, Role, UpdatePushReceiver,
+};
+use sha2::{Digest, Sha256};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    MOST,
+    carrier::Outcome,
+    deliver, ntfy, place, quiet,
+    seal::{BASE64, Keys},
+    store::{self, Kept, Owner},
+};
+use crate::{
+    App,
+    auth::{Caller, Identity},
+    bounds,
+    db::now,
+    events::hex,
+    extract::{Json, Path, Query},
+    problem::{ApiError, ApiResult},
+    query::Paging,
+};
+use base64::Engine;
+
+/// Between two tests of one receiver.
+const TEST_EVERY_MS: i64 = 3_000;
+const LONGEST_TOKEN: usize = 4_096;
+
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(offer))
+        .routes(routes!(list, create))
+        .routes(routes!(update, remove))
+        .routes(routes!(test))
+}
+
+fn owner(caller: &Caller) -> Owner {
+    Owner { tenant: caller.tenant, account: caller.account().to_string() }
+}
+
+/// What this server can push to, and the key that browsers subscribe with.
+#[utoipa::path(get, path = "/api/v1/push", tag = "push", responses((status = 200, body = PushOffer)))]
+async fn offer(State(app): State<App>, caller: Caller) -> ApiResult<Json<PushOffer>> {
+    caller.at_least(Role::Viewer)?;
+    let carriers = &app.push.carriers;
+    let public_key = BASE64.encode(carriers.signer.public());
+    Ok(Json(PushOffer { kinds: carriers.kinds(), public_key, most: MOST }))
+}
+
+/// Where this account is told. How to reach them is never shown.
+#[utoipa::path(get, path = "/api/v1/push/receivers", tag = "push", params(Paging),
+    responses((status = 200, body = Page<PushReceiver>)))]
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(paging): Query<Paging>,
+) -> ApiResult<Json<Page<PushReceiver>>> {
+    caller.at_least(Role::Viewer)?;
+    Ok(Json(store::list(&app.db, &owner(&caller), &paging).await?))
+}
+
+/// Adds a receiver, or renews the one at the same place.
+#[utoipa::path(post, path = "/api/v1/push/receivers", tag = "push", request_body = CreatePushReceiver,
+    responses((status = 201, body = PushReceiver), (status = 200, body = PushReceiver)))]
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Json(mut request): Json<CreatePushReceiver>,
+) -> ApiResult<(StatusCode, Json<PushReceiver>)> {
+    caller.at_least(Role::Viewer)?;
+    request.name = bounds::name("name", &request.name)?;
+    request.choice = checked(request.choice)?;
+    let via = check_target(&app, &mut request.target)?;
+    let place = place_of(&request.target);
+    let kept = Kept {
+        owner: owner(&caller),
+        origin: origin(&caller, request.target.kind()),
+        via,
+        target: store::seal_target(&app.seal, &place, &request.target)?,
+        place,
+    };
+    let cause = caller.cause();
+    let (receiver, is_new) = app
+        .db
+        .write(move |tx| Box::pin(async move { store::put(tx, &cause, &kept, &request).await }))
+        .await?;
+    Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(receiver)))
+}
+
+/// Renames it, or chooses what it is told.
+#[utoipa::path(patch, path = "/api/v1/push/receivers/{id}", tag = "push", params(("id" = PushReceiverId, Path)),
+    request_body = UpdatePushReceiver, responses((status = 200, body = PushReceiver)))]
+async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<PushReceiverId>,
+    Json(mut request): Json<UpdatePushReceiver>,
+) -> ApiResult<Json<PushReceiver>> {
+    caller.at_least(Role::Viewer)?;
+    request.name = request.name.map(|name| bounds::name("name", &name)).transpose()?;
+    request.choice = request.choice.map(checked).transpose()?;
+    let (owner, cause) = (owner(&caller), caller.cause());
+    let updated = app
+        .db
+        .write(move |tx| Box::pin(async move { store::update(tx, &cause, &owner, id, request).await }))
+        .await?;
+    app.push.due.notify_one();
+    Ok(Json(updated))
+}
+
+/// Tells it nothing any more.
+#[utoipa::path(delete, path = "/api/v1/push/receivers/{id}", tag = "push", params(("id" = PushReceiverId, Path)),
+    responses((status = 204)))]
+async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<PushReceiverId>,
+) -> ApiResult<StatusCode> {
+    caller.at_least(Role::Viewer)?;
+    let (owner, cause) = (owner(&caller), caller.cause());
+    app.db.write(move |tx| Box::pin(async move { store::remove_own(tx, &cause, &owner, id).await })).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sends it a test right now and says how that went.
+#[utoipa::path(post, path = "/api/v1/push/receivers/{id}/test", tag = "push", params(("id" = PushReceiverId, Path)),
+    responses((status = 204)))]
+async fn test(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<PushReceiverId>,
+) -> ApiResult<StatusCode> {
+    caller.at_least(Role::Viewer)?;
+    let (receiver, target) = store::find(&app.db, &app.seal, &owner(&caller), id).await?;
+    let last = receiver.last_success_at.max(receiver.last_failure_at).unwrap_or_default();
+    let wait = TEST_EVERY_MS - (now() - last);
+    if wait > 0 {
+        let error = ApiError::new(ProblemCode::RateLimited, "It was written to a moment ago. Wait a little.");
+        return Err(error.with(serde_json::json!({ "retry_after_s": wait / 1_000 + 1 })));
+    }
+    let outcome = deliver::try_out(&app, &receiver, &target).await?;
+    let failed = |why: String| ApiError::new(ProblemCode::UpstreamFailed, why);
+    if outcome == Outcome::Gone {
+        deliver::remove(&app.db, caller.tenant, id, PushRemoved::Gone).await?;
+        return Err(failed("This receiver is no more, so it was removed here.".into()));
+    }
+    let noted = outcome.clone();
+    app.db.write(move |tx| Box::pin(async move { deliver::note(tx, id, Some(&noted), 0, 0).await })).await?;
+    match outcome {
+        Outcome::Taken | Outcome::Gone => Ok(StatusCode::NO_CONTENT),
+        Outcome::Later { why, .. } | Outcome::Refused { why } => Err(failed(why)),
+    }
+}
+
+fn checked(mut choice: PushChoice) -> ApiResult<PushChoice> {
+    choice.rules = choice.rules.bounded();
+    if choice.time_zone.as_ref().is_some_and(|zone| zone.len() > 64 || !quiet::is_zone(zone)) {
+        return Err(ApiError::invalid("time_zone", "This is no time zone. One is Europe/Vienna."));
+    }
+    Ok(choice)
+}
+
+/// The host that carries it, for people.
+fn check_target(app: &App, target: &mut PushTarget) -> ApiResult<Option<String>> {
+    let carriers = &app.push.carriers;
+    if !carriers.kinds().contains(&target.kind()) {
+        return Err(ApiError::invalid("target", "This server is not configured to push there."));
+    }
+    let address = match target {
+        PushTarget::WebPush(endpoint) | PushTarget::UnifiedPush(endpoint) => {
+            Keys::read(&endpoint.p256dh, &endpoint.auth)
+                .ok_or_else(|| ApiError::invalid("p256dh", "These are not the keys of a subscription."))?;
+            &endpoint.endpoint
+        }
+        PushTarget::Ntfy { address, token } => {
+            *address = ntfy::checked(address, carriers.private)?;
+            *token = token.take().map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
+            if let Some(token) = token {
+                visible("token", token)?;
+            }
+            address
+        }
+        PushTarget::Apns { token } => {
+            if !(32..=400).contains(&token.len()) || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return Err(ApiError::invalid("token", "This is not a device token."));
+            }
+            return Ok(None);
+        }
+        PushTarget::Fcm { token } => {
+            visible("token", token)?;
+            return Ok(None);
+        }
+    };
+    let url = place::checked("endpoint", address, carriers.private)?;
+    Ok(url.host_str().map(str::to_owned))
+}
+
+fn visible(field: &str, token: &str) -> ApiResult<()> {
+    if (1..=LONGEST_TOKEN).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(ApiError::invalid(field, "This is not a token."))
+}
+
+fn place_of(target: &PushTarget) -> String {
+    let address = match target {
+        PushTarget::WebPush(endpoint) | PushTarget::UnifiedPush(endpoint) => &endpoint.endpoint,
+        PushTarget::Ntfy { address, .. } => address,
+        PushTarget::Apns { token } | PushTarget::Fcm { token } => token,
+    };
+    hex(&Sha256::digest(address.as_bytes()))
+}
+
+/// A browser's subscription ends with its session, an app's with its token; what a person named stays theirs.
+fn origin(caller: &Caller, kind: PushKind) -> String {
+    match &caller.identity {
+        Identity::User { session, .. } if kind == PushKind::WebPush => format!("session {session}"),
+        Identity::User { id, .. } => format!("user {id}"),
+        Identity::Token { id, .. } => format!("token {id}"),
+    }
+}
