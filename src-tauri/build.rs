@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "servers",
         "look_at_server",
         "sign_in",
+        "sign_in_by_browser",
         "open_sign_in_page",
         "stop_sign_in",
         "use_this_computer",

@@ -33,6 +33,7 @@
 mod account;
 pub mod app;
 mod audit;
+mod browser_sign_in;
 pub mod device;
 mod devices;
 mod events;
@@ -45,6 +46,7 @@ mod sign_in;
 mod tasks;
 
 pub use audit::AuditFilter;
+pub use browser_sign_in::{BROWSER_LIMIT, BrowserSignIn, LoopbackReturn, NoReturn, Returned};
 pub use device::{DeviceConnection, DeviceOptions, KnownDevice, PathKind, PathState, Store, StoreError};
 pub use devices::DeviceFilter;
 pub use events::{Events, LiveUpdate};

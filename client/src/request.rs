@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::Error;
 
 /// How long a request that is not a stream may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// All items of a list, fetched page by page as they are asked for. It ends after the first error.
 pub type Listing<T> = BoxStream<'static, Result<T, Error>>;
@@ -94,6 +94,13 @@ impl Foreman {
         if !query.0.is_empty() {
             url.query_pairs_mut().extend_pairs(&query.0);
         }
+        url
+    }
+
+    /// What the server has beside its API; `path` is a constant.
+    pub(crate) fn beside_the_api(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path()));
         url
     }
 

@@ -1,4 +1,5 @@
-//! Signing a program in without a browser of its own (RFC 8628): it shows a code, a person approves it elsewhere.
+//! Signing a program in without a browser of its own (RFC 8628): it shows a code, a person approves it elsewhere. With a
+//! browser: see [`crate::BrowserSignIn`].
 
 use std::time::Duration;
 
@@ -20,6 +21,12 @@ pub enum SignInError {
     Denied,
     #[error("nobody approved it in time. Nothing was changed; start again")]
     Expired,
+    #[error("this server does not offer to sign in by the browser. Sign in with a code instead")]
+    NotOffered,
+    #[error("the browser came back from another sign-in or another server. Nothing was changed; start again")]
+    WrongReturn,
+    #[error("the server did not take what the browser came back with. Nothing was changed; start again")]
+    TurnedDown,
     #[error(transparent)]
     Server(#[from] Error),
 }

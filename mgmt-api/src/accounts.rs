@@ -1,5 +1,6 @@
 //! People and their browsers: first owner, signing in and out, passwords.
 
+mod browser;
 pub mod device_code;
 pub mod tokens;
 
@@ -46,6 +47,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(server_info))
         .merge(tokens::router())
         .merge(device_code::router())
+        .merge(browser::router())
 }
 
 /// Whether the first owner is still to be made.

@@ -24,6 +24,7 @@ pub enum Kind {
     /// Good for one connection through the relay.
     RelayTicket,
     DeviceCode,
+    AuthorizationCode,
     /// Stands for a provider's key where a client wants one.
     ModelKey,
 }
@@ -38,6 +39,7 @@ impl Kind {
             Kind::SignInLink => "fml_",
             Kind::RelayTicket => "fmr_",
             Kind::DeviceCode => "fmp_",
+            Kind::AuthorizationCode => "fmb_",
             Kind::ModelKey => crate::router::KEY_PREFIX,
         }
     }

@@ -14,7 +14,7 @@ use std::{
 use foreman_client::{
     DeviceConnection, DeviceOptions, Foreman, Store,
     app::{
-        KnownServer, LastKnown, LastKnownError, PreferencesFile, SecretError, SecretStore, ServerId, Servers,
+        AwaitedReturn, KnownServer, LastKnown, LastKnownError, PreferencesFile, SecretError, SecretStore, ServerId, Servers,
         providers_sign_in::SignIns,
     },
 };
@@ -52,6 +52,7 @@ pub struct Desk {
     devices: tokio::sync::Mutex<Held<(ServerId, DeviceId), DeviceConnection>>,
     pub this_computer: ThisComputer,
     pub waiting: Mutex<Option<Waiting>>,
+    pub returns: AwaitedReturn,
     pub streams: Running<tokio::task::AbortHandle>,
     pub terminals: Running<Terminal>,
     pub news: News,
@@ -79,6 +80,7 @@ impl Desk {
             last_known: OnceCell::new(),
             devices: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
+            returns: AwaitedReturn::default(),
             streams: Running::default(),
             terminals: Running::default(),
             news: News::default(),

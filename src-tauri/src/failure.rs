@@ -36,6 +36,10 @@ pub enum AppCode {
     SignInDenied,
     /// Nobody decided in time, or the attempt was given up.
     SignInExpired,
+    /// The server is too old to sign in by the browser.
+    NoBrowserSignIn,
+    /// The browser came back from another sign-in or another server.
+    WrongReturn,
     /// A file of the app cannot be read or written.
     Storage,
     /// A program that came with the app is not there or does not start.
@@ -153,6 +157,8 @@ impl From<SignInError> for Failure {
         match error {
             SignInError::Denied => Self::new(AppCode::SignInDenied, message),
             SignInError::Expired => Self::new(AppCode::SignInExpired, message),
+            SignInError::NotOffered => Self::new(AppCode::NoBrowserSignIn, message),
+            SignInError::WrongReturn | SignInError::TurnedDown => Self::new(AppCode::WrongReturn, message),
             SignInError::Server(error) => error.into(),
         }
     }

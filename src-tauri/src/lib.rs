@@ -68,6 +68,7 @@ pub fn run() {
             commands::servers::servers,
             commands::servers::look_at_server,
             commands::servers::sign_in,
+            commands::servers::sign_in_by_browser,
             commands::servers::open_sign_in_page,
             commands::servers::stop_sign_in,
             commands::servers::use_this_computer,

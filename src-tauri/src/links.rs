@@ -44,6 +44,11 @@ fn came(app: &AppHandle, link: &str) {
             }
         }
         Ok(AppLink::Returned(returned)) => desk.providers.came_back(returned),
+        Ok(AppLink::SignedIn(returned)) => {
+            if !desk.returns.came_back(returned) {
+                tracing::warn!("a link was left alone: it belongs to no sign-in that was begun here");
+            }
+        }
         // The link itself is not logged: it may hold what somebody hoped would be.
         Err(error) => tracing::warn!(%error, "a link was left alone"),
     }

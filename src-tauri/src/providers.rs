@@ -8,9 +8,12 @@ use std::{
     time::Duration,
 };
 
-use foreman_client::app::{
-    SecretStore,
-    providers_sign_in::{DefinitionId, Definitions, Returned, SignIns},
+use foreman_client::{
+    Returned,
+    app::{
+        SecretStore,
+        providers_sign_in::{DefinitionId, Definitions, SignIns},
+    },
 };
 use tauri::{AppHandle, Manager};
 use tokio::sync::OnceCell;

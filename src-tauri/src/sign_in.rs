@@ -1,7 +1,8 @@
-//! Signing in to a server: a code is shown, a person approves it in a browser, and the bearer goes into the keychain.
+//! Signing in to a server: a person allows it in a browser, which comes back by a link, or approves a code that is shown;
+//! the bearer goes into the keychain.
 
 use foreman_client::{
-    DeviceSignIn, Foreman,
+    BrowserSignIn, DeviceSignIn, Foreman,
     app::{ServerAddress, ServerId},
 };
 use foreman_protocol::Me;
@@ -28,31 +29,87 @@ pub struct SignInCode {
 /// The attempt that is under way; a new one ends it.
 pub struct Waiting {
     pub stop: CancellationToken,
-    /// The page with the code in it.
+    /// What the browser is led to, with a code or a state in it; empty until the server was asked.
     pub page: String,
 }
 
-/// Signs in and adds the server. Nothing is kept before a person approved.
+/// One attempt, from its first question on: it can be given up at any time until a person decided.
+struct Attempt<'d> {
+    desk: &'d Desk,
+    stop: CancellationToken,
+}
+
+impl<'d> Attempt<'d> {
+    fn begin(desk: &'d Desk) -> Self {
+        let stop = CancellationToken::new();
+        let waiting = Waiting { stop: stop.clone(), page: String::new() };
+        if let Some(before) = unpoisoned(&desk.waiting).replace(waiting) {
+            before.stop.cancel();
+        }
+        Self { desk, stop }
+    }
+
+    fn lead_to(&self, page: &str) {
+        let mut waiting = unpoisoned(&self.desk.waiting);
+        if let Some(waiting) = waiting.as_mut().filter(|_| !self.stop.is_cancelled()) {
+            page.clone_into(&mut waiting.page);
+        }
+    }
+
+    async fn unless_given_up<T>(&self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {
+                Err(Failure::new(AppCode::SignInExpired, "The sign-in was given up."))
+            }
+            done = work => Ok(done),
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let mut waiting = unpoisoned(&self.desk.waiting);
+        if !self.stop.is_cancelled() {
+            waiting.take();
+        }
+    }
+}
+
+/// Signs in by the browser and adds the server. Nothing is kept before a person allowed it there.
+pub async fn by_browser(
+    desk: &Desk,
+    address: ServerAddress,
+    open: impl FnOnce(&str) -> Result<(), Failure>,
+) -> Result<ServerId, Failure> {
+    let attempt = Attempt::begin(desk);
+    let away = BrowserSignIn::begin_for_app(address.as_str(), &client_name());
+    let away = attempt.unless_given_up(away).await??;
+    let waiting = desk.returns.expect(&away);
+    attempt.lead_to(away.page());
+    open(away.page())?;
+    let returned = attempt.unless_given_up(waiting.returned()).await??;
+    drop(attempt);
+    let approval = away.finish(returned).await?;
+    enter(desk, address, approval.token, false).await
+}
+
+/// Signs in by a code and adds the server. Nothing is kept before a person approved.
 pub async fn sign_in(
     desk: &Desk,
     address: ServerAddress,
     code: Channel<SignInCode>,
 ) -> Result<ServerId, Failure> {
-    let attempt = DeviceSignIn::start(address.as_str(), &client_name()).await?;
-    let asked = attempt.code().clone();
-    let stop = CancellationToken::new();
-    let waiting = Waiting { stop: stop.clone(), page: asked.verification_uri_complete.clone() };
-    if let Some(before) = unpoisoned(&desk.waiting).replace(waiting) {
-        before.stop.cancel();
-    }
+    let attempt = Attempt::begin(desk);
+    let away = DeviceSignIn::start(address.as_str(), &client_name());
+    let away = attempt.unless_given_up(away).await??;
+    let asked = away.code().clone();
+    attempt.lead_to(&asked.verification_uri_complete);
     let shown =
         SignInCode { user_code: asked.user_code, page: asked.verification_uri, expires_in: asked.expires_in };
     code.send(shown).map_err(|error| Failure::new(AppCode::Unreadable, error.to_string()))?;
-    let approval = tokio::select! {
-        decided = attempt.wait() => decided?,
-        () = stop.cancelled() => return Err(Failure::new(AppCode::SignInExpired, "The sign-in was given up.")),
-    };
-    unpoisoned(&desk.waiting).take();
+    let approval = attempt.unless_given_up(away.wait()).await??;
+    drop(attempt);
     enter(desk, address, approval.token, false).await
 }
 

@@ -6,7 +6,10 @@ use std::{fmt, net::IpAddr};
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use super::providers_sign_in::{RETURN_ADDRESS, Returned};
+use foreman_protocol::APP_RETURN;
+
+use super::providers_sign_in::RETURN_ADDRESS;
+use crate::{NoReturn, Returned};
 
 /// Links and addresses are short; what is longer was not made by a person or by Foreman. Bytes.
 const LONGEST: usize = 2_048;
@@ -28,6 +31,12 @@ pub enum AddressError {
     Credentials,
     #[error("this link is none of Foreman's, or of a newer version")]
     NotALink,
+}
+
+impl From<NoReturn> for AddressError {
+    fn from(_: NoReturn) -> Self {
+        Self::NotALink
+    }
 }
 
 /// Where a server is: http or https, a host, perhaps a path. Without credentials, query and fragment.
@@ -147,6 +156,8 @@ pub enum AppLink {
     },
     /// A browser comes back from a provider's page. It is nothing without the attempt that it belongs to.
     Returned(Returned),
+    /// A browser comes back from a server's page. It is nothing without the sign-in that this app began.
+    SignedIn(Returned),
 }
 
 /// `foreman://pair?server=https://…&fingerprint=…`
@@ -163,7 +174,8 @@ impl AppLink {
     /// # Errors
     /// See [`AddressError`].
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let longest = if text.starts_with(RETURN_ADDRESS) { LONGEST_RETURN } else { LONGEST };
+        let is_return = text.starts_with(RETURN_ADDRESS) || text.starts_with(APP_RETURN);
+        let longest = if is_return { LONGEST_RETURN } else { LONGEST };
         if text.len() > longest {
             return Err(AddressError::TooLong);
         }
@@ -177,7 +189,10 @@ impl AppLink {
             return Err(no);
         }
         if (url.host_str(), url.path()) == (Some("provider-signed-in"), "") {
-            return Returned::of(&url).map(Self::Returned);
+            return Ok(Self::Returned(Returned::of(&url)?));
+        }
+        if (url.host_str(), url.path()) == (Some("signed-in"), "") {
+            return Ok(Self::SignedIn(Returned::strictly_of(&url)?));
         }
         let mut given = Given::of(&url)?;
         let link = match (url.host_str(), url.path()) {
@@ -308,6 +323,8 @@ mod tests {
         let open =
             AppLink::parse("foreman://open/devices/0199aa00-0000-7000-8000-000000000000/logs").unwrap();
         assert!(matches!(open, AppLink::Open { page, .. } if page.ends_with("/logs")));
+        let back = "foreman://signed-in?code=c&state=s&iss=https%3A%2F%2Fforeman.example";
+        assert!(matches!(AppLink::parse(back).unwrap(), AppLink::SignedIn(_)));
         assert_eq!(
             AppLink::parse("foreman://open").unwrap(),
             AppLink::Open { server: None, page: "/".to_owned() }

@@ -16,7 +16,7 @@ mod kept;
 mod sign_ins;
 
 pub use answer::{OAuthProblem, ProviderSignInError};
-pub use browser::{RETURN_ADDRESS, Returned};
+pub use browser::RETURN_ADDRESS;
 pub use definition::{
     Definition, DefinitionError, DefinitionId, Flow, OAuth, OnDevice, Terms, TokenRequest, VaultEntry,
 };

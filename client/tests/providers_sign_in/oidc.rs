@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use foreman_client::app::{
-    AppLink,
-    providers_sign_in::{ProviderSignInError, Returned, Revoked, SignInStep},
+use foreman_client::{
+    Returned,
+    app::{
+        AppLink,
+        providers_sign_in::{ProviderSignInError, Revoked, SignInStep},
+    },
 };
 use serde_json::Value;
 

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod backups;
+mod browser_sign_in;
 mod chats;
 mod device_codes;
 mod gates;

@@ -77,7 +77,7 @@ pub async fn look_at_server(text: String) -> Result<ServerPreview, Failure> {
     let (address, wanted) = if text.trim_start().starts_with("foreman:") {
         match AppLink::parse(text.trim())? {
             AppLink::Pair(pair) => (pair.server, pair.fingerprint),
-            AppLink::Open { .. } | AppLink::Returned(_) => {
+            AppLink::Open { .. } | AppLink::Returned(_) | AppLink::SignedIn(_) => {
                 return Err(Failure::new(AppCode::NotAnAddress, "This link adds no server."));
             }
         }
@@ -104,6 +104,18 @@ pub async fn look_at_server(text: String) -> Result<ServerPreview, Failure> {
     })
 }
 
+/// Signs in by the browser, which it opens; answers when a person allowed it there and the browser came back.
+#[tauri::command]
+pub async fn sign_in_by_browser(
+    desk: State<'_, Desk>,
+    app: tauri::AppHandle,
+    address: String,
+) -> Result<String, Failure> {
+    let address = ServerAddress::typed(&address)?;
+    let id = sign_in::by_browser(&desk, address, |page| open_outside(&app, page)).await?;
+    Ok(id.as_str().to_owned())
+}
+
 /// Signs in; answers when a person approved. The code to compare comes first.
 #[tauri::command]
 pub async fn sign_in(
@@ -115,13 +127,17 @@ pub async fn sign_in(
     Ok(sign_in::sign_in(&desk, address, code).await?.as_str().to_owned())
 }
 
-/// Opens the page where the code is approved, in the browser.
+/// Opens the page of the sign-in that is under way, in the browser.
 #[tauri::command]
 pub fn open_sign_in_page(desk: State<'_, Desk>, app: tauri::AppHandle) -> Result<(), Failure> {
     let page = unpoisoned(&desk.waiting).as_ref().map(|waiting| waiting.page.clone());
     let Some(page) = page.filter(|page| page.starts_with("https://") || page.starts_with("http://")) else {
         return Ok(());
     };
+    open_outside(&app, &page)
+}
+
+fn open_outside(app: &tauri::AppHandle, page: &str) -> Result<(), Failure> {
     let failed = |error: tauri_plugin_opener::Error| Failure::new(AppCode::ProgramFailed, error.to_string());
     app.opener().open_url(page, None::<&str>).map_err(failed)
 }

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::{
-    Definition, DefinitionId, Definitions, Flow, Handed, OAuthProblem, ProviderSignInError, Returned,
-    TokenRequest, UserCode,
+    Definition, DefinitionId, Definitions, Flow, Handed, OAuthProblem, ProviderSignInError, TokenRequest,
+    UserCode,
     answer::{Granted, ask},
     browser::BrowserAttempt,
     device::DeviceAttempt,
@@ -28,10 +28,9 @@ use super::{
 use crate::{
     Foreman,
     app::{SecretStore, ServerId},
+    browser_sign_in::{BROWSER_LIMIT, Returned},
 };
 
-/// A browser that has not come back by then does not any more.
-const BROWSER_LIMIT: Duration = Duration::from_secs(600);
 /// After a renewal that did not succeed, the next one waits.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
@@ -361,7 +360,7 @@ impl Inner {
             Flow::Browser => {
                 let attempt = BrowserAttempt::start(at)?;
                 let (send, returned) = oneshot::channel();
-                let state = attempt.state.clone();
+                let state = attempt.state().to_owned();
                 {
                     let mut away = unpoisoned(&self.away);
                     away.retain(|_, waits| !waits.is_closed());
