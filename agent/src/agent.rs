@@ -81,16 +81,17 @@ pub async fn run(
     let setup = Setup::new(Arc::clone(&uplink), line_heard.clone(), choices);
     let (reports, said) = link::reports();
     let choices = settings.link.kept(&state.link_choices())?;
-    let parts = Parts::new(state, setup.running.subscribe(), &reports)?;
+    let probe = Arc::new(Notify::new());
+    let mut desk = Desk::new(Arc::clone(&setup), Arc::clone(&journal), Arc::clone(&probe));
+    let events = desk.sender();
+    let tasks = device_api::tasks::Tasks::new(Arc::clone(&setup.board), events.clone(), state.tasks());
+    let parts = Parts::new(state, setup.running.subscribe(), tasks, &reports)?;
     let files = Arc::clone(&parts.files);
     let models_changed = Arc::clone(&parts.models_changed);
     let device = Device { id: identity.device_id, name: identity.name.clone(), policy: state.policy() };
     let router = device_api::router(Arc::new(device), parts);
     let (link, handle) = Link::open(state, gate, choices, router, Arc::clone(&uplink), reports).await?;
-    let probe = Arc::new(Notify::new());
-    let mut desk = Desk::new(Arc::clone(&setup), Arc::clone(&journal), Arc::clone(&probe));
     desk.resume().await?;
-    let events = desk.sender();
     let vitals = Vitals {
         uplink: Arc::clone(&uplink),
         state_dir: state.dir().to_owned(),

@@ -10,6 +10,7 @@ pub mod logs;
 pub mod metrics;
 mod models;
 mod problem;
+pub mod tasks;
 pub mod terminals;
 #[cfg_attr(windows, path = "device_api/uploads/absent.rs")]
 pub mod uploads;
@@ -28,6 +29,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::{link::Reports, state};
 use metrics::Metrics;
+use tasks::Tasks;
 
 pub use problem::{ApiError, ApiResult};
 
@@ -124,6 +126,7 @@ pub struct Parts {
     pub files: Arc<Files>,
     pub logs: Arc<Logs>,
     pub metrics: Arc<Metrics>,
+    pub tasks: Tasks,
     /// Rung when models came or went through this API.
     pub models_changed: Arc<Notify>,
 }
@@ -136,6 +139,7 @@ impl Parts {
     pub fn new(
         state: &state::State,
         running: watch::Receiver<Vec<TaskId>>,
+        tasks: Tasks,
         reports: &Reports,
     ) -> anyhow::Result<Self> {
         let (of_terminals, of_files) = (reports.clone(), reports.clone());
@@ -154,6 +158,7 @@ impl Parts {
             files: Arc::new(files),
             logs: Arc::new(logs),
             metrics: Metrics::new(ProbeOptions::new(state.dir()), SamplerOptions::new(state.dir()), running),
+            tasks,
             models_changed: Arc::default(),
         })
     }
@@ -161,7 +166,7 @@ impl Parts {
 
 /// Every route. Each feature brings its own router; they are merged here and nowhere else.
 pub fn router(device: Arc<Device>, parts: Parts) -> Router {
-    let Parts { terminals, files, logs, metrics, models_changed } = parts;
+    let Parts { terminals, files, logs, metrics, tasks, models_changed } = parts;
     Router::new()
         .route("/hello", get(hello))
         .with_state(Arc::clone(&device))
@@ -170,6 +175,7 @@ pub fn router(device: Arc<Device>, parts: Parts) -> Router {
         .merge(uploads::router(Arc::clone(&device), files))
         .merge(logs::router(Arc::clone(&device), logs))
         .merge(metrics::router(metrics))
+        .merge(tasks::router(Arc::clone(&device), tasks))
         .merge(models::router(Arc::clone(&device), models_changed))
         .merge(forward::router(device))
         .fallback(|| async { ApiError::not_found("address on this device") })

@@ -5,6 +5,7 @@
 //! [`Phase::Starting`] in an earlier boot of the machine is never started again.
 
 mod link;
+mod local;
 mod row;
 
 use std::{
@@ -19,7 +20,8 @@ use redb::{
     Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction,
 };
 
-pub use row::{Phase, Statement, TaskRow};
+pub use local::Taken;
+pub use row::{Local, Phase, Statement, TaskRow};
 
 use crate::uplink::NotUnderstood;
 
@@ -321,7 +323,7 @@ fn settle_unstarted(
 fn put_done(write: &WriteTransaction, ids: &[TaskId]) -> anyhow::Result<()> {
     for id in ids {
         if let Some(row) = get(write, *id)? {
-            put(write, *id, &TaskRow { phase: Phase::Done, spec: None, statement: None, ..row })?;
+            put(write, *id, &TaskRow { phase: Phase::Done, spec: None, statement: None, local: None, ..row })?;
         }
     }
     Ok(())

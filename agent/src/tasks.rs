@@ -6,9 +6,11 @@
 //! `exit.json`) before it is told; a task's folder and row go only when the server has acknowledged both its ending
 //! and all of its output.
 
+mod board;
 mod desk;
 mod keeper;
 mod leftover;
+mod local;
 mod outbox;
 mod upload;
 
@@ -18,10 +20,12 @@ use foreman_machine::run::{Launcher, Limits};
 use foreman_protocol::TaskId;
 use tokio::sync::{Semaphore, watch};
 
-use crate::{line::Line, link::Gate, uplink::Uplink};
+use crate::{journal::Statement, line::Line, link::Gate, uplink::Uplink};
 
+pub use board::Board;
 pub use desk::{Desk, Event};
 pub use leftover::stop_leftovers;
+pub use local::{Asked, AskRefused};
 pub use outbox::Outbox;
 
 /// How many tasks may send output at the same time, each holding one piece in memory.
@@ -31,6 +35,8 @@ const UPLOADS: usize = 4;
 pub struct Setup {
     pub uplink: Arc<Uplink>,
     pub outbox: Outbox,
+    /// What callers of the link see.
+    pub board: Arc<Board>,
     pub line: watch::Receiver<Line>,
     pub launcher: Launcher,
     pub limits: Limits,
@@ -63,6 +69,7 @@ impl Setup {
     pub fn new(uplink: Arc<Uplink>, line: watch::Receiver<Line>, choices: Choices) -> Arc<Self> {
         let Choices { launcher, limits, cgroup, policy, gate, tasks, most_running } = choices;
         Arc::new(Self {
+            board: Arc::new(Board::new(uplink.device_id())),
             uplink,
             outbox: Outbox::default(),
             line,
@@ -76,5 +83,11 @@ impl Setup {
             running: watch::Sender::default(),
             uploads: Semaphore::new(UPLOADS),
         })
+    }
+
+    /// Says something of a task, to the server and to whoever looks here.
+    fn say(&self, statement: Statement) {
+        self.board.note(&statement);
+        self.outbox.say(statement);
     }
 }

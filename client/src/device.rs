@@ -40,6 +40,7 @@ mod race;
 mod session;
 mod sse;
 mod store;
+mod tasks;
 mod terminals;
 mod transfer;
 

@@ -1,6 +1,6 @@
 //! Tasks: starting, looking, stopping.
 
-use foreman_protocol::{DeviceId, Page, StopAllAnswer, Task, TaskId, TaskSpec, TaskState};
+use foreman_protocol::{DeviceId, Page, StartTask, StopAllAnswer, Task, TaskId, TaskSpec, TaskState};
 use reqwest::Method;
 
 use crate::{Error, Foreman, Listing, PageRequest, devices::http_post, request::Query};
@@ -39,6 +39,14 @@ impl Foreman {
     /// See [`Error`].
     pub async fn start_task(&self, device: DeviceId, spec: &TaskSpec) -> Result<Task, Error> {
         self.send_json(Method::POST, &format!("devices/{device}/tasks"), spec).await
+    }
+
+    /// The same with an id of the caller's: asked again it is answered with the task that is there.
+    ///
+    /// # Errors
+    /// See [`Error`]; `conflict` when another task has the id.
+    pub async fn start_task_once(&self, device: DeviceId, start: &StartTask) -> Result<Task, Error> {
+        self.send_json(Method::POST, &format!("devices/{device}/tasks"), start).await
     }
 
     /// # Errors

@@ -1,7 +1,7 @@
 //! What one device may not do to another, and what a user's token may not do as a device.
 
 use foreman_link::http::{self, RequestError};
-use foreman_protocol::{Reports, Role, Sample, TaskReport, TaskState};
+use foreman_protocol::{LocalTask, Reports, Role, Sample, TaskCommand, TaskReport, TaskState};
 use journeys::{
     database::Database,
     device::BareDevice,
@@ -76,6 +76,15 @@ async fn a_device_reaches_only_itself(database: Database) {
             signal: None,
             reason: None,
             output_total: Some(0),
+        }],
+        started: vec![LocalTask {
+            id: task.id,
+            command: TaskCommand::Shell { shell: "forged".to_owned() },
+            cwd: None,
+            env_names: vec![],
+            timeout_s: None,
+            by: "forged".to_owned(),
+            ago_ms: 0,
         }],
     };
     status(two.request(Method::POST, "reports").json(&forged)).await;

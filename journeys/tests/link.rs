@@ -3,6 +3,7 @@
 mod fallback;
 mod over_tls;
 mod shrinking;
+mod tasks;
 
 use std::time::Duration;
 

@@ -31,6 +31,7 @@ use crate::{
     bounds,
     db::now,
     extract::{Json, Path, Query},
+    once::Once,
     problem::{ApiError, ApiResult},
 };
 
@@ -166,13 +167,15 @@ async fn get(State(app): State<App>, caller: Caller, Path(id): Path<ChatId>) -> 
     Ok(Json(store::find(app.db.read(), person(&app, &caller).await?, id).await?))
 }
 
-/// Renames it, chooses the model for what comes, or shows another branch: the newest that `leaf` belongs to.
+/// Renames it, chooses the model for what comes, or shows another branch: the newest that `leaf` belongs to. With an
+/// `Idempotency-Key` once, however often it is asked for.
 #[utoipa::path(patch, path = "/api/v1/chats/{id}", tag = "chats", params(("id" = ChatId, Path)),
     request_body = UpdateChat, responses((status = 200, body = Chat)))]
 async fn update(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<ChatId>,
+    once: Once,
     Json(request): Json<UpdateChat>,
 ) -> ApiResult<Json<Chat>> {
     caller.at_least(Role::Operator)?;
@@ -185,6 +188,9 @@ async fn update(
         .write(move |tx| {
             Box::pin(async move {
                 let mut chat = store::find(tx.conn(), owner, id).await?;
+                if !once.is_first(tx, &cause).await? {
+                    return Ok(chat);
+                }
                 if let Some(leaf) = request.leaf {
                     chat.leaf = Some(branch::newest_below(tx.conn(), id, leaf).await?);
                 }

@@ -23,6 +23,7 @@ use crate::{
     db::{Tx, now},
     events::Cause,
     extract::{Json, Path, Query},
+    once::Once,
     problem::{ApiError, ApiResult},
     providers,
     query::{Filter, Paging},
@@ -201,13 +202,14 @@ async fn new_token(
     Ok((StatusCode::CREATED, Json(present(&app, issued))))
 }
 
-/// Renames a device or changes its type.
+/// Renames a device or changes its type; with an `Idempotency-Key` once, however often it is asked for.
 #[utoipa::path(patch, path = "/api/v1/devices/{id}", tag = "devices", params(("id" = DeviceId, Path)),
     request_body = UpdateDevice, responses((status = 200, body = Device)))]
 async fn update(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<DeviceId>,
+    once: Once,
     Json(request): Json<UpdateDevice>,
 ) -> ApiResult<Json<Device>> {
     caller.at_least(Role::Admin)?;
@@ -218,6 +220,10 @@ async fn update(
         .db
         .write(move |tx| {
             Box::pin(async move {
+                if !once.is_first(tx, &cause).await? {
+                    let there = store::find(tx.conn(), cause.tenant, id).await?;
+                    return there.ok_or_else(|| ApiError::not_found("device"));
+                }
                 sqlx::query("UPDATE devices SET name = COALESCE($1, name), type = COALESCE($2, type) WHERE id = $3 AND tenant_id = $4")
                     .bind(name)
                     .bind(device_type)

@@ -6,8 +6,8 @@ pub mod store;
 
 use axum::{extract::State, http::StatusCode};
 use foreman_protocol::{
-    CommandAction, CommandId, DeviceId, DeviceStatus, Event, Page, ProblemCode, Role, StopAllAnswer, Task,
-    TaskCommand, TaskId, TaskSpec, TaskState,
+    CommandAction, CommandId, DeviceId, DeviceStatus, Event, Page, ProblemCode, Role, SpecFault, StartTask,
+    StopAllAnswer, Task, TaskId, TaskState,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -16,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     App,
     auth::Caller,
-    bounds, commands,
+    commands,
     db::{Tx, now},
     devices,
     events::Cause,
@@ -25,11 +25,8 @@ use crate::{
     query::{Filter, Paging},
 };
 
-/// A shell line or one argument.
-const COMMAND_BYTES: usize = 128 * 1024;
-const MOST_ARGUMENTS: usize = 1_000;
-const MOST_VARIABLES: usize = 256;
-const MOST_TIMEOUT_S: u64 = 365 * 24 * 3600;
+/// How far ahead the clock of somebody who makes an id may be: ids sort by their time.
+const AHEAD_MS: i64 = 24 * 3_600_000;
 
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -122,20 +119,21 @@ async fn get(State(app): State<App>, caller: Caller, Path(id): Path<TaskId>) -> 
     Ok(Json(task.ok_or_else(|| ApiError::not_found("task"))?))
 }
 
-/// Starts a program or a shell line on a device. It waits there when the device is offline.
+/// Starts a program or a shell line on a device. It waits there when the device is offline. Asked again with the same
+/// id it is answered with the task that is there.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/tasks", tag = "tasks", params(("id" = DeviceId, Path)),
-    request_body = TaskSpec, responses((status = 201, body = Task)))]
+    request_body = StartTask, responses((status = 201, body = Task)))]
 async fn create(
     State(app): State<App>,
     caller: Caller,
     Path(device): Path<DeviceId>,
-    Json(spec): Json<TaskSpec>,
+    Json(StartTask { id, spec }): Json<StartTask>,
 ) -> ApiResult<(StatusCode, Json<Task>)> {
     caller.at_least(Role::Operator)?;
-    check(&spec)?;
+    spec.check()?;
     let cause = caller.cause();
     let task = Task {
-        id: TaskId::fresh(),
+        id: id_of(id)?,
         device_id: device,
         command: spec.command.clone(),
         cwd: spec.cwd.clone(),
@@ -167,54 +165,28 @@ async fn queue(tx: &mut Tx, cause: Cause, mut task: Task, start: commands::Seale
     if devices::store::status(tx, cause.tenant, task.device_id).await? == DeviceStatus::Pending {
         return Err(ApiError::conflict("This device has not connected yet, so nothing can run there."));
     }
+    if let Some(there) = store::same(tx, cause.tenant, &task).await? {
+        return Ok(there);
+    }
     store::insert(tx, cause.tenant, &task).await?;
     commands::add_sealed(tx, &cause, task.device_id, start).await?;
     task.version = tx.emit(&cause, Event::TaskQueued { task: Box::new(task.clone()) }).await?;
     Ok(task)
 }
 
-fn check(spec: &TaskSpec) -> ApiResult<()> {
-    match &spec.command {
-        TaskCommand::Shell { shell } => {
-            bounds::text("shell", shell, COMMAND_BYTES)?;
-            if shell.trim().is_empty() {
-                return Err(ApiError::invalid("shell", "There is nothing to run."));
-            }
-        }
-        TaskCommand::Program { program, args } => {
-            bounds::text("program", program, 4096)?;
-            if program.trim().is_empty() {
-                return Err(ApiError::invalid("program", "There is nothing to run."));
-            }
-            if args.len() > MOST_ARGUMENTS {
-                return Err(ApiError::invalid(
-                    "args",
-                    format!("At most {MOST_ARGUMENTS} arguments are taken."),
-                ));
-            }
-            args.iter().try_for_each(|arg| bounds::text("args", arg, COMMAND_BYTES))?;
-        }
+/// The id under which it starts: the asker's, or a fresh one.
+fn id_of(asked: Option<TaskId>) -> ApiResult<TaskId> {
+    let Some(id) = asked else { return Ok(TaskId::fresh()) };
+    match id.made_at() {
+        Some(at) if at <= now() + AHEAD_MS => Ok(id),
+        _ => Err(ApiError::invalid("id", "An id is a UUIDv7 made now.")),
     }
-    if let Some(cwd) = &spec.cwd {
-        bounds::text("cwd", cwd, 4096)?;
-        if !cwd.starts_with(['/', '~']) && !begins_with_drive(cwd) {
-            return Err(ApiError::invalid("cwd", "The folder must be absolute, or start with ~."));
-        }
+}
+
+impl From<SpecFault> for ApiError {
+    fn from(fault: SpecFault) -> Self {
+        Self::invalid(fault.field, fault.message)
     }
-    if spec.env.len() > MOST_VARIABLES {
-        return Err(ApiError::invalid("env", format!("At most {MOST_VARIABLES} variables are taken.")));
-    }
-    for (name, value) in &spec.env {
-        bounds::text("env", name, 256)?;
-        bounds::text("env", value, 32 * 1024)?;
-        if name.is_empty() || name.contains('=') {
-            return Err(ApiError::invalid("env", "A variable's name is not empty and has no '='."));
-        }
-    }
-    if spec.timeout_s.is_some_and(|seconds| !(1..=MOST_TIMEOUT_S).contains(&seconds)) {
-        return Err(ApiError::invalid("timeout_s", "The time limit is 1 second to one year."));
-    }
-    Ok(())
 }
 
 /// Stops a task: its whole process tree. A task the device has not received yet is withdrawn.
@@ -309,9 +281,4 @@ async fn stop_all(
         })
         .await?;
     Ok((StatusCode::ACCEPTED, Json(StopAllAnswer { stopping })))
-}
-
-/// `C:\…`, as a device with Windows has it.
-fn begins_with_drive(path: &str) -> bool {
-    matches!(path.as_bytes(), [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic())
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Capabilities, CommandId, DeviceId, DeviceLink, LinkFacts, LinkReport, Millis, Policy, Sample, TaskId,
-    TaskReport, TaskSpec, UserId,
+    Capabilities, CommandId, DeviceId, DeviceLink, LinkFacts, LinkReport, LocalTask, Millis, Policy, Sample,
+    TaskId, TaskReport, TaskSpec, UserId,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -233,6 +233,9 @@ pub struct Reports {
     /// At most 1,000: what became of the device link.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<LinkReport>,
+    /// At most 1,000: tasks that began at the device. Taken before what became of tasks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub started: Vec<LocalTask>,
 }
 
 /// The answer to output: everything before this byte is durable on the server.

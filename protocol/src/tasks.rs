@@ -52,6 +52,113 @@ pub struct TaskSpec {
     pub timeout_s: Option<u64>,
 }
 
+/// A shell line or one argument.
+const COMMAND_BYTES: usize = 128 * 1024;
+const MOST_ARGUMENTS: usize = 1_000;
+const MOST_VARIABLES: usize = 256;
+const MOST_TIMEOUT_S: u64 = 365 * 24 * 3600;
+
+/// What of a [`TaskSpec`] nobody would take, and why, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecFault {
+    pub field: &'static str,
+    pub message: String,
+}
+
+impl TaskSpec {
+    /// Whether it can be run at all, the same wherever a task is asked for. What a device allows is its own to say.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self) -> Result<(), SpecFault> {
+        let fault = |field, message: &str| Err(SpecFault { field, message: message.to_owned() });
+        match &self.command {
+            TaskCommand::Shell { shell } => {
+                text("shell", shell, COMMAND_BYTES)?;
+                if shell.trim().is_empty() {
+                    return fault("shell", "There is nothing to run.");
+                }
+            }
+            TaskCommand::Program { program, args } => {
+                text("program", program, 4096)?;
+                if program.trim().is_empty() {
+                    return fault("program", "There is nothing to run.");
+                }
+                if args.len() > MOST_ARGUMENTS {
+                    return fault("args", &format!("At most {MOST_ARGUMENTS} arguments are taken."));
+                }
+                args.iter().try_for_each(|arg| text("args", arg, COMMAND_BYTES))?;
+            }
+        }
+        if let Some(cwd) = &self.cwd {
+            text("cwd", cwd, 4096)?;
+            if !cwd.starts_with(['/', '~']) && !begins_with_drive(cwd) {
+                return fault("cwd", "The folder must be absolute, or start with ~.");
+            }
+        }
+        if self.env.len() > MOST_VARIABLES {
+            return fault("env", &format!("At most {MOST_VARIABLES} variables are taken."));
+        }
+        for (name, value) in &self.env {
+            text("env", name, 256)?;
+            text("env", value, 32 * 1024)?;
+            if name.is_empty() || name.contains('=') {
+                return fault("env", "A variable's name is not empty and has no '='.");
+            }
+        }
+        if self.timeout_s.is_some_and(|seconds| !(1..=MOST_TIMEOUT_S).contains(&seconds)) {
+            return fault("timeout_s", "The time limit is 1 second to one year.");
+        }
+        Ok(())
+    }
+}
+
+/// Of bounded length and without NUL, which no program argument can hold.
+fn text(field: &'static str, text: &str, most_bytes: usize) -> Result<(), SpecFault> {
+    if text.len() > most_bytes {
+        return Err(SpecFault { field, message: format!("This is longer than {most_bytes} bytes.") });
+    }
+    if text.contains('\0') {
+        return Err(SpecFault { field, message: "This contains a zero byte.".to_owned() });
+    }
+    Ok(())
+}
+
+/// `C:\…`, as a device with Windows has it.
+fn begins_with_drive(path: &str) -> bool {
+    matches!(path.as_bytes(), [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic())
+}
+
+/// `POST /api/v1/devices/{id}/tasks` of a server, and `POST /tasks` of a device itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StartTask {
+    /// Made by whoever asks, as a UUIDv7: asked again with the same one, here or at the device, it runs once.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub id: Option<TaskId>,
+    #[serde(flatten)]
+    pub spec: TaskSpec,
+}
+
+/// A task that began at its device, over the device's link, as the device tells its server. The values of its
+/// environment stay on the device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LocalTask {
+    pub id: TaskId,
+    pub command: TaskCommand,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cwd: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub env_names: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub timeout_s: Option<u64>,
+    /// Who asked, as the device knows them: the name in their grant.
+    pub by: String,
+    /// How long ago, in milliseconds: clocks need not agree.
+    pub ago_ms: u64,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use foreman_machine::run::Moment;
-use foreman_protocol::{TaskId, TaskReport, TaskSpec, TaskState};
+use foreman_protocol::{LocalTask, TaskId, TaskReport, TaskSpec, TaskState};
 use serde::{Deserialize, Serialize};
 
 /// How far a task is, as far as the journal must know; the task's folder knows the rest.
@@ -33,6 +33,38 @@ pub struct TaskRow {
     pub spec: Option<TaskSpec>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub statement: Option<Statement>,
+    /// Asked for here, over the link, and not by the server.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub local: Option<Local>,
+}
+
+/// A task that began at this device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Local {
+    /// `ago_ms` is filled in by [`Local::told_now`].
+    pub task: LocalTask,
+    /// Whoever asked, told apart from others of the same name.
+    pub owner: String,
+    pub asked: Moment,
+    /// The server knows of it.
+    #[serde(default)]
+    pub told: bool,
+}
+
+impl Local {
+    /// What runs, without the values of its environment.
+    #[must_use]
+    pub fn spec(&self) -> TaskSpec {
+        let LocalTask { command, cwd, env_names, timeout_s, .. } = self.task.clone();
+        let env = env_names.into_iter().map(|name| (name, String::new())).collect();
+        TaskSpec { command, cwd, env, timeout_s }
+    }
+
+    /// As the server is told now.
+    #[must_use]
+    pub fn told_now(&self) -> LocalTask {
+        LocalTask { ago_ms: self.asked.ago_ms(), ..self.task.clone() }
+    }
 }
 
 /// What is to be said of a task, kept so that its age can be told whenever it is said.
@@ -82,7 +114,7 @@ impl Statement {
 
 impl TaskRow {
     pub(super) const fn new(seq: i64, phase: Phase, spec: Option<TaskSpec>, at: Moment) -> Self {
-        Self { seq, phase, at, stop: false, spec, statement: None }
+        Self { seq, phase, at, stop: false, spec, statement: None, local: None }
     }
 
     pub(super) fn encode(&self) -> anyhow::Result<Vec<u8>> {

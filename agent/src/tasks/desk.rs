@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Setup,
+    Asked, Setup,
     keeper::{Keeper, Life, lost},
 };
 use crate::{
@@ -47,6 +47,10 @@ pub enum Event {
     Told(Vec<TaskId>),
     /// The server knows of these uses of the link.
     LinksTold(Vec<LinkReportId>),
+    /// Somebody at this device wants something.
+    Asked(Box<Asked>),
+    /// The server knows that these began here.
+    StartsTold(Vec<TaskId>),
 }
 
 /// A task on its way.
@@ -59,13 +63,13 @@ struct Kept {
 
 /// See the module.
 pub struct Desk {
-    setup: Arc<Setup>,
+    pub(super) setup: Arc<Setup>,
     journal: Arc<Journal>,
     sender: mpsc::UnboundedSender<Event>,
     events: mpsc::UnboundedReceiver<Event>,
     kept: HashMap<TaskId, Kept>,
     /// In the order they came.
-    queue: VecDeque<TaskId>,
+    pub(super) queue: VecDeque<TaskId>,
     /// The server has all of them; to be written down, and then cleared away.
     done: Vec<TaskId>,
     /// Rung when the server asks to detect capabilities again.
@@ -103,6 +107,7 @@ impl Desk {
         let open = self.journal.open_tasks()?;
         self.remove_strays(&open);
         for (task, row) in open {
+            self.show(task, &row);
             match row.phase {
                 Phase::Queued => self.queue.push_back(task),
                 Phase::Starting => self.resume_one(task, row).await,
@@ -116,6 +121,18 @@ impl Desk {
         }
         self.start_queued().await;
         Ok(())
+    }
+
+    /// A task of an earlier life; one of the server's that never ran is not known well enough to be shown.
+    fn show(&self, task: TaskId, row: &TaskRow) {
+        let local = row.local.as_ref();
+        let spec = row.spec.clone().or_else(|| local.map(|local| local.spec()));
+        if let Some(spec) = spec {
+            self.setup.board.put(task, &spec, local, row.at.wall_ms);
+        }
+        if let Some(local) = local {
+            self.resume_local(local);
+        }
     }
 
     async fn resume_one(&mut self, task: TaskId, row: TaskRow) {
@@ -198,6 +215,8 @@ impl Desk {
             Event::LinksTold(ids) => {
                 self.in_journal(move |journal| journal.link_reports_told(&ids)).await;
             }
+            Event::Asked(asked) => self.asked(*asked).await,
+            Event::StartsTold(tasks) => self.starts_told(tasks).await,
         }
     }
 
@@ -219,10 +238,16 @@ impl Desk {
             match effect {
                 Effect::Start(task) => {
                     if let Some(spec) = specs.get(&task) {
-                        self.start(task, spec, false).await;
+                        self.setup.board.put(task, spec, None, Moment::now().wall_ms);
+                        self.start(task, spec, false, false).await;
                     }
                 }
-                Effect::Queue(task) => self.queue.push_back(task),
+                Effect::Queue(task) => {
+                    if let Some(spec) = specs.get(&task) {
+                        self.setup.board.put(task, spec, None, Moment::now().wall_ms);
+                    }
+                    self.queue.push_back(task);
+                }
                 Effect::Stop(task) => self.stop(task).await,
                 Effect::Settle(statement) => {
                     self.keep(statement.report.task_id, false, Life::Over(statement))
@@ -235,7 +260,8 @@ impl Desk {
         self.remove_folders(&done);
     }
 
-    async fn stop(&mut self, task: TaskId) {
+    pub(super) async fn stop(&mut self, task: TaskId) {
+        self.setup.board.stopping(task, Moment::now().wall_ms);
         if let Some(kept) = self.kept.get(&task) {
             kept.stop.send_replace(true);
             return;
@@ -258,15 +284,15 @@ impl Desk {
     async fn begin(&mut self, task: TaskId, row: TaskRow) {
         match row.spec {
             _ if row.stop => self.settle(stopped_before(task)).await,
-            Some(spec) => self.start(task, &spec, row.stop).await,
+            Some(spec) => self.start(task, &spec, row.local.is_some(), row.stop).await,
             None => self.settle(lost(task, &self.folder(task))).await,
         }
     }
 
-    /// Starts a task that the journal calls starting.
-    async fn start(&mut self, task: TaskId, spec: &TaskSpec, stop: bool) {
+    /// Starts a task that the journal calls starting. `local`: it was asked for here, with a right that the link saw.
+    pub(super) async fn start(&mut self, task: TaskId, spec: &TaskSpec, local: bool, stop: bool) {
         let refused = |state, reason: String| Statement::unstarted(task, state, reason, Moment::now());
-        if let Err(reason) = self.setup.gate.tasks_allowed() {
+        if !local && let Err(reason) = self.setup.gate.tasks_allowed() {
             tracing::warn!(task.id = %task, %reason, "a task was refused");
             return self.settle(refused(TaskState::Refused, reason)).await;
         }
@@ -332,6 +358,7 @@ impl Desk {
         for task in tasks {
             if self.kept.get(task).is_some_and(|kept| kept.over && kept.uploaded && kept.told) {
                 self.kept.remove(task);
+                self.setup.board.remove(*task);
                 self.done.push(*task);
             }
         }
@@ -367,7 +394,7 @@ impl Desk {
         TaskFolder::at(self.setup.tasks.join(task.to_string()))
     }
 
-    fn free(&self) -> usize {
+    pub(super) fn free(&self) -> usize {
         self.setup.most_running.saturating_sub(self.kept.values().filter(|kept| !kept.over).count())
     }
 
@@ -380,7 +407,7 @@ impl Desk {
 
     /// In a thread, because the journal waits for the disk. While the disk is full or broken nothing is started,
     /// acknowledged or told, so this tries until it works.
-    async fn in_journal<T: Send + 'static>(
+    pub(super) async fn in_journal<T: Send + 'static>(
         &self,
         act: impl Fn(&Journal) -> anyhow::Result<T> + Send + Sync + 'static,
     ) -> T {

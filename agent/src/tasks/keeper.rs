@@ -63,7 +63,7 @@ impl Keeper {
     async fn over(&self, statement: Statement) {
         let total = statement.report.output_total.unwrap_or(0);
         let _ = self.events.send(Event::Over(self.task));
-        self.setup.outbox.say(statement);
+        self.setup.say(statement);
         let (_source, complete) = watch::channel(Source::Complete(total));
         upload(&self.setup, self.task, OutputReader::of(&self.folder), None, complete).await;
     }
@@ -80,7 +80,7 @@ impl Keeper {
                 Heard::Ended(statement) => {
                     let total = statement.report.output_total.unwrap_or(0);
                     let _ = self.events.send(Event::Over(self.task));
-                    self.setup.outbox.say(statement);
+                    self.setup.say(statement);
                     source.send_replace(Source::Complete(total));
                     None
                 }
@@ -121,9 +121,10 @@ impl Keeper {
             }
             if !told_running && let Some(started) = self.folder.started() {
                 told_running = true;
-                self.setup.outbox.say(Statement::running(self.task, started.at));
+                self.setup.say(Statement::running(self.task, started.at));
             }
             if news == News::Activity {
+                self.setup.board.grew(self.task);
                 source.send_replace(Source::Growing);
                 continue;
             }

@@ -9,16 +9,23 @@ use std::{
 
 use foreman_link::http::RequestError;
 use foreman_protocol::{CommandId, LinkReport, Reports, TaskId};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
 use super::{Event, Setup};
-use crate::{journal::Statement, line::Pause, uplink::is_gone};
+use crate::{
+    journal::{Local, Statement},
+    line::Pause,
+    uplink::is_gone,
+};
 
 /// The most of each kind in one request, as the protocol says.
 const MOST: usize = 1000;
 
 /// A task that has just started may be over at once; this long its ending may travel along.
 const COMPANY: Duration = Duration::from_millis(3);
+
+/// Tasks that began here in one request: their commands may be long.
+const MOST_STARTS: usize = 1;
 
 /// The most reports of the link held in memory; the journal has them all the same.
 const MOST_LINKS: usize = 10_000;
@@ -29,6 +36,8 @@ const MOST_LINKS: usize = 10_000;
 pub struct Outbox {
     waiting: Mutex<Waiting>,
     changed: Notify,
+    /// Rung when the server was told of tasks that began here.
+    told: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -36,11 +45,16 @@ struct Waiting {
     acknowledged: VecDeque<CommandId>,
     statements: VecDeque<Statement>,
     links: VecDeque<LinkReport>,
+    /// Tasks that began here.
+    starts: VecDeque<Local>,
 }
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        self.acknowledged.is_empty() && self.statements.is_empty() && self.links.is_empty()
+        self.acknowledged.is_empty()
+            && self.statements.is_empty()
+            && self.links.is_empty()
+            && self.starts.is_empty()
     }
 
     fn has_ending(&self) -> bool {
@@ -57,6 +71,22 @@ impl Outbox {
     pub fn say(&self, statement: Statement) {
         self.waiting().statements.push_back(statement);
         self.changed.notify_one();
+    }
+
+    /// A task that began here, which the journal has written down already. What became of it is told after.
+    pub fn tell_of_start(&self, local: Local) {
+        self.waiting().starts.push_back(local);
+        self.changed.notify_one();
+    }
+
+    /// Returns when the server knows that there is such a task.
+    pub async fn until_known(&self, task: TaskId) {
+        let mut told = self.told.subscribe();
+        while self.waiting().starts.iter().any(|local| local.task.id == task) {
+            if told.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// What the journal has written down already.
@@ -78,7 +108,7 @@ impl Outbox {
         loop {
             self.until_worth_it().await;
             let (reports, statements) = self.next(most);
-            let single = statements.max(reports.links.len()) <= 1;
+            let single = statements.max(reports.links.len()).max(reports.started.len()) <= 1;
             match setup.uplink.report(&reports).await {
                 Ok(()) => {
                     pause.reset();
@@ -116,22 +146,33 @@ impl Outbox {
     fn next(&self, most: usize) -> (Reports, usize) {
         let waiting = self.waiting();
         let acknowledged = waiting.acknowledged.iter().take(MOST).copied().collect();
+        let started: Vec<_> = waiting.starts.iter().take(MOST_STARTS).map(Local::told_now).collect();
+        if !started.is_empty() {
+            // What became of them would be of no task that the server knows.
+            return (Reports { acknowledged, started, ..Reports::default() }, 0);
+        }
         let tasks: Vec<_> = waiting.statements.iter().take(most).map(Statement::report_now).collect();
         let statements = tasks.len();
         // One by one means one of either.
         let links = if most == 1 && statements > 0 { 0 } else { most };
         let links = waiting.links.iter().take(links).cloned().collect();
-        (Reports { acknowledged, tasks, links }, statements)
+        (Reports { acknowledged, tasks, links, started }, statements)
     }
 
     fn forget(&self, reports: &Reports, statements: usize, told: &mpsc::UnboundedSender<Event>) {
         let mut waiting = self.waiting();
         waiting.acknowledged.drain(..reports.acknowledged.len());
         waiting.statements.drain(..statements);
+        waiting.starts.drain(..reports.started.len());
         // By id: meanwhile the oldest may have been pushed out.
         let links: BTreeSet<_> = reports.links.iter().map(|report| report.id).collect();
         waiting.links.retain(|report| !links.contains(&report.id));
         drop(waiting);
+        if !reports.started.is_empty() {
+            let starts = reports.started.iter().map(|local| local.id).collect();
+            let _ = told.send(Event::StartsTold(starts));
+            self.told.send_replace(());
+        }
         if !links.is_empty() {
             let _ = told.send(Event::LinksTold(links.into_iter().collect()));
         }

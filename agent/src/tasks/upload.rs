@@ -42,6 +42,8 @@ struct Cursor<'a> {
     offset: u64,
     /// What the server lacks before `offset` is gone.
     gap: bool,
+    /// It began here, and this device lets its server look at nothing: what it says stays here.
+    withheld: bool,
 }
 
 enum Step {
@@ -61,7 +63,12 @@ pub(super) async fn upload(
     supervised: Option<&Supervised>,
     mut source: watch::Receiver<Source>,
 ) {
-    let mut cursor = Cursor { setup, task, reader, supervised, offset: 0, gap: false };
+    tokio::select! {
+        () = setup.outbox.until_known(task) => {}
+        _ = source.wait_for(|source| *source == Source::Abandoned) => return,
+    }
+    let withheld = setup.board.owner(task).is_some() && !setup.gate.server_may_look();
+    let mut cursor = Cursor { setup, task, reader, supervised, offset: 0, gap: false, withheld };
     let mut pause = Pause::new(setup.line.clone());
     loop {
         let known = *source.borrow_and_update();
@@ -98,7 +105,12 @@ impl Cursor<'_> {
     async fn step(&mut self, source: Source) -> Step {
         // Held over reading and sending: so many pieces are in memory at once.
         let Ok(_permit) = self.setup.uploads.acquire().await else { return Step::Finished };
-        let bytes = match self.reader.read(self.offset, MOST_OUTPUT) {
+        let found = if self.withheld {
+            Ok(Piece::NothingYet)
+        } else {
+            self.reader.read(self.offset, MOST_OUTPUT)
+        };
+        let bytes = match found {
             Ok(Piece::Bytes(bytes)) => bytes,
             Ok(Piece::Gap { to }) => {
                 (self.offset, self.gap) = (to, true);

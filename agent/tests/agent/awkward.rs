@@ -22,8 +22,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signature, Verifier, VerifyingKey};
 use foreman_protocol::{
     Challenge, ChallengeAnswer, CommandAction, CommandId, ConnectRequest, Connected, DeviceBearer,
-    DeviceFacts, DeviceId, HeartbeatAnswer, LinkReport, OutputAccepted, Problem, ProblemCode, Reports,
-    TaskCommand, TaskId, TaskReport, TaskSpec, TaskState, TunnelToken, challenge_message,
+    DeviceFacts, DeviceId, HeartbeatAnswer, LinkReport, LocalTask, OutputAccepted, Problem, ProblemCode,
+    Reports, TaskCommand, TaskId, TaskReport, TaskSpec, TaskState, TunnelToken, challenge_message,
 };
 use futures_util::{Stream, StreamExt, stream};
 use tokio::sync::watch;
@@ -57,6 +57,8 @@ pub struct Inner {
     /// Its X25519 link key, standard base64, told at `connect`.
     pub link_key: Option<String>,
     pub links: Vec<LinkReport>,
+    /// Tasks that began at the device.
+    pub started: Vec<LocalTask>,
     /// Calls from the relay, as JSON, sent once each.
     pub dials: Vec<String>,
     /// What cloudflared runs with.
@@ -293,6 +295,7 @@ async fn reports(State(server): State<Server>, headers: HeaderMap, Json(reports)
         }
         inner.commands.retain(|_, (id, _)| !reports.acknowledged.contains(id));
         inner.acknowledged.extend(reports.acknowledged);
+        inner.started.extend(reports.started);
         inner.reports.extend(reports.tasks);
         inner.links.extend(reports.links);
         if inner.lose_report_answers > 0 {

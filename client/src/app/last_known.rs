@@ -7,28 +7,25 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use chacha20poly1305::{
-    KeyInit, XChaCha20Poly1305, XNonce,
-    aead::{Aead, Payload},
-};
 use foreman_protocol::Millis;
 use sha2::{Digest, Sha256};
 use sqlx::{
     Row, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    sqlite::{SqlitePoolOptions, SqliteSynchronous},
 };
 
-use super::ServerId;
+use super::{
+    ServerId,
+    sealed::{self, owners_only},
+};
 
 /// A longer answer is not kept. Bytes.
 pub const ANSWER_BYTES: usize = 2 * 1024 * 1024;
 /// More is not kept of all servers together; what was kept longest ago goes first. Bytes.
 const ALL_BYTES: i64 = 64 * 1024 * 1024;
 const MOST_ANSWERS: i64 = 5_000;
-const NONCE: usize = 24;
 
 /// Where the shape of the file is said; another one is begun anew.
 const SHAPE: i64 = 1;
@@ -207,20 +204,11 @@ impl LastKnown {
         plain.push(u8::try_from(answer.content_type.len()).ok()?);
         plain.extend_from_slice(answer.content_type.as_bytes());
         plain.extend_from_slice(&answer.body);
-        let nonce: [u8; NONCE] = rand::random();
-        let about = about(server, asked, answer.at);
-        let sealed = XChaCha20Poly1305::new((&self.key).into())
-            .encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &about })
-            .ok()?;
-        Some([&nonce[..], &sealed].concat())
+        sealed::seal(&self.key, &about(server, asked, answer.at), &plain)
     }
 
     fn unseal(&self, server: &ServerId, asked: &[u8], at: Millis, sealed: &[u8]) -> Option<KeptAnswer> {
-        let (nonce, sealed) = sealed.split_first_chunk::<NONCE>()?;
-        let about = about(server, asked, at);
-        let plain = XChaCha20Poly1305::new((&self.key).into())
-            .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: &about })
-            .ok()?;
+        let plain = sealed::unseal(&self.key, &about(server, asked, at), sealed)?;
         let (length, rest) = plain.split_first()?;
         let (kind, body) = rest.split_at_checked(usize::from(*length))?;
         Some(KeptAnswer { at, content_type: String::from_utf8(kind.to_vec()).ok()?, body: body.to_vec() })
@@ -237,14 +225,8 @@ fn about(server: &ServerId, asked: &[u8], at: Millis) -> Vec<u8> {
 }
 
 async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        // A copy: after a crash the one before the last is as good.
-        .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(Duration::from_secs(5))
-        .pragma("secure_delete", "on");
+    // A copy: after a crash the one before the last is as good.
+    let options = sealed::file(path, SqliteSynchronous::Normal);
     let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
     let shape: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&pool).await?;
     if shape != SHAPE {
@@ -254,18 +236,6 @@ async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
     sqlx::query("PRAGMA user_version = 1").execute(&pool).await?;
     owners_only(path)?;
     Ok(pool)
-}
-
-#[cfg(unix)]
-fn owners_only(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
-}
-
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "the same as where it can fail")]
-fn owners_only(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 #[cfg(test)]

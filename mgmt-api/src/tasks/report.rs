@@ -2,7 +2,9 @@
 //! often they come.
 
 use axum::{extract::State, http::StatusCode};
-use foreman_protocol::{CommandAction, CommandId, DeviceId, Event, Reports, Task, TaskReport, TaskState};
+use foreman_protocol::{
+    Actor, CommandAction, CommandId, DeviceId, Event, LocalTask, Reports, Task, TaskReport, TaskSpec, TaskState,
+};
 
 use super::store;
 use crate::{
@@ -17,6 +19,8 @@ use crate::{
 };
 
 const MOST_ITEMS: usize = 1_000;
+/// Of the name of somebody at the device.
+const NAME_CHARS: usize = 256;
 
 /// Acknowledges commands and reports what became of tasks and of the device link. Sending it again changes nothing.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/reports", tag = "agent", params(("id" = DeviceId, Path)),
@@ -26,8 +30,9 @@ pub async fn reports(
     caller: DeviceCaller,
     Json(reports): Json<Reports>,
 ) -> ApiResult<StatusCode> {
-    let longest = reports.acknowledged.len().max(reports.tasks.len()).max(reports.links.len());
-    if longest > MOST_ITEMS {
+    let Reports { acknowledged, tasks, links, started } = &reports;
+    let longest = [acknowledged.len(), tasks.len(), links.len(), started.len()];
+    if longest.into_iter().any(|length| length > MOST_ITEMS) {
         return Err(ApiError::invalid("body", format!("At most {MOST_ITEMS} of each are taken at once.")));
     }
     for report in &reports.tasks {
@@ -38,6 +43,9 @@ pub async fn reports(
             Box::pin(async move {
                 commands::acknowledge(tx, caller.id, &reports.acknowledged).await?;
                 let cause = caller.cause();
+                for local in reports.started {
+                    take_started(tx, &cause, caller.id, local).await?;
+                }
                 for report in reports.tasks {
                     take(tx, &cause, caller.id, report).await?;
                 }
@@ -49,6 +57,43 @@ pub async fn reports(
         })
         .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A task that began at the device: it is in the list from now on, once, whoever else told of it.
+async fn take_started(tx: &mut Tx, cause: &Cause, device: DeviceId, local: LocalTask) -> ApiResult<()> {
+    let LocalTask { id, command, cwd, env_names, timeout_s, by, ago_ms } = local;
+    let env = env_names.into_iter().map(|name| (name, String::new())).collect();
+    let spec = TaskSpec { command, cwd, env, timeout_s };
+    spec.check()?;
+    let name = by.chars().filter(|c| *c != '\0').take(NAME_CHARS).collect();
+    let mut task = Task {
+        id,
+        device_id: device,
+        command: spec.command,
+        cwd: spec.cwd,
+        env_names: spec.env.into_keys().collect(),
+        timeout_s: spec.timeout_s,
+        state: TaskState::Queued,
+        reason: None,
+        exit_code: None,
+        signal: None,
+        requested_by: Actor::Link { name },
+        created_at: now() - i64::try_from(ago_ms).unwrap_or(i64::MAX).min(now()),
+        started_at: None,
+        ended_at: None,
+        stop_requested_at: None,
+        output_bytes: 0,
+        output_start: 0,
+        output_total: None,
+        version: 0,
+    };
+    if store::same(tx, cause.tenant, &task).await?.is_some() {
+        return Ok(());
+    }
+    store::insert(tx, cause.tenant, &task).await?;
+    task.version = tx.emit(cause, Event::TaskQueued { task: Box::new(task.clone()) }).await?;
+    metrics::counter!("foreman_tasks_total").increment(1);
+    Ok(())
 }
 
 async fn take(tx: &mut Tx, cause: &Cause, device: DeviceId, report: TaskReport) -> ApiResult<()> {

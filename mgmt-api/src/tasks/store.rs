@@ -35,6 +35,22 @@ pub async fn open_tasks(tx: &mut Tx, device: DeviceId) -> ApiResult<Vec<Task>> {
     rows.iter().map(read).collect()
 }
 
+/// The task that has this id already, when it is the same device's.
+///
+/// # Errors
+/// `conflict` when it is somebody else's; no more is said of that one.
+pub async fn same(tx: &mut Tx, tenant: TenantId, task: &Task) -> ApiResult<Option<Task>> {
+    let there = sqlx::query("SELECT 1 FROM tasks WHERE id = $1").bind(task.id.to_string());
+    if there.fetch_optional(tx.conn()).await?.is_none() {
+        return Ok(None);
+    }
+    let there = find(tx.conn(), tenant, task.id).await?;
+    match there.filter(|there| there.device_id == task.device_id) {
+        Some(there) => Ok(Some(there)),
+        None => Err(ApiError::conflict("Another task has this id. Nothing was started; ask with a fresh one.")),
+    }
+}
+
 pub async fn insert(tx: &mut Tx, tenant: TenantId, task: &Task) -> ApiResult<()> {
     let sql = format!(
         "INSERT INTO tasks (id, tenant_id, device_id, command, summary, cwd, env_names, timeout_s, state, requested_by, \

@@ -46,6 +46,12 @@ impl Gate {
         Ok(())
     }
 
+    /// Whether the server may see anything of this device.
+    #[must_use]
+    pub fn server_may_look(&self) -> bool {
+        self.current().trust.dashboard.level() >= Some(Level::View)
+    }
+
     /// A device that joined before its server had a link key learns it here, once; later ones are not believed. What
     /// that server may do is for `trust` to say, as ever.
     pub fn meet_server(&self, key: &str) {
