@@ -19,6 +19,8 @@ mod sealed;
 mod secret_file;
 mod secrets;
 mod servers;
+#[cfg(feature = "last-known")]
+mod tail;
 
 pub use address::{AddressError, AppLink, PairLink, ServerAddress};
 pub use awaited_return::{AwaitedReturn, Waiting};
@@ -34,3 +36,5 @@ pub use secret_file::SecretFile;
 pub use save::{Progress, SaveError, Saving};
 pub use secrets::{SecretError, SecretStore};
 pub use servers::{KnownServer, ServerId, Servers};
+#[cfg(feature = "last-known")]
+pub use tail::OutputTail;
