@@ -24,7 +24,13 @@ function stat_(pid) {
 	try {
 		const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
 		const end = text.lastIndexOf(')');
-		return [...text.slice(end + 2).trim().split(' '), text.slice(text.indexOf('(') + 1, end)];
+		return [
+			...text
+				.slice(end + 2)
+				.trim()
+				.split(' '),
+			text.slice(text.indexOf('(') + 1, end)
+		];
 	} catch {
 		return undefined;
 	}
@@ -124,10 +130,18 @@ test('an idle app with ten devices', async (t) => {
 	const before = ticksOf(pid);
 	await new Promise((on) => setTimeout(on, WATCHED));
 	const share = (/** @type {number} */ ticks) => (ticks / TICKS / (WATCHED / 1000)) * 100;
-	const shares = Object.entries(ticksOf(pid)).map(([name, ticks]) => ({ name, share: share(ticks - (before[name] ?? 0)) }));
+	const shares = Object.entries(ticksOf(pid)).map(([name, ticks]) => ({
+		name,
+		share: share(ticks - (before[name] ?? 0))
+	}));
 	const all = shares.reduce((sum, one) => sum + one.share, 0);
 	const each = shares.map((one) => `${one.name} ${one.share.toFixed(2)}`).join(', ');
-	say('idle, with ten devices that report', `${all.toFixed(2)} % of a core (${each})`, all <= 0.5, 'at most 0.5 %');
+	say(
+		'idle, with ten devices that report',
+		`${all.toFixed(2)} % of a core (${each})`,
+		all <= 0.5,
+		'at most 0.5 %'
+	);
 });
 
 test('the package', async () => {

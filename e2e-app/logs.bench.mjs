@@ -71,7 +71,9 @@ async function watch(t, where, run, path) {
 	const writer = new Program(process.execPath, ['-e', WRITER, path, String(LINES_A_SECOND)]);
 	atEnd(t, () => writer.stop('SIGKILL'));
 	const began = Date.now();
-	await eventually(() => run(`return /request \\d+/.test(document.querySelector('[role=log]')?.textContent)`));
+	await eventually(() =>
+		run(`return /request \\d+/.test(document.querySelector('[role=log]')?.textContent)`)
+	);
 	await pass(WARM);
 	await run(FRAMES);
 	await pass(WATCHED);

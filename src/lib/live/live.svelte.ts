@@ -22,8 +22,8 @@ import type { Source } from './source';
 
 /** Ended tasks beyond this are let go, oldest first: a dashboard left open for weeks must not grow. */
 const KEPT_TASKS = 500;
-/** Drawing more often than this helps nobody. */
-const MEASURE_PACE_MS = 250;
+/** Devices report every few seconds. Drawing each of ten on its own would wake an idle computer ten times as often. */
+const MEASURE_PACE_MS = 2000;
 const byName = new Intl.Collator(undefined, { numeric: true });
 /** What a sparkline shows. */
 const HISTORY_MS = 10 * 60_000;
@@ -247,14 +247,15 @@ export class Live {
 		for (const task of ended.slice(KEPT_TASKS)) this.tasks.delete(task.id);
 	}
 
-	/** At once when it is quiet; together a few times a second when a thousand devices report. */
+	/** At once when it is quiet; together when many devices report. */
 	#measure(measured: StreamSample): void {
 		this.#measured.push(measured);
 		if (this.#measuring !== undefined) return;
 		this.#applyMeasured();
 		this.#measuring = setTimeout(() => {
 			this.#measuring = undefined;
-			this.#applyMeasured();
+			const [next] = this.#measured.splice(-1);
+			if (next) this.#measure(next);
 		}, MEASURE_PACE_MS);
 	}
 
