@@ -16,6 +16,7 @@ pub mod ollama;
 pub mod processes;
 pub mod program;
 pub mod proxy;
+pub mod push;
 pub mod stack;
 pub mod wire;
 

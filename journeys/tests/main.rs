@@ -18,6 +18,7 @@ mod large;
 mod link;
 mod namespaces;
 mod providers;
+mod push;
 mod racing;
 mod replicas;
 mod resume;
