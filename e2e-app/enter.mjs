@@ -27,7 +27,7 @@ export const shownCode = (window, words = undefined) =>
 	);
 
 /** Approves a program as the owner does in a browser. @param {import('../e2e/stack.mjs').Server} server @param {string} code */
-export async function approve(server, code) {
+export async function approve(server, code, role = 'operator') {
 	const ticket = (await server.loginLink()).split('#ticket=')[1];
 	const post = (/** @type {string} */ path, /** @type {object} */ body, cookie = '') =>
 		fetch(server.url + path, {
@@ -37,6 +37,6 @@ export async function approve(server, code) {
 		});
 	const signedIn = await post('/api/v1/session', { ticket });
 	const [cookie] = signedIn.headers.getSetCookie()[0].split(';');
-	const approved = await post(`/api/v1/auth/device/${code}/approve`, { role: 'operator' }, cookie);
+	const approved = await post(`/api/v1/auth/device/${code}/approve`, { role }, cookie);
 	assert.equal(approved.status, 204);
 }

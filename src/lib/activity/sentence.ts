@@ -13,6 +13,8 @@ export function actorName(actor: Actor): string {
 		case 'user':
 		case 'device':
 			return actor.name;
+		case 'link':
+			return m.activity_actor_link({ name: actor.name });
 		case 'token':
 			return m.activity_actor_token({ name: actor.name });
 		case 'host':

@@ -24,9 +24,10 @@ export function createChat(model?: string): Promise<Chat> {
 
 export function updateChat(
 	id: string,
-	change: { title?: string; model?: string; leaf?: string }
+	change: { title?: string; model?: string; leaf?: string },
+	headers: Record<string, string> = {}
 ): Promise<Chat> {
-	return answer(request.PATCH('/api/v1/chats/{id}', { params: { path: { id } }, body: change }));
+	return answer(request.PATCH('/api/v1/chats/{id}', { params: { path: { id } }, body: change, headers }));
 }
 
 export async function deleteChat(id: string): Promise<void> {

@@ -19,7 +19,7 @@ export {
 	type DevicePath,
 	type TerminalDoor
 } from './device';
-export { lastKnown } from './last-known.svelte';
+export { isOld, lastKnown } from './last-known.svelte';
 export { native } from './native';
 export { forget, keep, kept } from './storage';
 export { app, inApp, ready } from './transport';

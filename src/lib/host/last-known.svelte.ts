@@ -13,3 +13,11 @@ class LastKnown {
 }
 
 export const lastKnown = new LastKnown();
+
+/** Where the app says when a kept answer was given. */
+const HEADER = 'x-foreman-last-known';
+
+/** Whether this answer is one that the app kept. */
+export function isOld(response: Response): boolean {
+	return response.headers.has(HEADER);
+}

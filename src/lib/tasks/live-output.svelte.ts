@@ -4,12 +4,16 @@
 import type { OutputChunk, OutputGap, Task } from '$lib/api/types';
 import {
 	answer,
+	app,
+	device,
+	inApp,
 	problemOf,
 	request,
 	subscribe,
 	type LinkState,
 	type ProblemError,
 	type StreamMessage,
+	type SubscribeOptions,
 	type Subscription
 } from '$lib/host';
 import { linesOf, OutputModel } from './output';
@@ -22,6 +26,8 @@ export class LiveOutput {
 	/** Changes at most once a frame when the lines do: read it to follow the model. */
 	version = $state(0);
 	link = $state.raw<LinkState>({ kind: 'connecting', since: Date.now() });
+	/** When what is shown was last seen, ms since epoch by this device's clock; nothing while it comes from where it is. */
+	keptAt = $state<number>();
 	/** All output there will ever be has been read. */
 	complete = $state(false);
 	/** The reader looks at the end: only then are the oldest lines let go early. */
@@ -30,12 +36,17 @@ export class LiveOutput {
 	earlierProblem = $state.raw<ProblemError>();
 
 	readonly #id: string;
+	/** The device it is read from; the server where there is none. */
+	readonly #at: string | undefined;
+	readonly #ontask: ((task: Task) => void) | undefined;
 	readonly #kept: number;
 	#subscription: Subscription | undefined;
 	#frame: number | undefined;
 
-	constructor(task: Task) {
+	constructor(task: Task, { at, ontask }: { at?: string; ontask?: (task: Task) => void } = {}) {
 		this.#id = task.id;
+		this.#at = at;
+		this.#ontask = ontask;
 		this.#kept = task.output_start;
 		const start = Math.max(task.output_start, task.output_bytes - WINDOW);
 		this.model = new OutputModel(start, { partial: start > task.output_start });
@@ -99,13 +110,7 @@ export class LiveOutput {
 		let taken = 0;
 		// The server may answer with less than was asked for.
 		while (taken < limit) {
-			const data: unknown = await answer(
-				request.GET('/api/v1/tasks/{id}/output', {
-					params: { path: { id: this.#id }, query: { offset: offset + taken, limit: limit - taken } },
-					parseAs: 'arrayBuffer'
-				})
-			);
-			const piece = new Uint8Array(data as ArrayBuffer);
+			const piece = await this.#piece({ offset: offset + taken, limit: limit - taken });
 			if (piece.length === 0) break;
 			pieces.push(piece);
 			taken += piece.length;
@@ -119,14 +124,45 @@ export class LiveOutput {
 		return bytes;
 	}
 
+	async #piece(query: { offset: number; limit: number }): Promise<Uint8Array> {
+		if (this.#at) {
+			const response = await device(this.#at).open(`/tasks/${this.#id}/output`, { query });
+			return new Uint8Array(await response.arrayBuffer());
+		}
+		const params = { path: { id: this.#id }, query };
+		const call = request.GET('/api/v1/tasks/{id}/output', { params, parseAs: 'arrayBuffer' });
+		const data: unknown = await answer(call);
+		return new Uint8Array(data as ArrayBuffer);
+	}
+
 	#subscribe(): void {
 		this.#subscription?.close();
-		this.#subscription = subscribe(`/api/v1/tasks/${this.#id}/output?offset=${this.model.next}`, {
+		const options: SubscribeOptions = {
 			message: (message) => this.#take(message),
 			link: (state) => {
 				if (!this.complete) this.link = state;
+				if (state.kind === 'live') this.keptAt = undefined;
+				if (state.kind === 'reconnecting' || state.kind === 'offline') void this.#showKept();
 			}
-		});
+		};
+		const path = `/tasks/${this.#id}/output`;
+		const offset = this.model.next;
+		this.#subscription = this.#at
+			? device(this.#at).stream(path, { offset }, options)
+			: subscribe(`/api/v1${path}?offset=${offset}`, options);
+	}
+
+	/** Nobody answers and nothing is shown yet: what the app has seen of it. */
+	async #showKept(): Promise<void> {
+		if (!inApp || this.#at || this.model.count > 0) return;
+		const kept = await app()
+			.keptOutput(this.#id)
+			.catch(() => null);
+		if (!kept || this.model.count > 0 || this.link.kind === 'live') return;
+		this.model = new OutputModel(kept.start, { partial: kept.start > this.#kept });
+		this.model.append(kept.start, bytesOf(kept.data));
+		this.keptAt = kept.at;
+		this.#changed();
 	}
 
 	#take(message: StreamMessage): void {
@@ -140,7 +176,11 @@ export class LiveOutput {
 		} else if (message.event === 'gap') {
 			const gap = JSON.parse(message.data) as OutputGap;
 			this.model.gap(gap.from, gap.to);
+		} else if (message.event === 'task') {
+			this.#ontask?.(JSON.parse(message.data) as Task);
+			return;
 		} else if (message.event === 'end') {
+			if (this.#at) this.#ontask?.(JSON.parse(message.data) as Task);
 			this.model.end();
 			this.complete = true;
 			this.#subscription?.close();

@@ -44,6 +44,45 @@ latency_ms: number | null,
  * Why there is none, or why it is not a better one.
  */
 trouble: string | null, };
+export type NewChange = { 
+/**
+ * Made with the change, so that it is made once.
+ */
+key: string, method: string, path: string, 
+/**
+ * JSON.
+ */
+body: string, 
+/**
+ * What it changes: changes of one thing are made one after the other or not at all.
+ */
+about: string, 
+/**
+ * For whoever shows it.
+ */
+label: unknown, };
+export type WaitingChange = { place: number, 
+/**
+ * Milliseconds since the epoch.
+ */
+at: number, about: string, label: unknown, 
+/**
+ * What the server said to it; then it waits for a person.
+ */
+refused: Failure | null, };
+export type KeptOutput = { 
+/**
+ * Of the first byte.
+ */
+start: number, 
+/**
+ * When it was seen, in milliseconds since the epoch.
+ */
+at: number, 
+/**
+ * Standard base64.
+ */
+data: string, };
 export type TerminalNews = { "kind": "attached", path: PathKindName, } | { "kind": "state", state: unknown, } | { "kind": "gap", start: number, } | { "kind": "lost", message: string, } | { "kind": "ended", ended: unknown, } | { "kind": "failed", failure: Failure, };
 export type Reading = "this_machine" | "encrypted" | "anybody";
 export type ServerEntry = { id: string, name: string, address: string, 

@@ -4,6 +4,8 @@
 export { send } from './send';
 export { AppTerminal } from './terminal';
 export { watchPath } from './paths';
+export * as outbox from './outbox';
+export { keptOutput } from './outputs';
 export * as preferences from './preferences';
 export * as providers from './providers';
 export { secretsNeeded } from './secrets-needed.svelte';
