@@ -2,12 +2,18 @@
 # shellcheck shell=bash
 
 GENERATED=(openapi.json src/lib/api/schema.d.ts)
+LICENCES=src/lib/licences/all.json
 
 generate() {
   # Not straight into place: a server that fails must not empty the description.
   "$SERVER" openapi >"$1/fresh.json"
   mv "$1/fresh.json" openapi.json
   npm run --silent gen >/dev/null
+}
+
+# The list of what is built in is compared by names, versions and licences: the texts need every crate's source.
+licences() {
+  node scripts/licences.mjs "$@" || fail "$LICENCES could not be written, or is out of date. Run ./dev gen and commit what it wrote."
 }
 
 # Generates beside the committed files and compares; what was there is put back.
@@ -37,8 +43,13 @@ run_gen() {
   # shellcheck disable=SC2064
   trap "rm -rf '$scratch'" EXIT
   case ${1:-} in
-    "") generate "$scratch" && say "Wrote ${GENERATED[*]}" ;;
-    --check) generate_and_compare "$scratch" ;;
+    "")
+      generate "$scratch" && licences && say "Wrote ${GENERATED[*]} $LICENCES"
+      ;;
+    --check)
+      generate_and_compare "$scratch"
+      licences --check
+      ;;
     *) fail "./dev gen knows only --check." ;;
   esac
 }
