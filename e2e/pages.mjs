@@ -52,6 +52,7 @@ export const PAGES = ({ device, task, terminal }) => [
 	'/models/usage',
 	'/activity',
 	'/settings',
+	'/settings/account',
 	'/settings/appearance',
 	'/settings/notifications',
 	'/settings/devices',
