@@ -1,0 +1,78 @@
+// @ts-check
+// Every page at the width of a phone, in both languages: nothing scrolls sideways and no word is cut off.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { PHONE, open, signIn } from './browser.mjs';
+import { PAGES, busy } from './pages.mjs';
+import { stack } from './stack.mjs';
+import { say } from './words.mjs';
+
+/** What lies beyond an edge. Output, code and terminals scroll by themselves, and what is shortened says so with an ellipsis. */
+function beyond() {
+	const wide = document.documentElement.clientWidth;
+	/** @type {string[]} */
+	const found = [];
+	if (document.documentElement.scrollWidth > wide)
+		found.push(`the page is ${document.documentElement.scrollWidth} px wide`);
+	const free = 'pre, code, .xterm, [role="region"], table, textarea, input, select, progress';
+	for (const element of document.querySelectorAll('body *')) {
+		if (!(element instanceof HTMLElement) || !element.checkVisibility() || element.closest(free)) continue;
+		if (element.closest('.visually-hidden, .skip, [inert], svg')) continue;
+		const style = getComputedStyle(element);
+		const box = element.getBoundingClientRect();
+		if (box.width === 0 || box.height === 0) continue;
+		const name = `${element.tagName.toLowerCase()}.${element.className}: ${element.innerText.slice(0, 40)}`;
+		const more = element.scrollWidth - element.clientWidth;
+		if (more > 1 && ['auto', 'scroll'].includes(style.overflowX)) found.push(`scrolls sideways: ${name}`);
+		else if (more > 1 && ['hidden', 'clip'].includes(style.overflowX) && style.textOverflow !== 'ellipsis') {
+			const words = [...element.childNodes].some((one) => one.nodeType === 3 && one.textContent?.trim());
+			if (words) found.push(`cut off: ${name}`);
+		}
+		if (element.children.length === 0 && element.innerText?.trim() && style.position !== 'fixed') {
+			const range = document.createRange();
+			range.selectNodeContents(element);
+			const words = range.getBoundingClientRect();
+			const shortened = element.closest('.truncate') || style.textOverflow === 'ellipsis';
+			if (!shortened && (words.right > wide + 1 || words.left < -1)) found.push(`beyond the edge: ${name}`);
+		}
+	}
+	return [...new Set(found)];
+}
+
+for (const locale of ['de-DE', 'en-GB']) {
+	test(`no page scrolls sideways or cuts words off on a phone (${locale})`, async (t) => {
+		const { server, agent } = await stack(t, { device: 'bench' });
+		const device = /** @type {string} */ (agent.id);
+		const tasks = await busy(server, device);
+		const page = await open(t, { ...PHONE, locale });
+		await signIn(page, server);
+		/** @type {Record<string, string[]>} */
+		const all = {};
+		for (const path of PAGES({ device, task: tasks.running, terminal: tasks.terminal })) {
+			await page.goto(server.url + path);
+			await page.getByRole('heading').first().waitFor();
+			// Fonts change widths.
+			await page.evaluate(() => document.fonts.ready.then(() => undefined));
+			const found = await page.evaluate(beyond);
+			if (found.length > 0) all[path] = found;
+		}
+		assert.deepEqual(all, {});
+	});
+}
+
+test('settings are a list on a phone, and each section leads back to it', async (t) => {
+	const { server } = await stack(t);
+	const page = await open(t, PHONE);
+	await signIn(page, server);
+	await page.goto(server.url + '/settings');
+	const list = page.getByRole('navigation', { name: say('settings_nav') });
+	await list.getByRole('link', { name: say('settings_tokens') }).tap();
+	await page.getByRole('heading', { level: 1, name: say('settings_tokens') }).waitFor();
+	assert.equal(new URL(page.url()).pathname, '/settings/tokens');
+	await page
+		.getByRole('link', { name: say('settings_title'), exact: true })
+		.first()
+		.tap();
+	await list.getByRole('link', { name: say('settings_account') }).tap();
+	await page.getByRole('heading', { level: 1, name: say('settings_account') }).waitFor();
+});
