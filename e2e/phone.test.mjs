@@ -46,6 +46,40 @@ test('a swipe opens quick actions, and a button has the same', async (t) => {
 	}
 });
 
+test('a task is stopped by a swipe in two steps, and by its menu', async (t) => {
+	const { server, agent } = await stack(t, { device: 'bench' });
+	const run = async () => {
+		const { id } = await server.api(`/api/v1/devices/${agent.id}/tasks`, { json: { shell: 'sleep 600' } });
+		await eventually(async () => (await server.api(`/api/v1/tasks/${id}`)).state === 'running');
+		return id;
+	};
+	const state = async (/** @type {string} */ id) => (await server.api(`/api/v1/tasks/${id}`)).state;
+	const first = await run();
+	const page = await open(t, PHONE);
+	await signIn(page, server);
+	await page.goto(server.url + '/work');
+	const label = say('task_actions', { command: 'sleep 600' });
+	const actions = page.getByRole('group', { name: label });
+	const stop = actions.getByRole('button', { name: say('task_stop'), exact: true });
+	const row = page.getByRole('link', { name: /sleep 600/ });
+	const { x, y, width } = await middle(row);
+	assert.equal(await stop.count(), 0, 'closed, they cannot be reached');
+	await swipe(page, { x: x + width / 4, y }, { x: x - width / 4, y });
+	await stop.tap();
+	const question = page.getByRole('dialog', { name: say('task_stop_title') });
+	await question.waitFor();
+	assert.equal(await state(first), 'running', 'the first step stops nothing');
+	assert.equal(new URL(page.url()).pathname, '/work', 'the swipe was no tap');
+	await question.getByRole('button', { name: say('task_stop'), exact: true }).tap();
+	await eventually(async () => (await state(first)) === 'stopped');
+
+	const second = await run();
+	await page.getByRole('button', { name: label }).first().tap();
+	await page.getByRole('menuitem', { name: say('task_stop'), exact: true }).tap();
+	await question.getByRole('button', { name: say('task_stop'), exact: true }).tap();
+	await eventually(async () => (await state(second)) === 'stopped');
+});
+
 test('scrolling down is not a swipe', async (t) => {
 	const { server } = await stack(t, { device: 'bench' });
 	const page = await open(t, PHONE);

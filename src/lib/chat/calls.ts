@@ -89,16 +89,6 @@ export async function attachmentContent(id: string): Promise<Blob> {
 	return data as Blob;
 }
 
-export async function exported(id: string, format: 'markdown' | 'json'): Promise<Blob> {
-	const data: unknown = await answer(
-		request.GET('/api/v1/chats/{id}/export', {
-			params: { path: { id }, query: { format } },
-			parseAs: 'blob'
-		})
-	);
-	return data as Blob;
-}
-
 export async function fetchModels(): Promise<Model[]> {
 	const models: Model[] = [];
 	let cursor: string | undefined;

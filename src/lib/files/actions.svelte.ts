@@ -8,6 +8,7 @@ import Trash2 from '@lucide/svelte/icons/trash-2';
 import type { FileEntry } from '$lib/api/types';
 import { native } from '$lib/host';
 import { m } from '$lib/i18n';
+import { download as save } from '$lib/saves';
 import { oneLineFor, toasts, type MenuItem } from '$lib/ui';
 import { contentHref, restore, trash } from './calls';
 import { isFolder } from './order';
@@ -77,15 +78,8 @@ export class FileActions {
 	}
 }
 
-/** By the browser itself, which shows the progress and can go on after a break. */
 export function download(device: string, path: string): void {
-	const link = document.createElement('a');
-	link.href = contentHref(device, path, true);
-	link.download = '';
-	link.dataset.sveltekitReload = '';
-	document.body.append(link);
-	link.click();
-	link.remove();
+	save(contentHref(device, path, true));
 }
 
 export async function copyPath(path: string): Promise<void> {

@@ -3,6 +3,15 @@
 
 export { answer, request } from './request';
 export { attend } from './attend';
+export {
+	askForPush,
+	browserName,
+	pushAbility,
+	pushFingerprint,
+	subscribeToPush,
+	unsubscribeFromPush,
+	type PushAbility
+} from './browser-push';
 export { ProblemError, problemOf, type FailureCode } from './problem';
 export {
 	subscribe,
@@ -20,11 +29,14 @@ export {
 	type TerminalDoor
 } from './device';
 export { isOld, lastKnown } from './last-known.svelte';
-export { native } from './native';
+export { native, type Tick } from './native';
+export { picture, save, saveContent, type ShownPicture } from './save';
 export { forget, keep, kept } from './storage';
 export { app, inApp, ready } from './transport';
 export type { AppChoice, AppFacts, AppPreferences, NoticeChoice, NoticeState } from './app/preferences';
 export type { ProviderSignIn, ProviderStep, SignInConfiguration, SignInOnDevice } from './app/providers';
+export type { Save, SaveState } from './app/saves';
+export type { PersonChecks, PhoneState } from './app/phone';
 export type { AppNews } from './app/shell';
 export type { UpdateOffer } from './app/updates';
 export type { ServerEntry, ServerList, ServerPreview, SignInCode, Step } from './app/servers';

@@ -1,6 +1,12 @@
 // What the machine around the page offers: in a browser its clipboard, in the app more.
 
+import type { PhoneState } from './app/phone';
 import { app, inApp } from './transport';
+
+export type Tick = 'threshold' | 'done' | 'warning';
+
+/** ms; on and off by turns. */
+const VIBRATION: Record<Tick, number | number[]> = { threshold: 8, done: 15, warning: [20, 60, 20] };
 
 export const native = {
 	kind: (inApp ? 'app' : 'web') as 'web' | 'app',
@@ -13,6 +19,24 @@ export const native = {
 		} catch {
 			return copyBySelection(text);
 		}
+	},
+
+	/** A short tap to the finger, where the machine can: a threshold was passed, something was done, something is at stake. */
+	tick(kind: Tick): void {
+		if (inApp) void app().phone.tick(kind);
+		else if (matchMedia('(pointer: coarse)').matches) navigator.vibrate?.(VIBRATION[kind]);
+	},
+
+	/** What is so of the phone around the page; nothing in a browser. */
+	async phone(): Promise<PhoneState | undefined> {
+		return inApp ? app().phone.state() : undefined;
+	},
+
+	/** Before what cannot be undone: resolves once whoever holds the phone showed who they are, where that is wanted. */
+	async confirmPerson(reason: string): Promise<void> {
+		if (!inApp) return;
+		const { phone, checks } = await app().phone.state();
+		if (phone && checks.before_acts) await app().phone.askPerson(reason);
 	},
 
 	/** What is on the clipboard; nothing when the browser does not say. */

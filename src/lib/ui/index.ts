@@ -24,6 +24,7 @@ export { default as Select } from './Select.svelte';
 export { default as Skeleton } from './Skeleton.svelte';
 export { default as Sparkline } from './Sparkline.svelte';
 export { default as StatusDot, type Status } from './StatusDot.svelte';
+export { default as SwipeRow } from './SwipeRow.svelte';
 export { default as Tabs } from './Tabs.svelte';
 export { default as Time } from './Time.svelte';
 export { default as Toasts } from './Toasts.svelte';

@@ -105,6 +105,10 @@ export function wordsFor(thrown: unknown): ProblemWords {
 			return { what: m.problem_sign_in_denied() };
 		case 'sign_in_expired':
 			return { what: m.problem_sign_in_expired(), todo: m.problem_sign_in_expired_todo() };
+		case 'no_browser_sign_in':
+			return { what: m.problem_no_browser_sign_in(), todo: m.problem_no_browser_sign_in_todo() };
+		case 'wrong_return':
+			return { what: m.problem_wrong_return(), todo: m.problem_sign_in_expired_todo() };
 		case 'storage':
 			return { what: m.problem_storage_here(), todo: problem.message || undefined };
 		case 'program_failed':
@@ -121,6 +125,10 @@ export function wordsFor(thrown: unknown): ProblemWords {
 			};
 		case 'update_forged':
 			return { what: m.problem_update_forged(), kept: m.problem_nothing_changed() };
+		case 'locked':
+			return { what: m.lock_title() };
+		case 'not_theirs':
+			return { what: m.problem_not_theirs(), kept: m.problem_nothing_changed() };
 		case 'no_link':
 			return { what: m.problem_no_link(), todo: problem.message || undefined };
 		default:

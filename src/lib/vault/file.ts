@@ -1,6 +1,7 @@
 // An exported vault as a file of this machine: its name, saving and reading it.
 
 import type { VaultFile } from '$lib/api/types';
+import { saveMade } from '$lib/saves';
 
 /** Larger than any vault. */
 const MOST_BYTES = 2 * 1024 * 1024;
@@ -11,13 +12,7 @@ export function fileName(createdAt: number): string {
 }
 
 export function save(name: string, text: string): void {
-	const address = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
-	const link = document.createElement('a');
-	link.href = address;
-	link.download = name;
-	link.click();
-	// After the browser has begun to read it.
-	setTimeout(() => URL.revokeObjectURL(address), 10_000);
+	saveMade(new Blob([text], { type: 'application/json' }), name);
 }
 
 /** Nothing for what is no exported vault. The server looks at the rest. */

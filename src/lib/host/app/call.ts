@@ -3,6 +3,7 @@
 import { invoke, type InvokeArgs, type InvokeOptions } from '@tauri-apps/api/core';
 import { ProblemError, type FailureCode } from '../problem';
 import type { Failure } from './commands';
+import { locked } from './locked.svelte';
 import { secretsNeeded } from './secrets-needed.svelte';
 
 export async function call<T>(command: string, args?: InvokeArgs, options?: InvokeOptions): Promise<T> {
@@ -11,6 +12,7 @@ export async function call<T>(command: string, args?: InvokeArgs, options?: Invo
 	} catch (thrown) {
 		const problem = asProblem(thrown);
 		secretsNeeded.heed(problem.code);
+		locked.heed(problem.code);
 		throw problem;
 	}
 }

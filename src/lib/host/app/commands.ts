@@ -1,7 +1,7 @@
 // Written from the app's Rust types by `./dev test app`; do not edit.
 
 export type PathKindName = 'lan' | 'tailscale' | 'cloudflare' | 'relay' | 'server';
-export type AppCode = "unreachable" | "unreadable" | "no_server" | "not_an_address" | "other_certificate" | "keychain_locked" | "keychain_missing" | "passphrase_needed" | "passphrase_wrong" | "passphrase_weak" | "sign_in_denied" | "sign_in_expired" | "no_browser_sign_in" | "wrong_return" | "storage" | "program_failed" | "wrong_configuration" | "provider_failed" | "sign_in_again" | "no_link" | "no_notifications" | "not_taken" | "update_failed" | "update_forged";
+export type AppCode = "unreachable" | "unreadable" | "no_server" | "not_an_address" | "other_certificate" | "keychain_locked" | "keychain_missing" | "passphrase_needed" | "passphrase_wrong" | "passphrase_weak" | "sign_in_denied" | "sign_in_expired" | "no_browser_sign_in" | "wrong_return" | "storage" | "program_failed" | "wrong_configuration" | "provider_failed" | "sign_in_again" | "no_link" | "no_notifications" | "not_taken" | "locked" | "not_theirs" | "update_failed" | "update_forged";
 export type Failure = { 
 /**
  * An [`AppCode`], or a problem code of the API.
@@ -44,6 +44,43 @@ latency_ms: number | null,
  * Why there is none, or why it is not a better one.
  */
 trouble: string | null, };
+export type Tick = "threshold" | "done" | "warning";
+export type PersonChecks = { 
+/**
+ * At the start, and when it comes back after a while.
+ */
+at_start: boolean, 
+/**
+ * Before what cannot be undone.
+ */
+before_acts: boolean, };
+export type PhoneState = { 
+/**
+ * It is a phone or a tablet.
+ */
+phone: boolean, 
+/**
+ * It can tell who holds it.
+ */
+knows_person: boolean, checks: PersonChecks, 
+/**
+ * Nothing is shown before its person showed who they are.
+ */
+locked: boolean, };
+export type SaveState = { "kind": "running" } | { "kind": "paused" } | { "kind": "cut", failure: Failure, } | { "kind": "failed", failure: Failure, } | { "kind": "done" };
+export type Save = { number: number, 
+/**
+ * What it is called; empty until that is known.
+ */
+name: string, 
+/**
+ * Bytes.
+ */
+received: number, 
+/**
+ * Bytes of all of it, where that is known.
+ */
+total: number | null, state: SaveState, };
 export type NewChange = { 
 /**
  * Made with the change, so that it is made once.

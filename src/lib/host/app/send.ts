@@ -25,10 +25,14 @@ async function asked(input: Request | string, init: RequestInit) {
 		credentials: undefined
 	});
 	const url = new URL(request.url);
-	const path = url.pathname + url.search;
-	const [, device = null, rest = path] = DEVICE.exec(path) ?? [];
-	const head: AskHead = { method: request.method, path: rest, headers: [...request.headers], device };
+	const head = headOf(request.method, url.pathname + url.search, [...request.headers]);
 	return { head, body: new Uint8Array(await request.arrayBuffer()) };
+}
+
+/** Who is asked, and what: `path` with its query. */
+export function headOf(method: string, path: string, headers: [string, string][] = []): AskHead {
+	const [, device = null, rest = path] = DEVICE.exec(path) ?? [];
+	return { method, path: rest, headers, device };
 }
 
 async function whole(head: AskHead, body: Uint8Array, signal?: AbortSignal | null): Promise<Response> {

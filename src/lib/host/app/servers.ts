@@ -11,6 +11,9 @@ export const list = () => call<ServerList>('servers');
 /** What is at an address, or behind a pairing link. Nobody is signed in by it. */
 export const look = (text: string) => call<ServerPreview>('look_at_server', { text });
 
+/** Opens the browser, and resolves when a person has allowed it there and the browser came back. */
+export const signInByBrowser = (address: string) => call<string>('sign_in_by_browser', { address });
+
 /** Resolves when a person has approved; the code to compare is told first. */
 export const signIn = (address: string, code: (code: SignInCode) => void) =>
 	call<string>('sign_in', { address, code: new Channel<SignInCode>(code) });

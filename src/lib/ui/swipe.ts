@@ -27,6 +27,13 @@ export class Swipe {
 		return this.#horizontal === true;
 	}
 
+	/** Let go here and slowly, the finger would change it. */
+	get armed(): boolean {
+		if (!this.dragging) return false;
+		const opens = this.offset > this.width() * (this.open ? 1 - OPEN_SHARE : OPEN_SHARE);
+		return opens !== this.open;
+	}
+
 	down(x: number, y: number, at: number): void {
 		this.#start = { x, y, offset: this.offset };
 		this.#horizontal = undefined;

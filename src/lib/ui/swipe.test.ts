@@ -60,6 +60,23 @@ describe('swipe', () => {
 		expect(row.offset).toBeLessThan(300);
 	});
 
+	it('says where letting go would change it, both ways', () => {
+		const row = swipe();
+		row.down(300, 0, 0);
+		row.move(300 - WIDTH * 0.3, 0, 500);
+		expect(row.armed).toBe(false);
+		row.move(300 - WIDTH * 0.5, 0, 1000);
+		expect(row.armed).toBe(true);
+		row.move(300 - WIDTH * 0.3, 0, 1500);
+		expect(row.armed).toBe(false);
+		row.move(300 - WIDTH * 0.5, 0, 2000);
+		row.up(3000);
+		expect(row).toMatchObject({ open: true, armed: false });
+		row.down(100, 0, 4000);
+		row.move(100 + WIDTH * 0.5, 0, 5000);
+		expect(row.armed).toBe(true);
+	});
+
 	it('closes again to the right', () => {
 		const row = swipe();
 		drag(row, 100, { ms: 2000 });
