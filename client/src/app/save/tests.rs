@@ -1,0 +1,180 @@
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use bytes::Bytes;
+use futures_util::stream;
+
+use super::*;
+
+/// How somebody answers once.
+#[derive(Clone, Copy)]
+struct Answers {
+    /// Bytes of the body before it breaks off; all of it when absent.
+    until: Option<usize>,
+    mark: Option<&'static str>,
+}
+
+const WHOLE: Answers = Answers { until: None, mark: Some("\"a\"") };
+
+/// What a file's other side does: takes ranges of a file it knows the mark of, and breaks off as it is told.
+fn answer(content: &'static [u8], asked: &HeaderMap, how: Answers) -> RawAnswer {
+    let text = |name: HeaderName| asked.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let same = how.mark.is_some() && text(IF_RANGE).as_deref() == how.mark;
+    let start = text(RANGE).filter(|_| same).map_or(0, |range| {
+        range.trim_start_matches("bytes=").trim_end_matches('-').parse::<usize>().unwrap()
+    });
+    let mut headers = HeaderMap::new();
+    let mut set = |name: HeaderName, value: String| headers.insert(name, value.parse().unwrap());
+    if let Some(mark) = how.mark {
+        set(ETAG, mark.to_owned());
+    }
+    set(CONTENT_LENGTH, (content.len() - start).to_string());
+    if start > 0 {
+        set(CONTENT_RANGE, format!("bytes {start}-{}/{}", content.len() - 1, content.len()));
+    }
+    set(CONTENT_DISPOSITION, "attachment; filename=\"told.bin\"".to_owned());
+    let end = how.until.map_or(content.len(), |until| (start + until).min(content.len()));
+    let mut pieces: Vec<_> =
+        content[start..end].chunks(3).map(|piece| Ok(Bytes::from_static(piece))).collect();
+    if how.until.is_some() {
+        pieces.push(Err(Error::Unreachable { message: "cut".to_owned() }));
+    }
+    RawAnswer { status: if start > 0 { 206 } else { 200 }, headers, body: stream::iter(pieces).boxed() }
+}
+
+fn begun(folder: &Path, name: Option<&str>) -> Saving {
+    let mut saving = Saving::begin(folder, name).unwrap();
+    saving.pause = Duration::from_millis(1);
+    saving
+}
+
+fn left(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+const CONTENT: &[u8] = b"0123456789abcdefghij";
+
+#[tokio::test]
+async fn what_breaks_off_goes_on_where_it_stood() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut saving = begun(folder.path(), None);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let ask = move |headers: HeaderMap| {
+        let number = count.fetch_add(1, SeqCst);
+        if number > 0 {
+            assert_eq!(headers[RANGE], format!("bytes={}-", number * 6).as_str());
+        }
+        let how = Answers { until: (number < 3).then_some(6), ..WHOLE };
+        async move { Ok(answer(CONTENT, &headers, how)) }
+    };
+    let mut heard = Vec::new();
+    let stop = CancellationToken::new();
+    saving.take(ask, &stop, |now| heard.push(now.progress().received)).await.unwrap();
+    assert_eq!(asked.load(SeqCst), 4);
+    assert_eq!((heard.first(), heard.last()), (Some(&0), Some(&20)));
+    assert!(heard.is_sorted());
+    assert_eq!(left(folder.path()).len(), 1, "only the part is there");
+    let path = saving.finish().unwrap();
+    assert_eq!(path, folder.path().join("told.bin"));
+    assert_eq!(fs::read(path).unwrap(), CONTENT);
+    assert_eq!(left(folder.path()), ["told.bin"]);
+}
+
+#[tokio::test]
+async fn a_file_that_became_another_one_is_begun_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut saving = begun(folder.path(), Some("kept.bin"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let ask = move |headers: HeaderMap| {
+        let first = asked.fetch_add(1, SeqCst) == 0;
+        async move {
+            Ok(match first {
+                true => answer(b"another, longer than the later one", &headers, Answers { until: Some(30), ..WHOLE }),
+                false => answer(CONTENT, &headers, Answers { until: None, mark: Some("\"b\"") }),
+            })
+        }
+    };
+    saving.take(ask, &CancellationToken::new(), |_| ()).await.unwrap();
+    assert_eq!(fs::read(saving.finish().unwrap()).unwrap(), CONTENT);
+    assert_eq!(left(folder.path()), ["kept.bin"]);
+}
+
+#[tokio::test]
+async fn without_a_mark_nothing_is_pieced_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut saving = begun(folder.path(), Some("task.log"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let ask = move |headers: HeaderMap| {
+        assert!(!headers.contains_key(RANGE));
+        let first = asked.fetch_add(1, SeqCst) == 0;
+        async move { Ok(answer(CONTENT, &headers, Answers { until: first.then_some(9), mark: None })) }
+    };
+    saving.take(ask, &CancellationToken::new(), |_| ()).await.unwrap();
+    assert_eq!(fs::read(saving.finish().unwrap()).unwrap(), CONTENT);
+}
+
+#[tokio::test]
+async fn stopped_it_can_go_on_and_dropped_it_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut saving = begun(folder.path(), Some("kept.bin"));
+    let stop = CancellationToken::new();
+    let ask = |headers: HeaderMap| async move { Ok(answer(CONTENT, &headers, WHOLE)) };
+    let error = saving
+        .take(ask, &stop, |now| {
+            if now.progress().received >= 9 {
+                stop.cancel();
+            }
+        })
+        .await
+        .unwrap_err();
+    assert!(matches!(error, SaveError::Stopped));
+    assert_eq!(saving.progress(), Progress { received: 9, total: Some(20) });
+    let on = |headers: HeaderMap| async move {
+        assert_eq!(headers[RANGE], "bytes=9-");
+        Ok(answer(CONTENT, &headers, WHOLE))
+    };
+    saving.take(on, &CancellationToken::new(), |_| ()).await.unwrap();
+    assert_eq!(fs::read(saving.finish().unwrap()).unwrap(), CONTENT);
+
+    let mut dropped = begun(folder.path(), Some("dropped.bin"));
+    let _ = dropped.take(ask, &CancellationToken::new(), |_| ()).await;
+    drop(dropped);
+    assert_eq!(left(folder.path()), ["kept.bin"]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_and_is_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut saving = begun(folder.path(), Some("a.txt"));
+    let ask = |_| async {
+        let body = br#"{"type":"","status":404,"code":"not_found","detail":"There is no such file."}"#;
+        let body = stream::iter([Ok(Bytes::from_static(body))]).boxed();
+        Ok(RawAnswer { status: 404, headers: HeaderMap::new(), body })
+    };
+    let error = saving.take(ask, &CancellationToken::new(), |_| ()).await.unwrap_err();
+    assert!(error.to_string().contains("There is no such file."), "{error}");
+    assert!(!error.is_passing());
+    drop(saving);
+    assert_eq!(left(folder.path()), [""; 0]);
+}
+
+#[test]
+fn nothing_is_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    for text in ["one", "two", "three"] {
+        let mut saving = Saving::begin(folder.path(), Some("a.txt")).unwrap();
+        saving.put(text.as_bytes()).unwrap();
+        saving.finish().unwrap();
+    }
+    assert_eq!(left(folder.path()), ["a (2).txt", "a (3).txt", "a.txt"]);
+    assert_eq!(fs::read_to_string(folder.path().join("a.txt")).unwrap(), "one");
+}
