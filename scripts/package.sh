@@ -108,6 +108,17 @@ make_appimage() {
   cp "$made" "$MADE/$(basename "${DEB%.deb}").AppImage"
 }
 
+# Installed apps take an update only with a signature of the key that they were built with, for its version.
+sign_updates() {
+  local file version
+  if [ -z "${TAURI_SIGNING_PRIVATE_KEY:-}" ]; then return; fi
+  version=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)
+  for file in "$MADE"/*.deb "$MADE"/*.AppImage; do
+    [ -f "$file" ] || continue
+    "${TAURI[@]}" signer sign --app-version "$version" "$file" >/dev/null </dev/null || fail "$file could not be signed."
+  done
+}
+
 # Which program weighs what, so that a package that is too large says why.
 tell_sizes() {
   local tree name file
@@ -147,6 +158,7 @@ run_package() {
   make_deb
   make_appimage
   rm -rf src-tauri/programs "$MADE/began" "$MADE"/*.log
+  sign_updates
   (cd "$MADE" && sha256sum -- * >SHA256SUMS)
   tell_sizes
   say "They are in $MADE"
