@@ -64,7 +64,7 @@ test_app() {
   need_oauth_server
   step "Journeys in the app's window"
   [ $# -gt 0 ] || set -- e2e-app/*.test.mjs
-  FOREMAN_PROGRAMS=$PROGRAMS FOREMAN_APP=$PROGRAMS/foreman-app \
+  CHROMIUM=$(chromium_path) FOREMAN_PROGRAMS=$PROGRAMS FOREMAN_APP=$PROGRAMS/foreman-app \
     node --test --test-concurrency=1 --test-timeout=900000 --test-force-exit --test-reporter=spec "$@"
 }
 

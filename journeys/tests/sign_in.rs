@@ -1,5 +1,7 @@
 //! `foreman login URL`: the program shows a code, a signed-in person decides about it elsewhere.
 
+mod browser;
+
 use foreman_client::Store;
 use foreman_link::http;
 use journeys::{

@@ -72,6 +72,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/authorize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a program asks for. Nothing changes by looking. */
+        get: operations["get_auth_authorize"];
+        put?: never;
+        /** Allows or denies, and says where the browser goes. */
+        post: operations["post_auth_authorize"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/device/code": {
         parameters: {
             query?: never;
@@ -157,6 +175,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Exchanges a code, once, for the program's own token. A code that comes a second time takes that token back. */
+        post: operations["post_auth_token"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/chats": {
         parameters: {
             query?: never;
@@ -190,7 +225,10 @@ export interface paths {
         delete: operations["delete_chats_id"];
         options?: never;
         head?: never;
-        /** Renames it, chooses the model for what comes, or shows another branch: the newest that `leaf` belongs to. */
+        /**
+         * Renames it, chooses the model for what comes, or shows another branch: the newest that `leaf` belongs to. With an
+         *     `Idempotency-Key` once, however often it is asked for.
+         */
         patch: operations["patch_chats_id"];
         trace?: never;
     };
@@ -350,7 +388,7 @@ export interface paths {
         delete: operations["delete_devices_id"];
         options?: never;
         head?: never;
-        /** Renames a device or changes its type. */
+        /** Renames a device or changes its type; with an `Idempotency-Key` once, however often it is asked for. */
         patch: operations["patch_devices_id"];
         trace?: never;
     };
@@ -721,7 +759,10 @@ export interface paths {
         /** Tasks of one device, newest first. */
         get: operations["get_devices_id_tasks"];
         put?: never;
-        /** Starts a program or a shell line on a device. It waits there when the device is offline. */
+        /**
+         * Starts a program or a shell line on a device. It waits there when the device is offline. Asked again with the same
+         *     id it is answered with the task that is there.
+         */
         post: operations["post_devices_id_tasks"];
         delete?: never;
         options?: never;
@@ -960,6 +1001,76 @@ export interface paths {
         put?: never;
         /** Asks a provider for its models now; one that answers is no longer paused. What is wrong with it is in the answer's `fault`. */
         post: operations["post_providers_id_test"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/push": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What this server can push to, and the key that browsers subscribe with. */
+        get: operations["get_push"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/push/receivers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where this account is told. How to reach them is never shown. */
+        get: operations["get_push_receivers"];
+        put?: never;
+        /** Adds a receiver, or renews the one at the same place. */
+        post: operations["post_push_receivers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/push/receivers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Tells it nothing any more. */
+        delete: operations["delete_push_receivers_id"];
+        options?: never;
+        head?: never;
+        /** Renames it, or chooses what it is told. */
+        patch: operations["patch_push_receivers_id"];
+        trace?: never;
+    };
+    "/api/v1/push/receivers/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends it a test right now and says how that went. */
+        post: operations["post_push_receivers_id_test"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1490,6 +1601,10 @@ export interface components {
         } | {
             /** @enum {string} */
             kind: "anonymous";
+        } | {
+            /** @enum {string} */
+            kind: "link";
+            name: string;
         };
         /** @description Starts a conversation. */
         AddChat: {
@@ -1609,6 +1724,64 @@ export interface components {
              */
             checked: number;
             intact: boolean;
+        };
+        /**
+         * @description Which of the two kinds of programs asks.
+         * @enum {string}
+         */
+        AuthorizationClient: "app" | "command_line";
+        AuthorizationDecided: {
+            /** @description Where the browser goes now, with the code or the refusal. */
+            redirect_to: string;
+        };
+        /**
+         * @description Why a program that may be told is told no; RFC 6749, section 4.1.2.1.
+         * @enum {string}
+         */
+        AuthorizationError: "invalid_request" | "unsupported_response_type" | "invalid_scope" | "access_denied";
+        /** @description `GET /api/v1/auth/authorize`: what a request means, for the person who decides. Looking changes nothing. */
+        AuthorizationLook: {
+            client: components["schemas"]["AuthorizationClient"];
+            /** @description What the program calls itself; anybody may call themselves so. */
+            client_name: string;
+            /** @enum {string} */
+            outcome: "ask";
+            /** @description Where the code goes. */
+            redirect_uri: string;
+            /** @description What it may do when nothing else is chosen. */
+            role: components["schemas"]["Role"];
+        } | {
+            error: components["schemas"]["AuthorizationError"];
+            /** @enum {string} */
+            outcome: "refuse";
+            redirect_to: string;
+        };
+        /** @description What `/authorize` is opened with. All of it comes from outside, so all of it may be absent. */
+        AuthorizationRequest: {
+            /** @description `foreman-app` or `foreman-cli` */
+            client_id?: string | null;
+            /** @description What the program calls itself: 1 to 64 characters, shown to the person. */
+            client_name?: string | null;
+            /** @description SHA-256 of the verifier, as base64url without padding. */
+            code_challenge?: string | null;
+            /** @description `S256` */
+            code_challenge_method?: string | null;
+            /** @description `foreman://signed-in`, or `http://127.0.0.1:PORT/…` or `http://[::1]:PORT/…` of a command-line program. */
+            redirect_uri?: string | null;
+            /** @description `code` */
+            response_type?: string | null;
+            /** @description The role that is asked for; without it the person's own. */
+            scope?: string | null;
+            /** @description Comes back as it is; at most 512 bytes. */
+            state?: string | null;
+        };
+        /** @description The program's own token, like any other in the list and revocable there. It has no end of its own. */
+        AuthorizationToken: {
+            access_token: string;
+            /** @description What it may do. */
+            scope: components["schemas"]["Role"];
+            /** @description `Bearer` */
+            token_type: string;
         };
         /**
          * @description What a cap of a key counts over.
@@ -1800,10 +1973,21 @@ export interface components {
             name: string;
             type: components["schemas"]["DeviceType"];
         };
+        CreatePushReceiver: components["schemas"]["PushChoice"] & {
+            /** @description 1 to 64 characters. */
+            name: string;
+            target: components["schemas"]["PushTarget"];
+        };
         /** @description The answer to making a token: the only time its secret is shown. */
         CreatedApiToken: {
             secret: string;
             token: components["schemas"]["ApiToken"];
+        };
+        /** @description `POST /api/v1/auth/authorize`: a person's decision about a request. */
+        DecideAuthorization: {
+            allow: boolean;
+            request: components["schemas"]["AuthorizationRequest"];
+            role?: components["schemas"]["Role"] | null;
         };
         /** @description A device as every client sees it. */
         Device: {
@@ -2324,6 +2508,33 @@ export interface components {
             };
             /** @enum {string} */
             type: "chat.deleted";
+        } | {
+            /** @description An account is told there from now on. */
+            data: {
+                kind: components["schemas"]["PushKind"];
+                name: string;
+                receiver_id: components["schemas"]["PushReceiverId"];
+            };
+            /** @enum {string} */
+            type: "push.receiver_added";
+        } | {
+            /** @description Renamed, or it is told other things. */
+            data: {
+                kind: components["schemas"]["PushKind"];
+                name: string;
+                receiver_id: components["schemas"]["PushReceiverId"];
+            };
+            /** @enum {string} */
+            type: "push.receiver_updated";
+        } | {
+            data: {
+                because: components["schemas"]["PushRemoved"];
+                kind: components["schemas"]["PushKind"];
+                name: string;
+                receiver_id: components["schemas"]["PushReceiverId"];
+            };
+            /** @enum {string} */
+            type: "push.receiver_removed";
         };
         /** @description One row of the log. Applying it twice changes nothing. */
         EventRecord: components["schemas"]["Event"] & {
@@ -2338,6 +2549,15 @@ export interface components {
             hash: string;
             /** @description Network address it came from, when it came from the network. */
             source?: string | null;
+        };
+        /** @description `POST /api/v1/auth/token`, as a form; RFC 6749, section 4.1.3, and RFC 7636, section 4.5. */
+        ExchangeCode: {
+            client_id?: string | null;
+            code?: string | null;
+            code_verifier?: string | null;
+            /** @description `authorization_code` */
+            grant_type?: string | null;
+            redirect_uri?: string | null;
         };
         /** @description Asks which model a request would get. What is said of the request stands for the request itself. */
         ExplainRoute: {
@@ -2512,6 +2732,11 @@ export interface components {
          */
         KnownFrom: "provider" | "table" | "person" | "unknown";
         /**
+         * @description The language of what is said.
+         * @enum {string}
+         */
+        Language: "en" | "de";
+        /**
          * @description What a client may do on a device; each includes the ones before it. The device's policy still has the last
          *     word.
          * @enum {string}
@@ -2575,6 +2800,25 @@ export interface components {
         } | {
             /** @enum {string} */
             what: "unknown";
+        };
+        /**
+         * @description A task that began at its device, over the device's link, as the device tells its server. The values of its
+         *     environment stay on the device.
+         */
+        LocalTask: {
+            /**
+             * Format: int64
+             * @description How long ago, in milliseconds: clocks need not agree.
+             */
+            ago_ms: number;
+            /** @description Who asked, as the device knows them: the name in their grant. */
+            by: string;
+            command: components["schemas"]["TaskCommand"];
+            cwd?: string | null;
+            env_names?: string[];
+            id: components["schemas"]["TaskId"];
+            /** Format: int64 */
+            timeout_s?: number | null;
         };
         /**
          * @description Why the vault locked.
@@ -2766,6 +3010,30 @@ export interface components {
             /** @description Put what is at `to` aside into the trash instead of refusing. */
             replace?: boolean;
             to: string;
+        };
+        /**
+         * @description What can be told. Later kinds are added at the end.
+         * @enum {string}
+         */
+        NoticeKind: "offline" | "online" | "task_started" | "task_finished" | "task_failed" | "gpu_memory";
+        /** @description What one place is told of one server. */
+        NoticeRules: {
+            /**
+             * @default [
+             *       "offline",
+             *       "task_failed",
+             *       "gpu_memory"
+             *     ]
+             */
+            kinds: components["schemas"]["NoticeKind"][];
+            /**
+             * @description Devices that nothing is told of.
+             * @default []
+             */
+            muted: components["schemas"]["DeviceId"][];
+            /** @default true */
+            on: boolean;
+            quiet?: components["schemas"]["QuietHours"] | null;
         };
         Ollama: {
             /** @default  */
@@ -3040,6 +3308,24 @@ export interface components {
             next?: string | null;
         };
         /** @description One page of a list. `next` is the cursor for the following page, absent on the last one. */
+        Page_PushReceiver: {
+            items: (components["schemas"]["PushChoice"] & {
+                created_at: components["schemas"]["i64"];
+                /** @description The first letters of the address's SHA-256, so that a browser finds itself in the list. */
+                fingerprint: string;
+                id: components["schemas"]["PushReceiverId"];
+                kind: components["schemas"]["PushKind"];
+                /** @description Why the last push did not get through, for people. */
+                last_failure?: string | null;
+                last_failure_at?: components["schemas"]["i64"] | null;
+                last_success_at?: components["schemas"]["i64"] | null;
+                name: string;
+                /** @description The host that carries it, for people; absent where the vendor is the kind. */
+                via?: string | null;
+            })[];
+            next?: string | null;
+        };
+        /** @description One page of a list. `next` is the cursor for the following page, absent on the last one. */
         Page_RunningPull: {
             items: {
                 /** @description Who asked for it. */
@@ -3262,6 +3548,101 @@ export interface components {
              */
             total?: number | null;
         };
+        /** @description What a receiver is told, and how. */
+        PushChoice: {
+            language?: components["schemas"]["Language"];
+            rules?: components["schemas"]["NoticeRules"];
+            says?: components["schemas"]["PushDetail"];
+            /** @description The IANA time zone that quiet hours are meant in; UTC when absent. */
+            time_zone?: string | null;
+        };
+        /**
+         * @description How much a push says. Whatever is not said is read after opening Foreman.
+         * @enum {string}
+         */
+        PushDetail: "little" | "title" | "full";
+        /** @description A subscription of RFC 8030 with the keys of RFC 8291, base64url. */
+        PushEndpoint: {
+            /** @description 16 bytes that only the receiver and this server know. */
+            auth: string;
+            endpoint: string;
+            /** @description The receiver's P-256 public key, uncompressed. */
+            p256dh: string;
+        };
+        /**
+         * @description Who carries a push.
+         * @enum {string}
+         */
+        PushKind: "web_push" | "unified_push" | "ntfy" | "apns" | "fcm";
+        /** @description What this server can push to. */
+        PushOffer: {
+            kinds: components["schemas"]["PushKind"][];
+            /**
+             * Format: int32
+             * @description Receivers one account may have.
+             */
+            most: number;
+            /** @description The server's VAPID key (RFC 8292), which browsers subscribe with: base64url, uncompressed. */
+            public_key: string;
+        };
+        /** @description Somewhere an account is told. */
+        PushReceiver: components["schemas"]["PushChoice"] & {
+            created_at: components["schemas"]["i64"];
+            /** @description The first letters of the address's SHA-256, so that a browser finds itself in the list. */
+            fingerprint: string;
+            id: components["schemas"]["PushReceiverId"];
+            kind: components["schemas"]["PushKind"];
+            /** @description Why the last push did not get through, for people. */
+            last_failure?: string | null;
+            last_failure_at?: components["schemas"]["i64"] | null;
+            last_success_at?: components["schemas"]["i64"] | null;
+            name: string;
+            /** @description The host that carries it, for people; absent where the vendor is the kind. */
+            via?: string | null;
+        };
+        /**
+         * Format: uuid
+         * @description Somewhere an account is told without a page or an app.
+         */
+        PushReceiverId: string;
+        /**
+         * @description Why a receiver is told nothing any more.
+         * @enum {string}
+         */
+        PushRemoved: "asked" | "gone" | "signed_out";
+        /** @description How to reach a receiver. Whoever knows it can write to it, so it is never shown again. */
+        PushTarget: (components["schemas"]["PushEndpoint"] & {
+            /** @enum {string} */
+            kind: "web_push";
+        }) | (components["schemas"]["PushEndpoint"] & {
+            /** @enum {string} */
+            kind: "unified_push";
+        }) | {
+            /** @description The topic's whole address: `https://ntfy.sh/my-topic`. */
+            address: string;
+            /** @enum {string} */
+            kind: "ntfy";
+            /** @description An access token, where the topic wants one. */
+            token?: string | null;
+        } | {
+            /** @enum {string} */
+            kind: "apns";
+            token: string;
+        } | {
+            /** @enum {string} */
+            kind: "fcm";
+            token: string;
+        };
+        /**
+         * @description A part of each day without notifications, in minutes since midnight by the clock of whoever is told. It may cross
+         *     midnight.
+         */
+        QuietHours: {
+            /** Format: int32 */
+            from: number;
+            /** Format: int32 */
+            to: number;
+        };
         /**
          * @description Why a caller was turned away.
          * @enum {string}
@@ -3279,6 +3660,11 @@ export interface components {
              * @default []
              */
             links: components["schemas"]["LinkReport"][];
+            /**
+             * @description At most 1,000: tasks that began at the device. Taken before what became of tasks.
+             * @default []
+             */
+            started: components["schemas"]["LocalTask"][];
             /**
              * @description At most 1,000, in the order they happened.
              * @default []
@@ -3557,6 +3943,10 @@ export interface components {
             /** @description 1 to 64 characters, shown to whoever approves: "foreman on laptop". */
             client_name: string;
         };
+        /** @description `POST /api/v1/devices/{id}/tasks` of a server, and `POST /tasks` of a device itself. */
+        StartTask: components["schemas"]["TaskSpec"] & {
+            id?: components["schemas"]["TaskId"] | null;
+        };
         /** @description `POST /uploads`: a file on its way, resumable until it is finished or 24 h old. */
         StartUpload: {
             path: string;
@@ -3746,6 +4136,14 @@ export interface components {
             at: components["schemas"]["i64"];
             sample: components["schemas"]["Sample"];
         };
+        /**
+         * @description Why no token was given; RFC 6749, section 5.2.
+         * @enum {string}
+         */
+        TokenError: "invalid_request" | "invalid_client" | "invalid_grant" | "unsupported_grant_type";
+        TokenProblem: {
+            error: components["schemas"]["TokenError"];
+        };
         /** @description The answer to `DELETE /files`: where it went, for undo by moving it back. */
         Trashed: {
             /** @description For `POST /files/restore`. */
@@ -3815,6 +4213,12 @@ export interface components {
             key?: components["schemas"]["Secret"] | null;
             name?: string | null;
             use_for?: components["schemas"]["UseFor"][] | null;
+        };
+        /** @description What is absent stays. */
+        UpdatePushReceiver: {
+            choice?: components["schemas"]["PushChoice"] | null;
+            /** @description 1 to 64 characters. */
+            name?: string | null;
         };
         /** @description `PATCH /terminals/{id}` */
         UpdateTerminal: {
@@ -4093,6 +4497,65 @@ export interface operations {
             };
         };
     };
+    get_auth_authorize: {
+        parameters: {
+            query?: {
+                /** @description `code` */
+                response_type?: string;
+                /** @description `foreman-app` or `foreman-cli` */
+                client_id?: string;
+                /** @description `foreman://signed-in`, or `http://127.0.0.1:PORT/…` or `http://[::1]:PORT/…` of a command-line program. */
+                redirect_uri?: string;
+                /** @description Comes back as it is; at most 512 bytes. */
+                state?: string;
+                /** @description The role that is asked for; without it the person's own. */
+                scope?: string;
+                /** @description SHA-256 of the verifier, as base64url without padding. */
+                code_challenge?: string;
+                /** @description `S256` */
+                code_challenge_method?: string;
+                /** @description What the program calls itself: 1 to 64 characters, shown to the person. */
+                client_name?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuthorizationLook"];
+                };
+            };
+        };
+    };
+    post_auth_authorize: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DecideAuthorization"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuthorizationDecided"];
+                };
+            };
+        };
+    };
     post_auth_device_code: {
         parameters: {
             query?: never;
@@ -4207,6 +4670,37 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+        };
+    };
+    post_auth_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["ExchangeCode"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuthorizationToken"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenProblem"];
+                };
             };
         };
     };
@@ -5188,7 +5682,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["TaskSpec"];
+                "application/json": components["schemas"]["StartTask"];
             };
         };
         responses: {
@@ -5636,6 +6130,143 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ProviderHealth"];
                 };
+            };
+        };
+    };
+    get_push: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushOffer"];
+                };
+            };
+        };
+    };
+    get_push_receivers: {
+        parameters: {
+            query?: {
+                /** @description 1 to 200; 50 when absent. */
+                limit?: number | null;
+                /** @description `next` of the page before. */
+                cursor?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_PushReceiver"];
+                };
+            };
+        };
+    };
+    post_push_receivers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreatePushReceiver"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushReceiver"];
+                };
+            };
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushReceiver"];
+                };
+            };
+        };
+    };
+    delete_push_receivers_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["PushReceiverId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    patch_push_receivers_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["PushReceiverId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdatePushReceiver"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushReceiver"];
+                };
+            };
+        };
+    };
+    post_push_receivers_id_test: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["schemas"]["PushReceiverId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
