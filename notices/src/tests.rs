@@ -268,3 +268,65 @@ proptest! {
         }
     }
 }
+
+fn high(id: DeviceId, gpu_high: bool) -> Event {
+    let device = Box::new(device(id, "online", gpu_high));
+    if gpu_high {
+        Event::DeviceGpuMemoryHigh { device, percent: 95.0 }
+    } else {
+        Event::DeviceGpuMemoryNormal { device, percent: 10.0 }
+    }
+}
+
+fn hear(standing: &mut Standing, event: &Event, rules: &NoticeRules) {
+    for news in news(event, || "forge".to_owned()) {
+        standing.hear(news, rules);
+    }
+}
+
+#[test]
+fn what_was_told_of_a_log_is_taken_back_and_what_was_not_is_forgotten() {
+    let (id, rules) = (DeviceId::fresh(), NoticeRules::default());
+    let mut standing = Standing::default();
+    hear(&mut standing, &high(id, true), &rules);
+    hear(&mut standing, &high(id, false), &rules);
+    assert!(standing.is_empty(), "nobody was told, so nobody is told that it is over");
+    hear(&mut standing, &high(id, true), &rules);
+    standing.done();
+    hear(&mut standing, &high(id, false), &rules);
+    assert_eq!(standing.due, Some(Word::TakeBack(None)));
+    standing.done();
+    assert!(standing.is_empty());
+}
+
+#[test]
+fn a_device_of_a_log_that_flaps_says_nothing_and_one_that_is_back_says_so_in_its_place() {
+    let (id, rules) = (DeviceId::fresh(), NoticeRules::default());
+    let mut standing = Standing::default();
+    hear(&mut standing, &offline(id).event, &all());
+    hear(&mut standing, &online(id).event, &all());
+    assert!(standing.is_empty());
+    hear(&mut standing, &offline(id).event, &rules);
+    standing.done();
+    hear(&mut standing, &online(id).event, &rules);
+    assert!(
+        matches!(&standing.due, Some(Word::TakeBack(Some(now))) if now.kind == NoticeKind::Online),
+        "{standing:?}"
+    );
+}
+
+#[test]
+fn every_event_that_says_something_is_named() {
+    let id = DeviceId::fresh();
+    let event = Event::TaskFailed { task: Box::new(task(TaskId::fresh(), id, "failed")) };
+    for event in [offline(id).event, online(id).event, high(id, true), high(id, false), event] {
+        assert!(TOLD.contains(&event.name()) && !news(&event, String::new).is_empty(), "{}", event.name());
+    }
+    let run = task(TaskId::fresh(), id, "running");
+    for event in [
+        Event::TaskStopRequested { task: Box::new(run) },
+        Event::DeviceUpdated { device: Box::new(device(id, "online", true)) },
+    ] {
+        assert!(news(&event, String::new).is_empty(), "{}", event.name());
+    }
+}

@@ -24,7 +24,8 @@ export const GROUPS = {
 	routing: 'routing.',
 	model_keys: 'model_key.',
 	spending: 'spend_cap.',
-	chats: 'chat.'
+	chats: 'chat.',
+	push: 'push.'
 } as const;
 
 export type Group = keyof typeof GROUPS;

@@ -4,7 +4,7 @@ import { m } from '$lib/i18n';
 import { isAboutModels, modelLink, modelSentence, modelTopic } from './model-sentence';
 
 /** What kind of thing happened: chooses the icon, never the colour of the sentence. */
-export type Topic = 'device' | 'task' | 'warning' | 'person' | 'token' | 'vault' | 'model' | 'chat';
+export type Topic = 'device' | 'task' | 'warning' | 'person' | 'token' | 'vault' | 'model' | 'chat' | 'push';
 
 export type DeviceNames = (id: string) => string | undefined;
 
@@ -46,6 +46,7 @@ export function topicOf(record: EventRecord): Topic {
 		return 'warning';
 	if (record.type.startsWith('device.')) return 'device';
 	if (record.type.startsWith('api_token.')) return 'token';
+	if (record.type.startsWith('push.')) return 'push';
 	return 'person';
 }
 
@@ -143,11 +144,23 @@ export function sentenceOf(record: EventRecord, names: DeviceNames): string {
 			});
 		case 'api_token.revoked':
 			return m.activity_token_revoked({ actor, name: record.data.name });
+		case 'push.receiver_added':
+			return m.activity_push_added({ actor, name: record.data.name });
+		case 'push.receiver_updated':
+			return m.activity_push_updated({ actor, name: record.data.name });
+		case 'push.receiver_removed':
+			return removedSentence(record.data.because, record.data.name, actor);
 		default:
 			return 'task' in record.data
 				? taskSentence(record.type, record.data.task, actor, names)
 				: m.activity_unknown({ actor, type: (record as EventRecord).type });
 	}
+}
+
+function removedSentence(because: string, name: string, actor: string): string {
+	if (because === 'gone') return m.activity_push_gone({ name });
+	if (because === 'signed_out') return m.activity_push_signed_out({ name });
+	return m.activity_push_removed({ actor, name });
 }
 
 function refusalWord(reason: string): string {

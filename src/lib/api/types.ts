@@ -95,6 +95,12 @@ export type UsageReport = Schemas['UsageReport'];
 export type ModelKey = Schemas['ModelKey'];
 export type CapPeriod = Schemas['CapPeriod'];
 
+export type PushOffer = Schemas['PushOffer'];
+export type PushChoice = Schemas['PushChoice'];
+export type PushDetail = Schemas['PushDetail'];
+export type PushReceiver = Schemas['PushReceiver'];
+export type CreatePushReceiver = Schemas['CreatePushReceiver'];
+
 export type Actor = Schemas['Actor'];
 export type Event = Schemas['Event'];
 /** A newer server may send types that are not listed here. */
