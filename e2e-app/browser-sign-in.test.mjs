@@ -42,8 +42,13 @@ async function begin(window, server) {
 	await window.text(say('app_browser'));
 }
 
-/** A person decides in the browser; the link that it leads to. @param {import('playwright-core').Page} tab @param {string} page @param {string} button */
-async function decide(tab, page, button) {
+/**
+ * A person decides in the browser; the link that it leads to. In a tab of its own each time: one that was led to a link
+ * of the system hears no pointer any more, where nobody takes such links.
+ * @param {import('playwright-core').Page} browser @param {string} page @param {string} button
+ */
+async function decide(browser, page, button) {
+	const tab = await browser.context().newPage();
 	await tab.goto(page);
 	await tab.getByRole('button', { name: button, exact: true }).click();
 	const back = await tab.getByRole('link', { name: say('authorize_back') }).getAttribute('href');

@@ -254,7 +254,7 @@ async fn a_refusal_goes_back_and_a_forged_request_goes_nowhere() {
     for (name, value) in [("redirect_uri", "https://evil.example/"), ("client_id", "somebody")] {
         let path = format!("/api/v1/auth/authorize?{}", query(&other(name, value)));
         let looked = problem(person.server.get(&path).header("cookie", &person.cookie)).await;
-        assert_eq!((looked.0, looked.1.as_str()), (StatusCode::BAD_REQUEST, "invalid_request"));
+        assert_eq!((looked.0, looked.1.as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "invalid_request"));
         assert_eq!(problem(person.decision(&other(name, value), true)).await.1, "invalid_request");
     }
     let doubled = format!("/api/v1/auth/authorize?{}&state=two", query(&asked()));
