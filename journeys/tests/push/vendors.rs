@@ -97,14 +97,9 @@ async fn apple_is_told_over_http_2_with_a_signed_token(database: Database) {
 }
 
 async fn google_is_told_with_an_access_token_of_the_account(database: Database) {
-    let key = std::process::Command::new("openssl").args([
-        "genpkey",
-        "-algorithm",
-        "RSA",
-        "-pkeyopt",
-        "rsa_keygen_bits:2048",
-    ]);
-    let key = { key }.output().expect("openssl runs").stdout;
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.args(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]);
+    let key = openssl.output().expect("openssl runs").stdout;
     let key = String::from_utf8(key).expect("PEM");
     let scene = scene(database, |folder, carriers, setting| {
         let account = json!({
