@@ -148,7 +148,7 @@ async fn a_person_allows_it_and_the_program_gets_one_token() {
         listed["items"].as_array().unwrap().iter().find(|it| it["name"] == "foreman on laptop").unwrap();
     let log =
         json(person.server.get("/api/v1/audit?limit=50").header("cookie", &person.cookie)).await.to_string();
-    assert!(log.contains("api_token_created") && log.contains("foreman on laptop"), "{log}");
+    assert!(log.contains("api_token.created") && log.contains("foreman on laptop"), "{log}");
     for secret in [code.as_str(), bearer, VERIFIER] {
         assert!(!log.contains(secret));
         for file in std::fs::read_dir(&person.server.data).unwrap() {
@@ -173,7 +173,7 @@ async fn a_code_that_comes_twice_takes_back_what_it_gave() {
     assert_eq!(person.may(&token).await, StatusCode::UNAUTHORIZED);
     let log =
         json(person.server.get("/api/v1/audit?limit=50").header("cookie", &person.cookie)).await.to_string();
-    assert!(log.contains("api_token_revoked"), "{log}");
+    assert!(log.contains("api_token.revoked"), "{log}");
 }
 
 #[tokio::test]
