@@ -1,5 +1,5 @@
 // @ts-check
-// Every page at the width of a phone, in both languages: nothing scrolls sideways and no word is cut off.
+// Every page at the width of a phone, in both languages, and of a tablet in the longer one: nothing scrolls sideways and no word is cut off.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PHONE, open, signIn } from './browser.mjs';
@@ -39,12 +39,18 @@ function beyond() {
 	return [...new Set(found)];
 }
 
-for (const locale of ['de-DE', 'en-GB']) {
-	test(`no page scrolls sideways or cuts words off on a phone (${locale})`, async (t) => {
+const TABLET = { viewport: { width: 1024, height: 768 } };
+
+for (const [locale, size] of /** @type {const} */ ([
+	['de-DE', 'phone'],
+	['en-GB', 'phone'],
+	['de-DE', 'tablet']
+])) {
+	test(`no page scrolls sideways or cuts words off (${size}, ${locale})`, async (t) => {
 		const { server, agent } = await stack(t, { device: 'bench' });
 		const device = /** @type {string} */ (agent.id);
 		const tasks = await busy(server, device);
-		const page = await open(t, { ...PHONE, locale });
+		const page = await open(t, { ...(size === 'phone' ? PHONE : TABLET), locale });
 		await signIn(page, server);
 		/** @type {Record<string, string[]>} */
 		const all = {};
@@ -75,4 +81,20 @@ test('settings are a list on a phone, and each section leads back to it', async 
 		.tap();
 	await list.getByRole('link', { name: say('settings_account') }).tap();
 	await page.getByRole('heading', { level: 1, name: say('settings_account') }).waitFor();
+});
+
+test('a file stands beside its folder where there is room, and alone on a phone', async (t) => {
+	const { server, agent } = await stack(t, { device: 'bench' });
+	for (const [size, beside] of /** @type {const} */ ([
+		[TABLET, true],
+		[PHONE, false]
+	])) {
+		const page = await open(t, size);
+		await signIn(page, server);
+		await page.goto(`${server.url}/devices/${agent.id}/files/view?path=/usr/lib/os-release`);
+		await page.getByRole('region', { name: say('files_content') }).waitFor();
+		const current = page.locator('a[aria-current="true"]', { hasText: 'os-release' });
+		if (beside) await current.waitFor();
+		else assert.equal(await current.count(), 0);
+	}
 });

@@ -22,14 +22,21 @@ export class FileActions {
 		private readonly changed: () => void
 	) {}
 
-	/** `why` they may not change anything, where that is so. */
-	menu(entry: FileEntry, why: string | undefined): MenuItem[] {
+	/** What changes nothing. */
+	reading(entry: FileEntry): MenuItem[] {
 		const file = !isFolder(entry) && entry.kind !== 'other';
 		return [
 			...(file
 				? [{ label: m.files_download(), icon: Download, onselect: () => download(this.device, entry.path) }]
 				: []),
-			{ label: m.files_copy_path(), icon: Copy, onselect: () => void copyPath(entry.path) },
+			{ label: m.files_copy_path(), icon: Copy, onselect: () => void copyPath(entry.path) }
+		];
+	}
+
+	/** `why` they may not change anything, where that is so. */
+	menu(entry: FileEntry, why: string | undefined): MenuItem[] {
+		return [
+			...this.reading(entry),
 			{
 				label: m.device_page_rename(),
 				icon: Pencil,
