@@ -83,7 +83,8 @@ pub async fn by_browser(
     open: impl FnOnce(&str) -> Result<(), Failure>,
 ) -> Result<ServerId, Failure> {
     let attempt = Attempt::begin(desk);
-    let away = BrowserSignIn::begin_for_app(address.as_str(), &client_name());
+    let name = client_name();
+    let away = BrowserSignIn::begin_for_app(address.as_str(), &name);
     let away = attempt.unless_given_up(away).await??;
     let waiting = desk.returns.expect(&away);
     attempt.lead_to(away.page());
@@ -101,7 +102,8 @@ pub async fn sign_in(
     code: Channel<SignInCode>,
 ) -> Result<ServerId, Failure> {
     let attempt = Attempt::begin(desk);
-    let away = DeviceSignIn::start(address.as_str(), &client_name());
+    let name = client_name();
+    let away = DeviceSignIn::start(address.as_str(), &name);
     let away = attempt.unless_given_up(away).await??;
     let asked = away.code().clone();
     attempt.lead_to(&asked.verification_uri_complete);
