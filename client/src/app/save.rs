@@ -163,7 +163,7 @@ impl Saving {
             let body = answer.whole(PROBLEM_BYTES).await?;
             return Err(Error::from_answer(status, &body).into());
         }
-        let mut file = self.open_at(&answer).await?;
+        let mut file = self.open_at(answer.status, &answer.headers).await?;
         tell(self);
         loop {
             // Only between pieces: what was written is counted, and the other way round.
@@ -201,21 +201,23 @@ impl Saving {
     }
 
     /// The file, at the place where the answer goes on: at its beginning where it is another one than before.
-    async fn open_at(&mut self, answer: &RawAnswer) -> Result<tokio::fs::File, SaveError> {
-        let text = |name: HeaderName| answer.headers.get(name).and_then(|value| value.to_str().ok());
-        let part = text(CONTENT_RANGE).filter(|_| answer.status == 206).and_then(range_of);
+    async fn open_at(&mut self, status: u16, headers: &HeaderMap) -> Result<tokio::fs::File, SaveError> {
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let part = text(CONTENT_RANGE).filter(|_| status == 206).and_then(range_of);
         let (start, total) = match part {
             Some((start, total)) => (start, total),
             None => (0, text(CONTENT_LENGTH).and_then(|length| length.parse().ok())),
         };
         if start != 0 && start != self.progress.received {
-            return Err(Error::Malformed { message: "it goes on elsewhere than was asked for".to_owned() }.into());
+            return Err(
+                Error::Malformed { message: "it goes on elsewhere than was asked for".to_owned() }.into()
+            );
         }
         if self.name.is_none() {
             self.name = text(CONTENT_DISPOSITION).and_then(name_in).map(|name| file_name(&name));
         }
         // A weak mark promises the same meaning, not the same bytes.
-        self.mark = answer.headers.get(ETAG).filter(|mark| !mark.as_bytes().starts_with(b"W/")).cloned();
+        self.mark = headers.get(ETAG).filter(|mark| !mark.as_bytes().starts_with(b"W/")).cloned();
         self.progress = Progress { received: start, total };
         let reopened = self.part.reopen().map_err(|error| self.failed(error))?;
         let mut file = tokio::fs::File::from_std(reopened);
