@@ -31,9 +31,9 @@ pub use looks::{Encryption, ServerLooks};
 #[cfg(feature = "last-known")]
 pub use outbox::{Change, Outbox, OutboxError, Queued, Refusal, Step};
 pub use preferences::{Language, Preferences, PreferencesFile};
+pub use save::{Progress, SaveError, Saving};
 #[cfg(feature = "secret-file")]
 pub use secret_file::SecretFile;
-pub use save::{Progress, SaveError, Saving};
 pub use secrets::{SecretError, SecretStore};
 pub use servers::{KnownServer, ServerId, Servers};
 #[cfg(feature = "last-known")]

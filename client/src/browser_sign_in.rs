@@ -121,13 +121,12 @@ impl BrowserSignIn {
             code_verifier: text(&self.pkce.verifier),
         };
         let fields = serde_json::to_value(&form).map_err(malformed)?;
-        let mut body = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in fields.as_object().into_iter().flatten() {
-            body.append_pair(name, value.as_str().unwrap_or_default());
-        }
+        let said = fields.as_object().into_iter().flatten();
+        let pairs = said.map(|(name, value)| (name, value.as_str().unwrap_or_default()));
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         let request = self.server.request(Method::POST, "auth/token", &Query::default());
         let request = request.header("content-type", "application/x-www-form-urlencoded");
-        match foreman_link::http::json::<AuthorizationToken>(request.body(body.finish())).await {
+        match foreman_link::http::json::<AuthorizationToken>(request.body(body)).await {
             Ok(given) => {
                 Ok(Approval { token: given.access_token, token_type: given.token_type, role: given.scope })
             }

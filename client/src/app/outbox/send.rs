@@ -57,10 +57,8 @@ async fn outcome(foreman: &Foreman, change: &Change) -> Outcome {
     else {
         return wrong("It cannot be sent.");
     };
-    let headers = HeaderMap::from_iter([
-        (KEY, key),
-        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-    ]);
+    let headers =
+        HeaderMap::from_iter([(KEY, key), (CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
     let body = Some(Bytes::from(change.body.clone()));
     let answer = match foreman.exchange(RawAsk { method, path: change.path.clone(), headers, body }).await {
         Ok(answer) => answer,
@@ -77,7 +75,8 @@ async fn outcome(foreman: &Foreman, change: &Change) -> Outcome {
             let problem = body.ok().and_then(|body| serde_json::from_slice::<Problem>(&body).ok());
             let code = problem.as_ref().and_then(|problem| serde_json::to_value(problem.code).ok());
             let code = code.and_then(|code| code.as_str().map(str::to_owned));
-            let message = problem.map_or_else(|| format!("The server said {status}."), |problem| problem.message);
+            let message =
+                problem.map_or_else(|| format!("The server said {status}."), |problem| problem.message);
             Outcome::Refused(Refusal { status, code: code.unwrap_or_else(|| "internal".to_owned()), message })
         }
     }

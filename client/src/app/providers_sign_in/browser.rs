@@ -58,7 +58,8 @@ impl BrowserAttempt {
         at: &Endpoints,
         returned: Returned,
     ) -> Result<Granted, ProviderSignInError> {
-        let other = |(said, known): (&str, &String)| said.trim_end_matches('/') != known.trim_end_matches('/');
+        let other =
+            |(said, known): (&str, &String)| said.trim_end_matches('/') != known.trim_end_matches('/');
         if returned.state() != self.state() || returned.issuer().zip(at.issuer.as_ref()).is_some_and(other) {
             return Err(ProviderSignInError::WrongReturn);
         }

@@ -54,8 +54,10 @@ fn begun(folder: &Path, name: Option<&str>) -> Saving {
 }
 
 fn left(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -98,7 +100,11 @@ async fn a_file_that_became_another_one_is_begun_anew() {
         let first = asked.fetch_add(1, SeqCst) == 0;
         async move {
             Ok(match first {
-                true => answer(b"another, longer than the later one", &headers, Answers { until: Some(30), ..WHOLE }),
+                true => answer(
+                    b"another, longer than the later one",
+                    &headers,
+                    Answers { until: Some(30), ..WHOLE },
+                ),
                 false => answer(CONTENT, &headers, Answers { until: None, mark: Some("\"b\"") }),
             })
         }
