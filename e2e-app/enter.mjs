@@ -14,7 +14,7 @@ export async function enter(window, server, words = undefined) {
 
 /** From the confirmation on. @param {import('./webdriver.mjs').Window} window @param {import('../e2e/stack.mjs').Server} server */
 export async function confirm(window, server, words = undefined) {
-	await window.press(say('app_sign_in', {}, words));
+	await window.press(say('app_sign_in_code', {}, words));
 	await approve(server, await shownCode(window, words));
 	await window.until("return location.pathname === '/' && !!document.querySelector('main')");
 }

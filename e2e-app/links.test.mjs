@@ -90,7 +90,7 @@ test('a pairing link is only shown: nothing is sent before a person agrees, a wr
 	await desk.keep('pairing');
 	const { items } = await server.api('/api/v1/tokens?limit=200');
 	assert.ok(!items.some((/** @type {any} */ token) => token.name.startsWith('Foreman on ')));
-	await window.press(say('app_sign_in'));
+	await window.press(say('app_sign_in_code'));
 	await approve(server, await shownCode(window));
 	await window.text('forge');
 });
@@ -101,7 +101,7 @@ test('a start by link leads to the question; a link to a page opens it, and host
 	const window = await desk.open([pairing(server.url)]);
 	await window.text(say('app_confirm'));
 	await window.text(say('app_confirm_here'));
-	await window.press(say('app_sign_in'));
+	await window.press(say('app_sign_in_code'));
 	await approve(server, await shownCode(window));
 	await window.text('forge');
 	await desk.launch(['foreman://open/link?code=ABCD-EFGH']).ended;
@@ -120,7 +120,7 @@ test('two servers stand side by side, and each shows its own', async (t) => {
 	await window.press(say('app_add'));
 	await window.fill(say('app_address'), two.server.url);
 	await window.press(say('app_look'));
-	await window.press(say('app_sign_in'));
+	await window.press(say('app_sign_in_code'));
 	await approve(two.server, await shownCode(window));
 	await window.text('anvil');
 	assert.equal(await window.run("return document.body.innerText.includes('forge')"), false);

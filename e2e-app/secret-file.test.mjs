@@ -20,7 +20,7 @@ test('without a keychain a sealed file stands in for it, once the person agreed,
 	await window.fill(say('app_address'), server.url);
 	await window.press(say('app_look'));
 	await window.text(say('app_confirm'));
-	await window.press(say('app_sign_in'));
+	await window.press(say('app_sign_in_code'));
 	await approve(server, await shownCode(window));
 	await window.text(say('signin_file_make_lead').slice(0, 40));
 	await desk.keep('secret-file');

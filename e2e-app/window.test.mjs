@@ -55,7 +55,7 @@ test('a server is added by its address: looked at, confirmed, approved elsewhere
 	await window.press(say('app_look'));
 	await window.text(say('app_confirm'));
 	await desk.keep('confirm');
-	await window.press(say('app_sign_in'));
+	await window.press(say('app_sign_in_code'));
 	const code = await shownCode(window);
 	await desk.keep('code');
 	await approve(server, code);
