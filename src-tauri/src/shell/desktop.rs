@@ -2,7 +2,7 @@
 
 use tauri::{AppHandle, Builder, Manager, Window, WindowEvent, Wry};
 use tauri_plugin_autostart::ManagerExt;
-use tauri_plugin_global_shortcut::{GlobalShortcutExt, Shortcut, ShortcutEvent, ShortcutState};
+use tauri_plugin_global_shortcut::{GlobalShortcut, GlobalShortcutExt, Shortcut, ShortcutEvent, ShortcutState};
 use tauri_plugin_window_state::StateFlags;
 
 use super::KEYS;
@@ -28,7 +28,6 @@ pub fn plugins(builder: Builder<Wry>) -> Builder<Wry> {
                 .build(),
         )
         .plugin(tauri_plugin_autostart::Builder::new().arg(AT_LOGIN).app_name("Foreman").build())
-        .plugin(tauri_plugin_global_shortcut::Builder::new().build())
         .plugin(tauri_plugin_updater::Builder::new().build())
 }
 
@@ -93,14 +92,20 @@ pub fn choose(app: &AppHandle, choice: &AppChoice) -> Result<(), Failure> {
 
 /// Listens for these keys everywhere, and for no others.
 fn listen_for(app: &AppHandle, keys: Option<&str>) -> Result<(), Failure> {
-    let shortcuts = app.global_shortcut();
-    shortcuts.unregister_all().map_err(refused)?;
+    let listens = app.try_state::<GlobalShortcut<Wry>>().is_some();
+    if listens {
+        app.global_shortcut().unregister_all().map_err(refused)?;
+    }
     let Some(keys) = keys else { return Ok(()) };
+    // Only where somebody wants it: on Linux whoever listens looks for keys twenty times a second.
+    if !listens {
+        app.plugin(tauri_plugin_global_shortcut::Builder::new().build()).map_err(refused)?;
+    }
     let called = |app: &AppHandle, _keys: &Shortcut, event: ShortcutEvent| {
         if event.state() == ShortcutState::Pressed {
             crate::show(app);
             app.state::<Desk>().news.tell(AppNews::Palette);
         }
     };
-    shortcuts.on_shortcut(keys, called).map_err(refused)
+    app.global_shortcut().on_shortcut(keys, called).map_err(refused)
 }
