@@ -85,7 +85,7 @@ function ticksOf(root) {
 	}
 	/** @type {Record<string, number>} */
 	const ticks = {};
-	for (const { pid, fields } of all.filter(({ pid }) => within.has(pid))) {
+	for (const { fields } of all.filter(({ pid }) => within.has(pid))) {
 		const name = String(fields?.at(-1));
 		ticks[name] = (ticks[name] ?? 0) + Number(fields?.[11] ?? 0) + Number(fields?.[12] ?? 0);
 	}
