@@ -3,7 +3,8 @@
 
 use axum::{extract::State, http::StatusCode};
 use foreman_protocol::{
-    Actor, CommandAction, CommandId, DeviceId, Event, LocalTask, Reports, Task, TaskReport, TaskSpec, TaskState,
+    Actor, CommandAction, CommandId, DeviceId, Event, LocalTask, Reports, Task, TaskReport, TaskSpec,
+    TaskState,
 };
 
 use super::store;

@@ -47,7 +47,9 @@ pub async fn same(tx: &mut Tx, tenant: TenantId, task: &Task) -> ApiResult<Optio
     let there = find(tx.conn(), tenant, task.id).await?;
     match there.filter(|there| there.device_id == task.device_id) {
         Some(there) => Ok(Some(there)),
-        None => Err(ApiError::conflict("Another task has this id. Nothing was started; ask with a fresh one.")),
+        None => {
+            Err(ApiError::conflict("Another task has this id. Nothing was started; ask with a fresh one."))
+        }
     }
 }
 
