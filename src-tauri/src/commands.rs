@@ -3,6 +3,7 @@
 
 pub mod ask;
 pub mod devices;
+pub mod outbox;
 pub mod preferences;
 pub mod providers;
 pub mod servers;

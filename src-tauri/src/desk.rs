@@ -14,7 +14,7 @@ use std::{
 use foreman_client::{
     DeviceConnection, DeviceOptions, Foreman, Store,
     app::{
-        AwaitedReturn, KnownServer, LastKnown, LastKnownError, PreferencesFile, SecretError, SecretStore, ServerId, Servers,
+        AwaitedReturn, KnownServer, LastKnown, LastKnownError, Outbox, PreferencesFile, SecretError, SecretStore, ServerId, Servers,
         providers_sign_in::SignIns,
     },
 };
@@ -41,6 +41,8 @@ const OWNER_KEY: &str = "link/owner-key";
 const CLIENT_KEY: &str = "link/client-key";
 /// Opens what was last known.
 const COPY_KEY: &str = "last-known/key";
+/// Opens what waits to be sent.
+const OUTBOX_KEY: &str = "outbox/key";
 
 pub struct Desk {
     folder: PathBuf,
@@ -50,6 +52,7 @@ pub struct Desk {
     store: OnceCell<Store>,
     last_known: OnceCell<LastKnown>,
     devices: tokio::sync::Mutex<Held<(ServerId, DeviceId), DeviceConnection>>,
+    pub outbox: crate::outbox::Waiting,
     pub this_computer: ThisComputer,
     pub waiting: Mutex<Option<Waiting>>,
     pub returns: AwaitedReturn,
@@ -78,6 +81,7 @@ impl Desk {
             secrets: OnceCell::new(),
             store: OnceCell::new(),
             last_known: OnceCell::new(),
+            outbox: Default::default(),
             devices: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
             returns: AwaitedReturn::default(),
@@ -150,6 +154,15 @@ impl Desk {
         {
             tracing::warn!(%error, "what was known of a server is still there");
         }
+        // Whoever signs in next is perhaps somebody else.
+        if self.outbox_file().exists()
+            && let Ok(outbox) = self.outbox().await
+        {
+            if let Err(error) = outbox.forget(id).await {
+                tracing::warn!(%error, "what waited for a server is still there");
+            }
+            self.outbox.say_changed();
+        }
         let name = bearer_name(id);
         let removed = self.secret(move |secrets| secrets.remove(&name)).await;
         self.watch.again(id);
@@ -196,6 +209,19 @@ impl Desk {
             .inspect_err(|failure| tracing::warn!(failure.message, "nothing is kept of answers"))
             .ok()
             .cloned()
+    }
+
+    pub fn outbox_file(&self) -> PathBuf {
+        self.folder.join("outbox.db")
+    }
+
+    /// What waits to be sent.
+    pub async fn outbox(&self) -> Result<Outbox, Failure> {
+        let opened = self.outbox.opened.get_or_try_init(|| async {
+            let key = self.secret(|secrets| key(secrets, OUTBOX_KEY)).await?;
+            Ok::<_, Failure>(Outbox::open(&self.outbox_file(), key).await?)
+        });
+        opened.await.cloned()
     }
 
     /// Does something with the secrets, where waiting for the keychain disturbs nobody.

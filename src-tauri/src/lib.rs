@@ -15,6 +15,8 @@ mod links;
 mod menus;
 mod news;
 mod notify;
+mod outbox;
+mod outputs;
 mod providers;
 mod shell;
 mod sign_in;
@@ -58,6 +60,7 @@ pub fn run() {
             commands::ask::ask,
             commands::ask::open_stream,
             commands::ask::close_stream,
+            commands::ask::kept_output,
             commands::devices::watch_path,
             commands::devices::owner_key,
             commands::devices::attach_terminal,
@@ -65,6 +68,10 @@ pub fn run() {
             commands::devices::resize_terminal,
             commands::devices::pause_terminal,
             commands::devices::close_terminal,
+            commands::outbox::queue_change,
+            commands::outbox::watch_queue,
+            commands::outbox::drop_change,
+            commands::outbox::retry_change,
             commands::servers::servers,
             commands::servers::look_at_server,
             commands::servers::sign_in,
@@ -150,6 +157,7 @@ fn set_up(app: &AppHandle) -> Result<(), Box<dyn std::error::Error>> {
     let kept = app.clone();
     tauri::async_runtime::spawn(async move { keep_here(&kept).await });
     tauri::async_runtime::spawn(watch::keep(app.clone()));
+    tauri::async_runtime::spawn(outbox::keep(app.clone()));
     tauri::async_runtime::spawn(providers::keep(app.clone()));
     tauri::async_runtime::spawn(watch::heed(app.clone(), touched));
     #[cfg(desktop)]

@@ -69,6 +69,9 @@ impl Following {
                     }
                     Ok(Turn::Sample(_)) => {}
                     Ok(turn) => {
+                        if lost || matches!(turn, Turn::Snapshot | Turn::Resumed) {
+                            self.app.state::<Desk>().outbox.nudge();
+                        }
                         lost = false;
                         if let Err(error) = self.take(turn, live.mirror()).await {
                             tracing::debug!(%error, "how a task ended could not be asked");
