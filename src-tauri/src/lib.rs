@@ -28,7 +28,6 @@ mod tray;
 mod types;
 mod updates;
 mod watch;
-mod words;
 
 use std::time::Duration;
 

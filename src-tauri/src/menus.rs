@@ -1,12 +1,13 @@
 //! The menu at the top of a Mac's screen: the standard set, with this app's own settings and about. Elsewhere windows
 //! have no such bar, and the tray and the pages lead to the same.
 
+use foreman_client::app::notices::Words;
 use tauri::{
     AppHandle,
     menu::{AboutMetadata, Menu, MenuBuilder, MenuItemBuilder, SubmenuBuilder},
 };
 
-use crate::{links, words::Words};
+use crate::links;
 
 const SETTINGS: &str = "settings";
 

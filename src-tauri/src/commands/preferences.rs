@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use foreman_client::app::{
     Language,
-    notices::{NoticeKind, NoticeRules, QuietHours},
+    notices::{NoticeKind, NoticeRules, QuietHours, Words},
 };
 use foreman_protocol::{DeviceId, PROTOCOL_VERSION};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,6 @@ use crate::{
     failure::Failure,
     notify::{self, Name},
     updates::Updates,
-    words::Words,
 };
 
 /// A part of each day, in minutes since midnight by this device's clock.

@@ -1,5 +1,6 @@
 //! The desktop's part: start at login, keys from anywhere, a window that may be closed without an end.
 
+use foreman_client::app::notices::Words;
 use tauri::{AppHandle, Builder, Manager, Window, WindowEvent, Wry};
 use tauri_plugin_autostart::ManagerExt;
 use tauri_plugin_global_shortcut::{GlobalShortcut, GlobalShortcutExt, Shortcut, ShortcutEvent, ShortcutState};
@@ -11,7 +12,6 @@ use crate::{
     desk::Desk,
     failure::{AppCode, Failure},
     menus, tray,
-    words::Words,
 };
 
 /// Given to a start at login, which needs no window when the app goes on without one anyway.

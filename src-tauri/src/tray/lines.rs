@@ -1,9 +1,9 @@
 //! What the menu in the tray says, line by line.
 
-use foreman_client::app::ServerId;
+use foreman_client::app::{ServerId, notices::Words};
 use tauri::{AppHandle, Manager};
 
-use crate::{desk::Desk, watch::Fleet, words::Words};
+use crate::{desk::Desk, watch::Fleet};
 
 /// Servers that are listed; the window knows the others.
 const MOST_SERVERS: usize = 5;

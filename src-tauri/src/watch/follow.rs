@@ -9,7 +9,7 @@ use foreman_client::{
     Error, Foreman, Mirror, Turn,
     app::{
         ServerId,
-        notices::{Book, Deed},
+        notices::{Book, Deed, Words},
     },
 };
 use tauri::{AppHandle, Manager};
@@ -22,7 +22,6 @@ use super::{Fleet, Nudge};
 use crate::{
     desk::{Desk, unpoisoned},
     notify::{self, Name},
-    words::Words,
 };
 
 /// What happens within this time is looked at together, so that what comes and goes at once says nothing.
@@ -103,7 +102,7 @@ impl Following {
     async fn take(&self, turn: Turn, mirror: &Mirror) -> Result<(), Error> {
         match turn {
             Turn::Snapshot => {
-                let missed = unpoisoned(&self.book).snapshot(mirror);
+                let missed = unpoisoned(&self.book).snapshot(&mirror.devices, &mirror.tasks);
                 for id in missed {
                     let task = self.foreman.task(id).await?;
                     unpoisoned(&self.book).task(&task);
