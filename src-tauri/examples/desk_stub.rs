@@ -84,6 +84,18 @@ mod linux {
         async fn notification_closed(emitter: &SignalEmitter<'_>, id: u32, reason: u32) -> zbus::Result<()>;
     }
 
+    /// Who shows a file in its folder.
+    struct Files;
+
+    #[interface(name = "org.freedesktop.FileManager1")]
+    impl Files {
+        fn show_items(&self, addresses: Vec<String>, _startup_id: &str) {
+            for address in addresses {
+                say(&json!({ "revealed": address }));
+            }
+        }
+    }
+
     /// The sender and the path of the icon that came last.
     type Icon = Arc<Mutex<Option<(String, String)>>>;
 
@@ -120,6 +132,8 @@ mod linux {
         let bus = connection::Builder::session()?
             .serve_at(NOTIFICATIONS, Notifications::default())?
             .serve_at(WATCHER, Watcher(icon.clone()))?
+            .serve_at("/org/freedesktop/FileManager1", Files)?
+            .name("org.freedesktop.FileManager1")?
             .name("org.freedesktop.Notifications")?
             .name("org.kde.StatusNotifierWatcher")?
             .build()

@@ -37,7 +37,7 @@ pub struct AnswerHead {
 }
 
 impl AskHead {
-    fn raw(self, body: Vec<u8>) -> Result<RawAsk, Failure> {
+    pub fn raw(self, body: Vec<u8>) -> Result<RawAsk, Failure> {
         let wrong =
             |what: &str| Failure::new(AppCode::Unreadable, format!("The window asked with a wrong {what}."));
         let method = Method::from_bytes(self.method.as_bytes()).map_err(|_| wrong("method"))?;

@@ -4,8 +4,10 @@
 pub mod ask;
 pub mod devices;
 pub mod outbox;
+pub mod phone;
 pub mod preferences;
 pub mod providers;
+pub mod saves;
 pub mod servers;
 pub mod shell;
 pub mod updates;

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -30,6 +30,7 @@ use crate::{
     news::News,
     notify::Screen,
     providers::Providers,
+    saves::Saves,
     sign_in::Waiting,
     terminals::Terminal,
     this_computer::ThisComputer,
@@ -61,7 +62,10 @@ pub struct Desk {
     pub news: News,
     pub providers: Providers,
     pub updates: Updates,
+    pub saves: Saves,
     preferences: Mutex<PreferencesFile>,
+    /// The person who holds it has to show who they are first.
+    locked: AtomicBool,
     pub screen: Screen,
     pub watch: Watch,
     #[cfg(desktop)]
@@ -72,7 +76,7 @@ impl Desk {
     /// # Errors
     /// When the list of servers cannot be read.
     pub fn open(folder: PathBuf, screen: Screen) -> Result<Self, Failure> {
-        let preferences = folder.join("preferences.json");
+        let preferences = PreferencesFile::load(folder.join("preferences.json"));
         Ok(Self {
             servers: Mutex::new(Servers::load(folder.join("servers.json"))?),
             this_computer: ThisComputer::new(folder.join("this-computer")),
@@ -90,7 +94,9 @@ impl Desk {
             news: News::default(),
             providers: Providers::default(),
             updates: Updates::default(),
-            preferences: Mutex::new(PreferencesFile::load(preferences)),
+            saves: Saves::default(),
+            locked: AtomicBool::new(cfg!(mobile) && preferences.get().ask_at_start),
+            preferences: Mutex::new(preferences),
             screen,
             watch: Watch::default(),
             #[cfg(desktop)]
@@ -106,6 +112,22 @@ impl Desk {
         unpoisoned(&self.preferences)
     }
 
+    pub fn is_locked(&self) -> bool {
+        self.locked.load(Relaxed)
+    }
+
+    pub fn set_locked(&self, locked: bool) {
+        self.locked.store(locked, Relaxed);
+    }
+
+    /// Nothing is asked for the window while it is locked.
+    pub fn unlocked(&self) -> Result<(), Failure> {
+        if self.is_locked() {
+            return Err(Failure::new(AppCode::Locked, "The app is locked."));
+        }
+        Ok(())
+    }
+
     /// The server whose dashboard is shown.
     pub fn selected(&self) -> Result<KnownServer, Failure> {
         self.servers().selected().cloned().ok_or_else(Failure::no_server)
@@ -113,6 +135,7 @@ impl Desk {
 
     /// It, with the right to use it.
     pub async fn server(&self) -> Result<Foreman, Failure> {
+        self.unlocked()?;
         let known = self.selected()?;
         self.foreman(&known).await?.ok_or_else(Failure::no_server)
     }
@@ -171,6 +194,7 @@ impl Desk {
 
     /// A device of the shown server, reached by its best path.
     pub async fn device(&self, id: DeviceId) -> Result<DeviceConnection, Failure> {
+        self.unlocked()?;
         let known = self.selected()?;
         let key = (known.id.clone(), id);
         let mut devices = self.devices.lock().await;

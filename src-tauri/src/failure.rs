@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use foreman_client::{
     Error, SignInError, StoreError,
-    app::{AddressError, SecretError, providers_sign_in::ProviderSignInError},
+    app::{AddressError, SaveError, SecretError, providers_sign_in::ProviderSignInError},
     device::OpenError,
 };
 use serde::Serialize;
@@ -56,6 +56,10 @@ pub enum AppCode {
     NoNotifications,
     /// The system did not take a setting.
     NotTaken,
+    /// The phone's person has to show who they are first.
+    Locked,
+    /// Whoever holds the phone did not show that it is theirs.
+    NotTheirs,
     UpdateFailed,
     /// What was offered as an update is not signed as it has to be.
     UpdateForged,
@@ -148,6 +152,15 @@ impl From<SecretError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::new(AppCode::Storage, error.to_string())
+    }
+}
+
+impl From<SaveError> for Failure {
+    fn from(error: SaveError) -> Self {
+        match error {
+            SaveError::Asked(error) => error.into(),
+            error => Self::new(AppCode::Storage, error.to_string()),
+        }
     }
 }
 

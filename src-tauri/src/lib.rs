@@ -17,7 +17,9 @@ mod news;
 mod notify;
 mod outbox;
 mod outputs;
+mod phone;
 mod providers;
+mod saves;
 mod shell;
 mod sign_in;
 mod terminals;
@@ -81,6 +83,19 @@ pub fn run() {
             commands::servers::select_server,
             commands::servers::rename_server,
             commands::servers::leave_server,
+            commands::phone::phone,
+            commands::phone::tick,
+            commands::phone::choose_person_checks,
+            commands::phone::ask_person,
+            commands::phone::unlock,
+            commands::phone::lock,
+            commands::saves::begin_save,
+            commands::saves::save_content,
+            commands::saves::watch_saves,
+            commands::saves::pause_save,
+            commands::saves::resume_save,
+            commands::saves::remove_save,
+            commands::saves::show_save,
             commands::shell::begin,
             commands::shell::open_outside,
             commands::preferences::notices,
@@ -110,6 +125,7 @@ pub fn run() {
                 && let Some(desk) = app.try_state::<Desk>()
             {
                 tauri::async_runtime::block_on(async {
+                    desk.saves.end().await;
                     desk.watch.end();
                     desk.screen.withdraw_all().await;
                     desk.this_computer.end().await;
@@ -129,6 +145,12 @@ fn plugins(builder: tauri::Builder<tauri::Wry>) -> tauri::Builder<tauri::Wry> {
     let builder = shell::plugins(builder).on_window_event(shell::window_event);
     #[cfg(not(target_os = "linux"))]
     let builder = builder.plugin(tauri_plugin_notification::init());
+    #[cfg(mobile)]
+    let builder = builder
+        .plugin(tauri_plugin_barcode_scanner::init())
+        .plugin(tauri_plugin_biometric::init())
+        .plugin(tauri_plugin_haptics::init())
+        .plugin(tauri_plugin_sharekit::init());
     builder.plugin(tauri_plugin_deep_link::init()).plugin(tauri_plugin_opener::init())
 }
 

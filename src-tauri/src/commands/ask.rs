@@ -1,6 +1,7 @@
 //! Requests and live streams.
 
 use foreman_client::RawAnswer;
+use foreman_protocol::TaskId;
 use futures_util::StreamExt;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
@@ -16,6 +17,7 @@ use crate::{
     desk::Desk,
     failure::{AppCode, Failure},
     last_known,
+    outputs::{self, KeptOutput},
 };
 
 /// The whole answer to a request has to be here within this.
@@ -59,18 +61,32 @@ pub async fn open_stream(
     pieces: Channel<InvokeResponseBody>,
 ) -> Result<StreamHead, Failure> {
     let late = |_| Failure::new(AppCode::Unreachable, "There was no answer in time.");
+    let output = outputs::Reader::of(&desk, &head).await;
     let answer = timeout(REQUEST_LIMIT, pass_on(&desk, head, Vec::new())).await.map_err(late)??;
     let head = StreamHead { number: desk.streams.number(), answer: head_of(&answer) };
-    let task = tokio::spawn(pour(answer, pieces));
+    let task = tokio::spawn(pour(answer, pieces, output));
     desk.streams.put(head.number, task.abort_handle());
     Ok(head)
 }
 
-async fn pour(mut answer: RawAnswer, pieces: Channel<InvokeResponseBody>) {
+/// What a task last said, where nobody answers.
+#[tauri::command]
+pub async fn kept_output(desk: State<'_, Desk>, task: TaskId) -> Result<Option<KeptOutput>, Failure> {
+    Ok(outputs::kept(&desk, task).await)
+}
+
+async fn pour(
+    mut answer: RawAnswer,
+    pieces: Channel<InvokeResponseBody>,
+    output: Option<outputs::Reader>,
+) {
     let mut failure = None;
     while let Some(piece) = answer.body.next().await {
         match piece {
             Ok(bytes) => {
+                if let Some(output) = &output {
+                    output.push(&bytes);
+                }
                 if pieces.send(InvokeResponseBody::Raw(bytes.to_vec())).is_err() {
                     return;
                 }
