@@ -323,7 +323,11 @@ fn settle_unstarted(
 fn put_done(write: &WriteTransaction, ids: &[TaskId]) -> anyhow::Result<()> {
     for id in ids {
         if let Some(row) = get(write, *id)? {
-            put(write, *id, &TaskRow { phase: Phase::Done, spec: None, statement: None, local: None, ..row })?;
+            put(
+                write,
+                *id,
+                &TaskRow { phase: Phase::Done, spec: None, statement: None, local: None, ..row },
+            )?;
         }
     }
     Ok(())

@@ -25,7 +25,7 @@ use crate::{journal::Statement, line::Line, link::Gate, uplink::Uplink};
 pub use board::Board;
 pub use desk::{Desk, Event};
 pub use leftover::stop_leftovers;
-pub use local::{Asked, AskRefused};
+pub use local::{AskRefused, Asked};
 pub use outbox::Outbox;
 
 /// How many tasks may send output at the same time, each holding one piece in memory.

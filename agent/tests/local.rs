@@ -35,7 +35,8 @@ async fn get<T: serde::de::DeserializeOwned>(client: &Client, path: &str) -> T {
 /// Follows the output to its end, or until it says this.
 async fn output(client: &Client, task: TaskId, until: Option<&str>) -> String {
     use base64::{Engine, prelude::BASE64_STANDARD};
-    let request = Request::get(format!("/tasks/{task}/output?offset=0")).header("accept", "text/event-stream");
+    let request =
+        Request::get(format!("/tasks/{task}/output?offset=0")).header("accept", "text/event-stream");
     let request = request.body(Body::empty()).unwrap();
     let mut body = client.request(request).await.unwrap().into_body();
     let (mut stream, mut said) = (String::new(), String::new());
@@ -93,14 +94,20 @@ async fn a_task_begun_here_outlives_the_agent_runs_once_and_is_told_when_the_ser
     assert_eq!(output(&client, id, None).await, "begun\nover\n");
     let ended: Task = get(&client, &format!("/tasks/{id}")).await;
     assert_eq!((ended.state, ended.exit_code, ended.output_total), (TaskState::Succeeded, Some(0), Some(11)));
-    assert!(house.server.with(|inner| inner.output.is_empty()), "of what it does not know it is sent nothing");
+    assert!(
+        house.server.with(|inner| inner.output.is_empty()),
+        "of what it does not know it is sent nothing"
+    );
 
     house.server.with(|inner| inner.deaf = false);
     house.server.until_state(id, TaskState::Succeeded).await;
     house.server.until_output(id, "begun\nover\n").await;
     let started = house.server.with(|inner| inner.started.clone());
     let [told] = started.as_slice() else { panic!("{started:?}") };
-    assert_eq!((told.id, told.by.as_str(), told.env_names.as_slice()), (id, "Mia's phone", &["WORD".to_owned()][..]));
+    assert_eq!(
+        (told.id, told.by.as_str(), told.env_names.as_slice()),
+        (id, "Mia's phone", &["WORD".to_owned()][..])
+    );
     assert!(!format!("{told:?}").contains("secret"), "values stay here");
     assert_eq!(std::fs::read_to_string(&runs).unwrap(), "ran\n", "it ran once");
 }

@@ -119,7 +119,7 @@ async fn start(
     request.spec.check()?;
     let local = Local::asked(&request, caller.who(), caller.owner());
     let (reply, answer) = oneshot::channel();
-    let asked = Asked::Start { spec: request.spec, local, reply };
+    let asked = Asked::Start { spec: request.spec, local: Box::new(local), reply };
     let _ = desk.tasks.desk.send(asked.into());
     let task = answered(answer).await??;
     Ok((StatusCode::CREATED, Json(desk.tasks.with_output(task))))
@@ -179,8 +179,9 @@ impl From<AskRefused> for ApiError {
                 Self::new(ProblemCode::Conflict, "It was started before and has ended; its server has it.")
             }
             AskRefused::TooMany(limit) => {
-                let message =
-                    format!("{limit} tasks wait on this device already. Nothing was started; stop some of them.");
+                let message = format!(
+                    "{limit} tasks wait on this device already. Nothing was started; stop some of them."
+                );
                 Self::new(ProblemCode::LimitReached, message).with(json!({ "limit": limit }))
             }
         }

@@ -45,8 +45,7 @@ impl Board {
             exit_code: None,
             signal: None,
             // Who asked the server, the device is not told.
-            requested_by: local
-                .map_or(Actor::System, |local| Actor::Link { name: local.task.by.clone() }),
+            requested_by: local.map_or(Actor::System, |local| Actor::Link { name: local.task.by.clone() }),
             created_at: local.map_or(at, |local| local.asked.wall_ms),
             started_at: None,
             ended_at: None,

@@ -14,7 +14,7 @@ const MOST_WAITING: usize = 1_000;
 
 /// What somebody here wants of the desk.
 pub enum Asked {
-    Start { spec: TaskSpec, local: Local, reply: oneshot::Sender<Result<Task, AskRefused>> },
+    Start { spec: TaskSpec, local: Box<Local>, reply: oneshot::Sender<Result<Task, AskRefused>> },
     Stop { task: TaskId, reply: oneshot::Sender<()> },
 }
 
@@ -54,7 +54,7 @@ impl Desk {
         }
     }
 
-    async fn start_local(&mut self, spec: TaskSpec, local: Local) -> Result<Task, AskRefused> {
+    async fn start_local(&mut self, spec: TaskSpec, local: Box<Local>) -> Result<Task, AskRefused> {
         let id = local.task.id;
         if self.queue.len() >= MOST_WAITING && self.setup.board.get(id).is_none() {
             return Err(AskRefused::TooMany(MOST_WAITING));
@@ -62,12 +62,13 @@ impl Desk {
         let free = self.queue.is_empty() && self.free() > 0;
         let asked = Arc::new((spec, local));
         let written = Arc::clone(&asked);
-        let taken = self.in_journal(move |journal: &Journal| journal.take_local(&written.0, &written.1, free));
+        let taken =
+            self.in_journal(move |journal: &Journal| journal.take_local(&written.0, &written.1, free));
         let taken = taken.await;
         let (spec, local) = &*asked;
         if taken != Taken::Known {
             self.setup.board.put(id, spec, Some(local), local.asked.wall_ms);
-            self.setup.outbox.tell_of_start(local.clone());
+            self.setup.outbox.tell_of_start(Local::clone(local));
         }
         match taken {
             Taken::Start => self.start(id, spec, true, false).await,

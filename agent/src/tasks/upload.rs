@@ -105,11 +105,8 @@ impl Cursor<'_> {
     async fn step(&mut self, source: Source) -> Step {
         // Held over reading and sending: so many pieces are in memory at once.
         let Ok(_permit) = self.setup.uploads.acquire().await else { return Step::Finished };
-        let found = if self.withheld {
-            Ok(Piece::NothingYet)
-        } else {
-            self.reader.read(self.offset, MOST_OUTPUT)
-        };
+        let found =
+            if self.withheld { Ok(Piece::NothingYet) } else { self.reader.read(self.offset, MOST_OUTPUT) };
         let bytes = match found {
             Ok(Piece::Bytes(bytes)) => bytes,
             Ok(Piece::Gap { to }) => {

@@ -14,7 +14,9 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use foreman_machine::run::{Moment, OutputReader, Piece};
-use foreman_protocol::{Level, OutputChunk, OutputGap, PING_INTERVAL_S, ProblemCode, StreamPing, Task, TaskId};
+use foreman_protocol::{
+    Level, OutputChunk, OutputGap, PING_INTERVAL_S, ProblemCode, StreamPing, Task, TaskId,
+};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -82,7 +84,6 @@ fn may_read(desk: &Desk) -> ApiResult<()> {
     desk.device.allow("ALLOW_BASH", |policy| policy.allow_bash || policy.allow_logs).map(drop)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "as it is handed over by the reader")]
 fn unreadable(error: std::io::Error) -> ApiError {
     ApiError::internal(&anyhow::anyhow!("the output of a task cannot be read: {error}"))
 }
@@ -90,8 +91,9 @@ fn unreadable(error: std::io::Error) -> ApiError {
 fn live(desk: Desk, id: TaskId, offset: u64) -> ApiResult<Response> {
     let task = desk.tasks.board.watch(id).ok_or_else(gone)?;
     let Ok(permit) = desk.tasks.streams.clone().try_acquire_owned() else {
-        let message =
-            format!("{STREAMS} outputs of this device are followed already. Close one of them, then try again.");
+        let message = format!(
+            "{STREAMS} outputs of this device are followed already. Close one of them, then try again."
+        );
         return Err(ApiError::new(ProblemCode::Unavailable, message).with(json!({ "limit": STREAMS })));
     };
     let ticks = |every: Duration| {
