@@ -71,8 +71,9 @@ impl Terminal {
     }
 
     pub fn close(self) {
-        // What was typed a moment ago still goes out.
-        tokio::spawn(async move {
+        // What was typed a moment ago still goes out. By the app's own runtime: a page that begins closes terminals on the
+        // window's thread, which is none of tokio's.
+        tauri::async_runtime::spawn(async move {
             tokio::time::sleep(Duration::from_millis(200)).await;
             self.task.abort();
         });
