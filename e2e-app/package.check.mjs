@@ -37,6 +37,11 @@ test('the package says what it is and needs, and everything in it is root’s', 
 		assert.match(line, /^[d-]rwxr-xr-x root\/root|^-rw-r--r-- root\/root/, line);
 });
 
+test('the package is at most 15 MB', async () => {
+	const { size } = await stat(DEB);
+	assert.ok(size <= 15_000_000, `${(size / 1e6).toFixed(1)} MB`);
+});
+
 test('programs, icons, licence and the desktop entry with its links are where a desktop looks', async (t) => {
 	const { root } = await unpacked(t);
 	for (const name of PROGRAMS) {

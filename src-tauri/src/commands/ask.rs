@@ -9,7 +9,7 @@ use tauri::{
     State,
     ipc::{Channel, InvokeBody, InvokeResponseBody, Request, Response},
 };
-use tokio::time::{Duration, timeout};
+use tokio::time::{Duration, Instant, timeout, timeout_at};
 use ts_rs::TS;
 
 use crate::{
@@ -20,6 +20,10 @@ use crate::{
     outputs::{self, KeptOutput},
 };
 
+/// Pieces that come faster go over together: each crossing costs the window as much as many lines do.
+const PACE: Duration = Duration::from_millis(40);
+/// As many bytes go over at once in any case.
+const LOAD: usize = 256 * 1024;
 /// The whole answer to a request has to be here within this.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
@@ -81,24 +85,49 @@ async fn pour(
     output: Option<outputs::Reader>,
 ) {
     let mut failure = None;
-    while let Some(piece) = answer.body.next().await {
-        match piece {
-            Ok(bytes) => {
-                if let Some(output) = &output {
-                    output.push(&bytes);
-                }
-                if pieces.send(InvokeResponseBody::Raw(bytes.to_vec())).is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                failure = Some(Failure::from(error));
-                break;
-            }
+    let mut due = Instant::now();
+    let mut more = true;
+    while more {
+        let mut load = Vec::new();
+        more = gather(&mut answer, due, &mut load).await.unwrap_or_else(|error| {
+            failure = Some(Failure::from(error));
+            false
+        });
+        if let Some(output) = &output
+            && !load.is_empty()
+        {
+            output.push(&load);
         }
+        if !load.is_empty() && pieces.send(InvokeResponseBody::Raw(load)).is_err() {
+            return;
+        }
+        due = Instant::now() + PACE;
     }
     let end = serde_json::to_string(&StreamEnd { failure }).unwrap_or_else(|_| "null".to_owned());
     let _ = pieces.send(InvokeResponseBody::Json(end));
+}
+
+/// The next piece as soon as it is there, with all that comes until `due`; false when it was the last.
+async fn gather(
+    answer: &mut RawAnswer,
+    due: Instant,
+    load: &mut Vec<u8>,
+) -> Result<bool, foreman_client::Error> {
+    loop {
+        let next = if load.is_empty() {
+            answer.body.next().await
+        } else {
+            match timeout_at(due, answer.body.next()).await {
+                Ok(next) => next,
+                Err(_) => return Ok(true),
+            }
+        };
+        let Some(piece) = next else { return Ok(false) };
+        load.extend_from_slice(&piece?);
+        if load.len() >= LOAD || Instant::now() >= due {
+            return Ok(true);
+        }
+    }
 }
 
 #[tauri::command]

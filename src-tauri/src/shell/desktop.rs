@@ -3,7 +3,9 @@
 use foreman_client::app::notices::Words;
 use tauri::{AppHandle, Builder, Manager, Window, WindowEvent, Wry};
 use tauri_plugin_autostart::ManagerExt;
-use tauri_plugin_global_shortcut::{GlobalShortcut, GlobalShortcutExt, Shortcut, ShortcutEvent, ShortcutState};
+use tauri_plugin_global_shortcut::{
+    GlobalShortcut, GlobalShortcutExt, Shortcut, ShortcutEvent, ShortcutState,
+};
 use tauri_plugin_window_state::StateFlags;
 
 use super::KEYS;
