@@ -68,11 +68,17 @@ test('only what is signed as it has to be is taken, and only when somebody says 
 	const window = await desk.open();
 	await enter(window, server);
 
+	/** Nothing on the page moves any more. */
+	const about = async () => {
+		await window.go('/settings/about');
+		await window.text(say('about_same'));
+		await window.press(say('update_look'));
+	};
+
 	/** What becomes of an offer that a person takes. @param {string} version @param {string} signature @param {string} words */
 	const take = async (version, signature, words) => {
 		Object.assign(offered, { version, signature, fetched: 0 });
-		await window.go('/settings/about');
-		await window.press(say('update_look'));
+		await about();
 		await window.text(say('update_title', { version }));
 		await window.text('What is better now.');
 		assert.equal(offered.fetched, 0, 'nothing is fetched before somebody says so');
@@ -89,8 +95,7 @@ test('only what is signed as it has to be is taken, and only when somebody says 
 	await take('9.9.9', key.sign(PACKAGE, '9.9.9'), 'The update is genuine');
 
 	offered.version = '0.0.1';
-	await window.go('/settings/about');
-	await window.press(say('update_look'));
+	await about();
 	await window.text(say('update_none'));
 });
 
