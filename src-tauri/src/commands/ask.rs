@@ -79,11 +79,7 @@ pub async fn kept_output(desk: State<'_, Desk>, task: TaskId) -> Result<Option<K
     Ok(outputs::kept(&desk, task).await)
 }
 
-async fn pour(
-    mut answer: RawAnswer,
-    pieces: Channel<InvokeResponseBody>,
-    output: Option<outputs::Reader>,
-) {
+async fn pour(mut answer: RawAnswer, pieces: Channel<InvokeResponseBody>, output: Option<outputs::Reader>) {
     let mut failure = None;
     let mut due = Instant::now();
     let mut more = true;
