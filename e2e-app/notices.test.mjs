@@ -1,8 +1,8 @@
 // @ts-check
 // Notifications of the app, on a bus of the test's own.
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
 import { test } from 'node:test';
 import { eventually, stack } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
@@ -99,4 +99,82 @@ test('without anybody who shows notifications the page says so, and all else goe
 		say('notices_missing')
 	);
 	await desk.keep('no-notifications');
+});
+
+/** The vendor's program as it answers for one GPU, with as much memory used as a file says, MiB. @param {string} used */
+const NVIDIA_SMI = (used) => `#!/bin/sh
+case "$*" in
+*memory.used*) while cat '${used}' | sed 's/.*/0, 97, &, 81559, 61, 412.10/'; do sleep 1; done ;;
+*) echo '0, NVIDIA H100 80GB HBM3, 81559, 570.86.15, 9.0' ;;
+esac
+`;
+
+test('GPU memory that is nearly full is told, and taken back when there is room again', async (t) => {
+	const desk = await Desk.of(t, { services: true });
+	const [programs, used] = [join(desk.path, 'programs'), join(desk.path, 'used')];
+	await mkdir(programs);
+	await writeFile(used, '1024\n');
+	await writeFile(join(programs, 'nvidia-smi'), NVIDIA_SMI(used));
+	await chmod(join(programs, 'nvidia-smi'), 0o755);
+	const path = process.env.PATH;
+	process.env.PATH = programs + delimiter + path;
+	const { server } = await stack(t, { device: 'forge' }).finally(() => (process.env.PATH = path));
+	const window = await desk.open();
+	await enter(window, server);
+	await window.text('forge');
+	await writeFile(used, '79000\n');
+	const notice = await desk.services.notice(say('notice_gpu_title', { device: 'forge' }));
+	assert.equal(notice.body, say('notice_gpu_body'));
+	await writeFile(used, '1024\n');
+	await desk.services.withdrawn(notice);
+});
+
+test('a task that starts can be stopped from its notification', async (t) => {
+	const { server, agent } = await stack(t, { device: 'forge' });
+	const desk = await Desk.of(t, { services: true });
+	const window = await desk.open();
+	await enter(window, server);
+	await window.go('/settings/notifications');
+	await window.check(say('notices_kind_started'));
+	const task = await run(server, agent.id, 'sleep 600');
+	const notice = await desk.services.notice(say('notice_started_title', { device: 'forge' }));
+	assert.ok(notice.actions.includes(say('notice_stop')));
+	desk.services.press(notice, notice.actions[notice.actions.indexOf(say('notice_stop')) - 1]);
+	await eventually(async () => (await server.api(`/api/v1/tasks/${task.id}`)).state === 'stopped');
+	await desk.services.withdrawn(notice);
+});
+
+test('in quiet hours nothing is told, and what still holds is told when they end', async (t) => {
+	const { server, agent } = await stack(t, { device: 'forge' });
+	const desk = await Desk.of(t, { services: true });
+	const window = await desk.open();
+	await enter(window, server);
+	await window.go('/settings/notifications');
+	await window.check(say('notices_quiet_use'));
+	// As the page counts them: minutes since midnight, by the hour.
+	const at = (/** @type {number} */ hours) => String(((new Date().getHours() + hours + 24) % 24) * 60);
+	for (const [label, time] of [
+		[say('notices_quiet_from'), at(-2)],
+		[say('notices_quiet_to'), at(2)]
+	]) {
+		await window.until(
+			`const label = [...document.querySelectorAll('label')].find((it) => it.textContent.trim() === arguments[0]);
+			const field = label && (document.getElementById(label.htmlFor) ?? label.querySelector('input'));
+			if (!field) return false;
+			field.value = arguments[1];
+			field.dispatchEvent(new Event('change', { bubbles: true }));
+			return true;`,
+			label,
+			time
+		);
+	}
+	const task = await run(server, agent.id, 'exit 3');
+	await window.go('/work');
+	await window.text('exit 3');
+	await eventually(async () => (await server.api(`/api/v1/tasks/${task.id}`)).state === 'failed');
+	await window.text(say('task_state_failed'));
+	assert.deepEqual(desk.services.notices, []);
+	await window.go('/settings/notifications');
+	await window.check(say('notices_quiet_use'));
+	await desk.services.notice(say('notice_failed_title', { device: 'forge' }));
 });
