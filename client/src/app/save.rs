@@ -152,7 +152,7 @@ impl Saving {
     {
         let mut answer = tokio::select! {
             () = stop.cancelled() => return Err(SaveError::Stopped),
-            answer = ask(self.from_here()) => answer?,
+            answer = ask(self.going_on()) => answer?,
         };
         if !(200..300).contains(&answer.status) {
             // All of it was here already, and only its end was not heard of.
@@ -189,7 +189,7 @@ impl Saving {
 
     /// What to ask for so that the answer goes on where this stands: everything where nothing is there, or where
     /// nobody could tell whether it is still the same.
-    fn from_here(&self) -> HeaderMap {
+    fn going_on(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let (Some(mark), received @ 1..) = (&self.mark, self.progress.received)
             && let Ok(range) = HeaderValue::try_from(format!("bytes={received}-"))
