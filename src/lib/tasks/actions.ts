@@ -39,7 +39,8 @@ export async function findTask(
 }
 
 async function atDevices(id: string, devices: readonly Device[], known?: Task): Promise<Found | undefined> {
-	const may = devices.filter((one) => one.link && (!known || one.id === known.device_id));
+	// What was last known of a device may be from before it told how it is reached.
+	const may = devices.filter((one) => one.status !== 'pending' && (!known || one.id === known.device_id));
 	const asked = may.map(async (one) => {
 		const options = { timeout: BESIDE_MS };
 		const task = await deviceDoor(one.id).call<Task>('GET', `/tasks/${id}`, options);
