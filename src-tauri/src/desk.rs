@@ -14,8 +14,8 @@ use std::{
 use foreman_client::{
     DeviceConnection, DeviceOptions, Foreman, Store,
     app::{
-        AwaitedReturn, KnownServer, LastKnown, LastKnownError, Outbox, PreferencesFile, SecretError, SecretStore, ServerId, Servers,
-        providers_sign_in::SignIns,
+        AwaitedReturn, KnownServer, LastKnown, LastKnownError, Outbox, PreferencesFile, SecretError,
+        SecretStore, ServerId, Servers, providers_sign_in::SignIns,
     },
 };
 use foreman_link::grant::{Issuer, LinkSecret, decode_key, encode_key};

@@ -104,7 +104,12 @@ pub struct Saves {
 
 impl Default for Saves {
     fn default() -> Self {
-        Self { last: Arc::default(), all: Arc::default(), changed: watch::Sender::new(()), running: TaskTracker::new() }
+        Self {
+            last: Arc::default(),
+            all: Arc::default(),
+            changed: watch::Sender::new(()),
+            running: TaskTracker::new(),
+        }
     }
 }
 
@@ -175,7 +180,9 @@ impl Saves {
         let (mut part, source, head, stop) = {
             let mut all = unpoisoned(&self.all);
             let Some(entry) = all.get_mut(&number) else { return };
-            let (Some(part), Some((source, head))) = (entry.part.take(), entry.source.clone()) else { return };
+            let (Some(part), Some((source, head))) = (entry.part.take(), entry.source.clone()) else {
+                return;
+            };
             entry.stop = CancellationToken::new();
             entry.said.state = SaveState::Running;
             (part, source, head, entry.stop.clone())
@@ -186,9 +193,9 @@ impl Saves {
             let ask = |more: tauri::http::HeaderMap| {
                 let (source, head) = (source.clone(), head.clone());
                 async move {
-                    let mut raw = head.raw(Vec::new()).map_err(|failure| {
-                        foreman_client::Error::Invalid { message: failure.message }
-                    })?;
+                    let mut raw = head
+                        .raw(Vec::new())
+                        .map_err(|failure| foreman_client::Error::Invalid { message: failure.message })?;
                     raw.headers.extend(more);
                     match source {
                         Source::Server(server) => server.exchange(raw).await,
