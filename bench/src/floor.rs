@@ -2,6 +2,7 @@
 
 mod h2;
 mod heartbeats;
+pub mod pty;
 mod stream;
 
 use std::path::PathBuf;

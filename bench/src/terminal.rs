@@ -17,6 +17,7 @@ use journeys::soon;
 
 use crate::{
     device::OwnedDevice,
+    floor,
     measure::{median, megabytes_a_second, percentile},
     peers::ssh::{Ssh, SshTerminal},
     table::{Table, Target},
@@ -73,7 +74,7 @@ async fn against(
     }
     drop(theirs);
     our_keys.told(table, "keystroke to its echo through the relay, ssh", Some(their_keys));
-    let (mut our_rates, mut their_rates) = (Vec::new(), Vec::new());
+    let (mut our_rates, mut their_rates, mut kernels_rates) = (Vec::new(), Vec::new(), Vec::new());
     let mut cpu = Duration::ZERO;
     for _ in 0..OUTPUT_TURNS {
         let before = device.cpu_time();
@@ -82,18 +83,22 @@ async fn against(
         let mut theirs = ssh.terminal(&printing());
         hear_all(&mut theirs, READY.len()).await;
         their_rates.push(output(&mut theirs).await);
+        kernels_rates.push(kernels_own().await);
     }
     let middle = |mut rates: Vec<f64>| {
         rates.sort_by(f64::total_cmp);
         rates[rates.len() / 2]
     };
-    table.ratio(
-        "output of a terminal through the relay, ssh",
+    let (ours, theirs, kernels) = (middle(our_rates), middle(their_rates), middle(kernels_rates));
+    let target = Target::AtLeast(1.5);
+    table.ratio("output of a terminal through the relay, ssh", "MB/s", ours, theirs, target);
+    table.told(
+        "output of a terminal through the relay, the kernel's terminal alone",
         "MB/s",
-        middle(our_rates),
-        middle(their_rates),
-        Target::AtLeast(1.5),
+        ours,
+        Some(kernels),
     );
+    table.told("output of a terminal of ssh, the kernel's terminal alone", "MB/s", theirs, Some(kernels));
     let each = cpu.as_secs_f64() * 1e3 / (OUTPUT as f64 / 1e6 * OUTPUT_TURNS as f64);
     table.told("output of a terminal through the relay, CPU of device and server", "ms a MB", each, None);
 }
@@ -161,6 +166,12 @@ async fn output(terminal: &mut impl Typist) -> f64 {
     terminal.type_in(b"go\n").await;
     hear_all(terminal, OUTPUT).await;
     megabytes_a_second(OUTPUT as u64, begin.elapsed())
+}
+
+/// The same output with nobody between: what no way to a terminal can be faster than.
+async fn kernels_own() -> f64 {
+    let read = tokio::task::spawn_blocking(|| floor::pty::output(&printing(), READY, OUTPUT));
+    megabytes_a_second(OUTPUT as u64, read.await.expect("it was read"))
 }
 
 async fn hear_all(terminal: &mut impl Typist, count: usize) {

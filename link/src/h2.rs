@@ -21,8 +21,9 @@ use tower_service::Service;
 pub use body::{Body, BodySender, BoxError};
 pub use client::{Client, RequestFailed};
 
-/// Bytes of one frame: small, so that a keystroke waits for little when a file is on its way.
-const FRAME: u32 = 16 * 1024;
+/// Bytes of one frame: one of them fills a record of a channel and a message of a WebSocket, so that a large file costs
+/// few of each. What is typed has a link of its own and does not wait behind one.
+const FRAME: u32 = 60 * 1024;
 /// What one stream, and all together, may have on the way unread, in bytes.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;

@@ -20,6 +20,7 @@ use foreman_protocol::{
 };
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     compression::{CompressionLayer, DefaultPredicate, Predicate},
@@ -120,7 +121,23 @@ fn router(app: App) -> Router {
     let (api, _) = api();
     let description = Arc::new(description());
     let page = web::api_page(&description);
-    let meters = meters::Meters::default();
+    // One stack and not layer by layer: for each layer of its own the router clones all below it, with each request.
+    let around = ServiceBuilder::new()
+        .layer(TraceLayer::new_for_http().make_span_with(|request: &Request<axum::body::Body>| {
+            // The path without its query: what is asked for, never a parameter's value.
+            tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
+        }))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::map_request(web::read_out))
+        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
+        .layer(DefaultBodyLimit::max(bounds::BODY_BYTES))
+        .layer(middleware::map_response(web::security_headers))
+        .map_request(|request: Request<_>| request.map(axum::body::Body::new))
+        .layer(middleware::from_fn_with_state(app.clone(), auth::gate::known_host))
+        .layer(
+            CompressionLayer::new().compress_when(DefaultPredicate::new().and(link::through::not_passed_on)),
+        )
+        .layer(middleware::from_fn_with_state(meters::Meters::default(), meters::count));
     api.route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_page))
@@ -130,20 +147,7 @@ fn router(app: App) -> Router {
         .method_not_allowed_fallback(|| async {
             ApiError::new(ProblemCode::MethodNotAllowed, "This address does not take this method.")
         })
-        .layer(middleware::from_fn_with_state(meters, meters::count))
-        .layer(
-            CompressionLayer::new().compress_when(DefaultPredicate::new().and(link::through::not_passed_on)),
-        )
-        .layer(middleware::from_fn_with_state(app.clone(), auth::gate::known_host))
-        .layer(middleware::map_response(web::security_headers))
-        .layer(DefaultBodyLimit::max(bounds::BODY_BYTES))
-        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
-        .layer(middleware::map_request(web::read_out))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(TraceLayer::new_for_http().make_span_with(|request: &Request<axum::body::Body>| {
-            // The path without its query: what is asked for, never a parameter's value.
-            tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
-        }))
+        .layer(around)
         .with_state(app)
 }
 

@@ -93,18 +93,19 @@ pub fn html(text: String) -> Response {
 }
 
 /// What a page may load and do: only what comes from here, and the inline start script by its hash.
-static POLICY: LazyLock<String> = LazyLock::new(|| {
+static POLICY: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
     let index = Dashboard::get(INDEX)
         .map(|file| String::from_utf8_lossy(&file.data).into_owned())
         .unwrap_or_default();
     let hashes: String = inline_scripts(&index)
         .map(|script| format!(" 'sha256-{}'", STANDARD.encode(Sha256::digest(script.as_bytes()))))
         .collect();
-    format!(
+    let policy = format!(
         "default-src 'self'; script-src 'self'{hashes}; style-src 'self'; style-src-attr 'unsafe-inline'; \
          img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'self'; \
          form-action 'self'; frame-ancestors 'none'"
-    )
+    );
+    HeaderValue::try_from(policy).ok()
 });
 
 /// The contents of `<script>` elements without attributes, which is how Kit writes its start script.
@@ -116,10 +117,10 @@ pub async fn security_headers(mut response: Response) -> Response {
     // What comes from a device has a stricter policy of its own.
     let passed_on = response.extensions().get::<PassedOn>().is_some();
     let headers = response.headers_mut();
-    if let Ok(policy) = HeaderValue::from_str(&POLICY)
+    if let Some(policy) = POLICY.as_ref()
         && !passed_on
     {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -1,5 +1,6 @@
 //! The least that a request to a device costs: HTTP/2 in clear over TCP, nothing to unseal, nobody between, and the
-//! bytes in memory already. Windows and frames are the link's, so that what is compared is the way and not their size.
+//! bytes in memory already. Windows are the link's, so that what is compared is the way and not their size. Frames are
+//! as long as who reads allows.
 
 use axum::{Router, body::Body, extract::Path, routing::get};
 use bytes::Bytes;

@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use journal::{Journal, Settle};
 pub use meter::{Meter, Target};
+use rows::Tried;
 use spend::Spend;
 pub use spend::{Cap, DAY_MS};
 
@@ -94,6 +95,7 @@ impl Entry {
 struct Ended {
     entry: Arc<Entry>,
     settle: Settle,
+    tried: Tried,
 }
 
 /// All of it.
@@ -122,7 +124,7 @@ impl Ledger {
             );
         }
         for batch in left.entries.chunks(BATCH) {
-            rows::insert(&db, batch.iter().cloned().map(Arc::new).collect()).await?;
+            rows::insert(&db, batch.iter().cloned().map(Arc::new).collect(), Tried::Perhaps).await?;
         }
         left.forget();
         let spend = Spend::read(&db, now()).await?;
@@ -170,7 +172,7 @@ impl Ledger {
             tracing::warn!(%error, "the end of a request is kept in memory only until it is a row");
         }
         self.spend.write().unwrap_or_else(PoisonError::into_inner).add(&entry);
-        self.ended().push(Ended { entry: Arc::new(entry), settle });
+        self.ended().push(Ended { entry: Arc::new(entry), settle, tried: Tried::Never });
         self.due.notify_one();
     }
 
@@ -200,7 +202,7 @@ impl Ledger {
     /// Brings everything that ended into rows.
     async fn drain(&self) -> ApiResult<()> {
         loop {
-            let batch: Vec<Ended> = {
+            let mut batch: Vec<Ended> = {
                 let mut ended = self.ended();
                 let some = ended.len().min(BATCH);
                 ended.drain(..some).collect()
@@ -209,8 +211,11 @@ impl Ledger {
                 return Ok(());
             }
             let entries = batch.iter().map(|ended| Arc::clone(&ended.entry)).collect();
-            if let Err(error) = rows::insert(&self.db, entries).await {
+            // What was tried before is ahead of what was not.
+            let tried = batch.first().map_or(Tried::Never, |first| first.tried);
+            if let Err(error) = rows::insert(&self.db, entries, tried).await {
                 // Kept for the next time, in their order.
+                batch.iter_mut().for_each(|ended| ended.tried = Tried::Perhaps);
                 self.ended().splice(0..0, batch);
                 return Err(error);
             }

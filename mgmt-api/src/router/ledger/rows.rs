@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use foreman_protocol::UsageOutcome;
+use foreman_protocol::{ModelKeyId, TenantId, UsageOutcome};
 use sqlx::Row;
 
 use super::Entry;
@@ -30,27 +30,46 @@ pub const fn outcome_name(outcome: UsageOutcome) -> &'static str {
     }
 }
 
+/// Whether some of them may be rows already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tried {
+    /// Nobody has tried to write them.
+    Never,
+    /// A server that died, or a try that failed, may have written them all the same.
+    Perhaps,
+}
+
 /// Makes rows of them and adds up what they cost. Those that are rows already are skipped.
-pub async fn insert(db: &Db, entries: Vec<Arc<Entry>>) -> ApiResult<()> {
+pub async fn insert(db: &Db, entries: Vec<Arc<Entry>>, tried: Tried) -> ApiResult<()> {
     db.write(move |tx| {
         Box::pin(async move {
+            let mut sums = Sums::default();
             for some in entries.chunks(ROWS) {
-                insert_some(tx, some).await?;
+                let new = insert_some(tx, some, tried).await?;
+                some.iter()
+                    .filter(|entry| new.as_ref().is_none_or(|new| new.contains(&entry.id.to_string())))
+                    .for_each(|entry| sums.add(entry));
             }
-            Ok(())
+            sums.write(tx).await
         })
     })
     .await
 }
 
-async fn insert_some(tx: &mut Tx, entries: &[Arc<Entry>]) -> ApiResult<()> {
+/// The ids of those that were new; `None` when all were, which need not be asked then.
+async fn insert_some(
+    tx: &mut Tx,
+    entries: &[Arc<Entry>],
+    tried: Tried,
+) -> ApiResult<Option<HashSet<String>>> {
     let rows: Vec<String> = (0..entries.len())
         .map(|row| format!("({})", crate::db::placeholders(row * COLUMN_COUNT + 1, COLUMN_COUNT)))
         .collect();
-    let sql = format!(
-        "INSERT INTO model_usage ({COLUMNS}) VALUES {} ON CONFLICT (id) DO NOTHING RETURNING id",
-        rows.join(", ")
-    );
+    let skipping = match tried {
+        Tried::Never => "",
+        Tried::Perhaps => " ON CONFLICT (id) DO NOTHING RETURNING id",
+    };
+    let sql = format!("INSERT INTO model_usage ({COLUMNS}) VALUES {}{skipping}", rows.join(", "));
     let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
     for entry in entries {
         query = query
@@ -75,32 +94,48 @@ async fn insert_some(tx: &mut Tx, entries: &[Arc<Entry>]) -> ApiResult<()> {
             .bind(entry.first_token_ms)
             .bind(outcome_name(entry.outcome));
     }
-    let made = query.fetch_all(tx.conn()).await?;
-    let made = made.iter().map(|row| row.try_get(0)).collect::<Result<HashSet<String>, _>>()?;
-    let mut sums: HashMap<(String, i64, String), i64> = HashMap::new();
-    let mut used: HashMap<String, i64> = HashMap::new();
-    for entry in entries.iter().filter(|entry| made.contains(&entry.id.to_string())) {
-        let key = entry.key.map(|key| key.to_string()).unwrap_or_default();
-        if !key.is_empty() {
-            let last = used.entry(key.clone()).or_insert(entry.at);
-            *last = (*last).max(entry.at);
-        }
-        *sums.entry((entry.tenant.to_string(), entry.day(), key)).or_insert(0) +=
-            entry.cost_micros.unwrap_or(0);
+    if tried == Tried::Never {
+        query.execute(tx.conn()).await?;
+        return Ok(None);
     }
-    add_up(tx, sums).await?;
-    note_use(tx, used).await
+    let made = query.fetch_all(tx.conn()).await?;
+    Ok(Some(made.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?))
 }
 
-async fn add_up(tx: &mut Tx, sums: HashMap<(String, i64, String), i64>) -> ApiResult<()> {
+/// What new rows add up to.
+#[derive(Default)]
+struct Sums {
+    /// Micro-dollars by tenant, day and key, empty for none.
+    spent: HashMap<(TenantId, i64, Option<ModelKeyId>), i64>,
+    /// When a key was used last.
+    used: HashMap<ModelKeyId, i64>,
+}
+
+impl Sums {
+    fn add(&mut self, entry: &Entry) {
+        if let Some(key) = entry.key {
+            let last = self.used.entry(key).or_insert(entry.at);
+            *last = (*last).max(entry.at);
+        }
+        *self.spent.entry((entry.tenant, entry.day(), entry.key)).or_insert(0) +=
+            entry.cost_micros.unwrap_or(0);
+    }
+
+    async fn write(self, tx: &mut Tx) -> ApiResult<()> {
+        add_up(tx, self.spent).await?;
+        note_use(tx, self.used).await
+    }
+}
+
+async fn add_up(tx: &mut Tx, sums: HashMap<(TenantId, i64, Option<ModelKeyId>), i64>) -> ApiResult<()> {
     for ((tenant, day, key), cost) in sums.into_iter().filter(|(_, cost)| *cost != 0) {
         sqlx::query(
             "INSERT INTO model_spend (tenant_id, day, key_id, cost_micros) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (tenant_id, day, key_id) DO UPDATE SET cost_micros = model_spend.cost_micros + excluded.cost_micros",
         )
-        .bind(tenant)
+        .bind(tenant.to_string())
         .bind(day)
-        .bind(key)
+        .bind(key.map(|key| key.to_string()).unwrap_or_default())
         .bind(cost)
         .execute(tx.conn())
         .await?;
@@ -109,13 +144,13 @@ async fn add_up(tx: &mut Tx, sums: HashMap<(String, i64, String), i64>) -> ApiRe
 }
 
 /// To the minute.
-async fn note_use(tx: &mut Tx, used: HashMap<String, i64>) -> ApiResult<()> {
+async fn note_use(tx: &mut Tx, used: HashMap<ModelKeyId, i64>) -> ApiResult<()> {
     for (key, at) in used {
         sqlx::query(
             "UPDATE model_keys SET last_used_at = $1 WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $3)",
         )
         .bind(at)
-        .bind(key)
+        .bind(key.to_string())
         .bind(at - 60_000)
         .execute(tx.conn())
         .await?;
