@@ -210,7 +210,7 @@ impl Browser {
     #[must_use]
     pub fn read(&self, pushed: &Pushed) -> Value {
         assert_eq!(pushed.headers["content-encoding"], "aes128gcm");
-        let auth = Auth::clone_from_slice(&self.auth);
+        let auth = Auth::from(self.auth);
         let plain =
             web_push_native::decrypt(pushed.body.to_vec(), &self.secret, &auth).expect("sealed for it");
         serde_json::from_slice(&plain).expect("JSON")

@@ -18,7 +18,8 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
 pub struct Scene {
-    pub folder: Folder,
+    /// Gone when the scene is.
+    pub _folder: Folder,
     pub carriers: Carriers,
     pub server: Server,
     pub foreman: Foreman,
@@ -33,7 +34,7 @@ pub async fn scene(database: Database, with: impl FnOnce(&Folder, &Carriers, Set
     let server = Server::start(folder.join("server"), setting).await;
     let (foreman, owner) = server.client("owner").await;
     let client = http::client().expect("a client");
-    Scene { folder, carriers, server, foreman, owner, client }
+    Scene { _folder: folder, carriers, server, foreman, owner, client }
 }
 
 pub fn plain(_: &Folder, _: &Carriers, setting: Setting) -> Setting {

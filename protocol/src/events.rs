@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ApiTokenId, ChatId, Device, DeviceId, Grant, LockedBecause, Millis, ModelKey, ModelKeyId, Provider,
-    ProviderFault, ProviderId, ProviderState, PushKind, PushReceiverId, PushRemoved, RefusedBecause, Revoked, Role, Routing, Task, TerminalId,
-    UnlockedBy, UserId, VaultAttempt, VaultKeyId, VaultKeyName, VaultProvider,
+    ProviderFault, ProviderId, ProviderState, PushKind, PushReceiverId, PushRemoved, RefusedBecause, Revoked,
+    Role, Routing, Task, TerminalId, UnlockedBy, UserId, VaultAttempt, VaultKeyId, VaultKeyName,
+    VaultProvider,
 };
 
 /// Who caused something.

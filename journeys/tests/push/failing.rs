@@ -112,7 +112,7 @@ async fn two_servers_send_once() {
     let two = Server::start(folder.join("two"), setting).await;
     let (foreman, owner) = server.client("owner").await;
     let client = foreman_link::http::client().expect("a client");
-    let scene = Scene { folder, carriers, server, foreman, owner, client };
+    let scene = Scene { _folder: folder, carriers, server, foreman, owner, client };
     let browser = Browser::subscribe(&scene.carriers, "one");
     scene.add(wanting(json!({ "name": "Laptop", "target": browser.target("web_push") }), "full")).await;
     let mut devices = Vec::new();

@@ -43,10 +43,9 @@ impl Updates {
             .endpoints(vec![source.address])
             .and_then(|builder| builder.pubkey(source.key).timeout(LIMIT).build());
         let found = updater.map_err(said)?.check().await.map_err(said)?;
-        let offer = found.as_ref().map(|update| UpdateOffer {
-            version: update.version.clone(),
-            notes: update.body.clone(),
-        });
+        let offer = found
+            .as_ref()
+            .map(|update| UpdateOffer { version: update.version.clone(), notes: update.body.clone() });
         *self.0.lock().await = found;
         Ok(offer)
     }
