@@ -249,6 +249,9 @@ fn address(url: &str, operation: &Operation, attempt: &Attempt) -> reqwest::Url 
     address
 }
 
+/// Where programs ask for their token, and are answered as OAuth has it.
+const TOKEN_ENDPOINTS: [&str; 2] = ["/api/v1/auth/device/token", "/api/v1/auth/token"];
+
 /// The server and the callers of all tries.
 struct Scene {
     client: Client,
@@ -290,7 +293,7 @@ impl Scene {
         let status = answer.status();
         if operation.path.starts_with("/v1/") && !status.is_success() {
             check_vendors_error(answer, &what).await;
-        } else if operation.path == "/api/v1/auth/device/token" && status == StatusCode::BAD_REQUEST {
+        } else if TOKEN_ENDPOINTS.contains(&operation.path.as_str()) && status == StatusCode::BAD_REQUEST {
             check_standard_error(answer, &what).await;
         } else if status.is_client_error() || status.is_server_error() {
             check_problem(answer, &what).await;
@@ -340,7 +343,7 @@ async fn check_vendors_error(answer: reqwest::Response, what: &str) {
     assert!(body["error"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{body}\n{what}");
 }
 
-/// What RFC 8628 prescribes where a program asks for its token: an object with the standard's own code.
+/// What RFC 6749 prescribes where a program asks for its token: an object with the standard's own code.
 async fn check_standard_error(answer: reqwest::Response, what: &str) {
     let body: Value = answer.json().await.unwrap_or_else(|error| panic!("{error}\n{what}"));
     assert!(body["error"].as_str().is_some_and(|code| !code.is_empty()), "{body}\n{what}");
