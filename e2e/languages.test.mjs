@@ -21,8 +21,8 @@ test('both catalogues have the same messages with the same placeholders', () => 
 });
 
 test('every message is used', () => {
-	// The app's program says some of them outside its window.
-	const sources = ['src', 'src-tauri/src']
+	// The app's program and the server say some of them outside any page.
+	const sources = ['src', 'src-tauri/src', 'notices/src']
 		.flatMap((folder) =>
 			readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((path) => `${folder}/${path}`)
 		)
