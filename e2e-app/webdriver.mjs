@@ -86,7 +86,9 @@ export class Window {
 	async check(label) {
 		const box = await this.until(
 			`const label = [...document.querySelectorAll('label')].find((it) => it.textContent.trim() === arguments[0]);
-			return label && document.getElementById(label.htmlFor);`,
+			const box = label && document.getElementById(label.htmlFor);
+			box?.scrollIntoView({ block: 'center' });
+			return box;`,
 			label
 		);
 		await this.call('POST', `/element/${idOf(box)}/click`, {});
