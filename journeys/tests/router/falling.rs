@@ -173,8 +173,11 @@ async fn patience_is_respected_and_the_circuit_opens_and_closes(database: Databa
     })
     .await;
     eventually("that is shown too", || async { (state().await == "up").then_some(()) }).await;
-    let log = scene.api(Method::GET, "audit?type=provider.state_changed", Value::Null).await.to_string();
-    assert!(log.contains("\"paused\"") && log.contains("\"up\""), "{log}");
+    eventually("the log has both", || async {
+        let log = scene.api(Method::GET, "audit?type=provider.state_changed", Value::Null).await.to_string();
+        (log.contains("\"paused\"") && log.contains("\"up\"")).then_some(())
+    })
+    .await;
 }
 
 async fn whoever_asks_too_much_of_all_hears_when_the_first_is_ready(database: Database) {
