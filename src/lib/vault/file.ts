@@ -1,7 +1,6 @@
-// An exported vault as a file of this machine: its name, saving and reading it.
+// An exported vault as a file of this machine: its name and reading it.
 
 import type { VaultFile } from '$lib/api/types';
-import { saveMade } from '$lib/saves';
 
 /** Larger than any vault. */
 const MOST_BYTES = 2 * 1024 * 1024;
@@ -9,10 +8,6 @@ const MOST_BYTES = 2 * 1024 * 1024;
 /** `foreman-vault-2026-11-21.json` */
 export function fileName(createdAt: number): string {
 	return `foreman-vault-${new Date(createdAt).toISOString().slice(0, 10)}.json`;
-}
-
-export function save(name: string, text: string): void {
-	saveMade(new Blob([text], { type: 'application/json' }), name);
 }
 
 /** Nothing for what is no exported vault. The server looks at the rest. */
