@@ -11,7 +11,7 @@ use crate::{
     accounts::{self, PURPOSE_SETUP, PURPOSE_SIGN_IN},
     auth,
     config::DataOptions,
-    db::{Db, OpenOptions, now},
+    db::{Db, Location, OpenOptions, now},
     events::{Cause, GENESIS, audit},
     problem::{ApiError, ApiResult},
     sealing::canary,
@@ -69,9 +69,20 @@ pub async fn setup_code(db: &Db, tenant: TenantId) -> ApiResult<Option<String>> 
     .await
 }
 
+/// A folder that was mistyped would begin a database of its own, and its links and tokens would open nothing.
+fn must_be_there(data: &DataOptions) -> anyhow::Result<()> {
+    match data.location() {
+        Location::Sqlite(file) if !file.exists() => bail!(
+            "no server has kept anything in {}: name the folder that it uses with --data, or start it there first",
+            data.data.display()
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// Opens the data beside a server that may be running.
 async fn open(data: &DataOptions) -> anyhow::Result<(Db, TenantId)> {
-    prepare_folder(&data.data)?;
+    must_be_there(data)?;
     let (announce, mut effects) = mpsc::channel(64);
     // The running server finds what was written in the rows.
     tokio::spawn(async move { while effects.recv().await.is_some() {} });
@@ -143,7 +154,7 @@ pub fn last_address(data: &DataOptions) -> String {
 
 /// Begins anew with a key for sealed values where the one before is lost; how many tasks that ended.
 pub async fn forget_sealed(data: &DataOptions) -> anyhow::Result<usize> {
-    prepare_folder(&data.data)?;
+    must_be_there(data)?;
     let _lock = lock_data(data).context("the server has to be stopped for this")?;
     let (db, tenant) = open(data).await?;
     let ended = canary::forget(&db, tenant).await?;

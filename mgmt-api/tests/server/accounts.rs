@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::running::{Running, json, problem};
+use crate::running::{Running, host, json, problem};
 
 const PASSWORD: &str = "a long enough password";
 
@@ -155,4 +155,16 @@ async fn a_revoked_token_is_dead_at_once() {
     let path = format!("/api/v1/tokens/{}", made["token"]["id"].as_str().unwrap());
     server.request(Method::DELETE, &path).bearer_auth(&admin).send().await.unwrap();
     assert_eq!(problem(server.get("/api/v1/devices").bearer_auth(secret)).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn a_mistyped_folder_begins_no_data_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("mistyped");
+    for arguments in [&["login-link"][..], &["token", "create", "--name", "x", "--role", "viewer"]] {
+        let refused = host(&data, arguments);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && said.contains("--data"), "{said}");
+        assert!(!data.exists(), "nothing was made");
+    }
 }
