@@ -21,7 +21,7 @@ use bytes::Bytes;
 use hyper_util::{rt::TokioExecutor, rt::TokioIo, service::TowerToHyperService};
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::oneshot};
 use web_push_native::{
     Auth,
     p256::{SecretKey, elliptic_curve::sec1::ToEncodedPoint},
@@ -57,6 +57,8 @@ struct Inner {
     pushed: Vec<Pushed>,
     /// Answered next, before everything goes well again.
     answers: VecDeque<(u16, Option<u32>, String)>,
+    /// The next request is answered when the other end of this is used or dropped.
+    held: Option<oneshot::Receiver<()>>,
 }
 
 #[derive(Clone, Default)]
@@ -106,6 +108,14 @@ impl Carriers {
         self.with(|inner| inner.answers.push_back((status, after, body.to_owned())));
     }
 
+    /// The next request waits for its answer until what this gives is dropped.
+    #[must_use]
+    pub fn hold_next(&self) -> oneshot::Sender<()> {
+        let (release, held) = oneshot::channel();
+        self.with(|inner| inner.held = Some(held));
+        release
+    }
+
     /// Takes back what was to be answered.
     pub fn be_well(&self) {
         self.with(|inner| inner.answers.clear());
@@ -153,10 +163,13 @@ async fn answer(State(carriers): State<Carriers>, request: Request) -> Response 
         at: std::time::Instant::now(),
     };
     let path = pushed.path.clone();
-    let planned = carriers.with(|inner| {
+    let (planned, held) = carriers.with(|inner| {
         inner.pushed.push(pushed);
-        inner.answers.pop_front()
+        (inner.answers.pop_front(), inner.held.take())
     });
+    if let Some(held) = held {
+        let _ = held.await;
+    }
     if let Some((status, after, body)) = planned {
         let status = StatusCode::from_u16(status).expect("a status");
         let mut response = (status, body).into_response();

@@ -5,16 +5,13 @@ use std::time::Duration;
 use journeys::{
     database::Database,
     eventually,
-    push::{Browser, Carriers},
+    push::{Browser, Carriers, Pushed},
     stack::{Folder, Server, Setting},
 };
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use super::{Scene, fill, plain, scene, wanting};
-
-/// Longer than everything that could be sent again takes to be sent.
-const REST: Duration = Duration::from_secs(3);
 
 async fn subscribed(database: Database) -> (Scene, Browser) {
     let scene = scene(database, plain).await;
@@ -56,9 +53,43 @@ async fn a_receiver_that_is_gone_is_removed(database: Database) {
     scene.carriers.answer_next(410, None, "");
     fill(&device, 95).await;
     eventually("it is removed", || async { scene.receivers().await.is_empty().then_some(()) }).await;
+    // What comes next is for whoever came next, and nothing went out before it.
+    let next = Browser::subscribe(&scene.carriers, "two");
+    scene.add(wanting(json!({ "name": "Phone", "target": next.target("web_push") }), "full")).await;
     fill(&device, 10).await;
-    tokio::time::sleep(REST).await;
-    assert_eq!(scene.carriers.all().len(), 1);
+    fill(&scene.device("Forge").await, 95).await;
+    let told = next.read(&scene.carriers.nth(2).await);
+    assert_eq!(told["title"], "GPU memory is nearly full on Forge");
+    assert_eq!(scene.carriers.all().len(), 2);
+}
+
+fn pushed_to(scene: &Scene, name: &str) -> Vec<Pushed> {
+    let all = scene.carriers.all();
+    all.into_iter().filter(|pushed| pushed.path.ends_with(&format!("/{name}"))).collect()
+}
+
+async fn a_test_in_the_middle_of_a_push_does_not_send_that_again(database: Database) {
+    let (scene, browser) = subscribed(database).await;
+    let (spark, forge) = (scene.device("Spark").await, scene.device("Forge").await);
+    let release = scene.carriers.hold_next();
+    fill(&spark, 95).await;
+    scene.carriers.nth(1).await;
+    let id = scene.receivers().await[0]["id"].as_str().expect("an id").to_owned();
+    let (status, said) = scene.ask(Method::POST, &format!("/receivers/{id}/test"), None).await;
+    assert_eq!(status, StatusCode::NO_CONTENT, "{said}");
+    // What is for somebody else went out, so the sender has looked at everybody since.
+    let other = Browser::subscribe(&scene.carriers, "two");
+    scene.add(wanting(json!({ "name": "Phone", "target": other.target("web_push") }), "full")).await;
+    fill(&forge, 95).await;
+    eventually("the other is told", || async { pushed_to(&scene, "two").pop() }).await;
+    drop(release);
+    let titles = eventually("what came in between is told", || async {
+        let told = pushed_to(&scene, "one");
+        let titles: Vec<_> = told.iter().map(|pushed| browser.read(pushed)["title"].to_string()).collect();
+        titles.iter().any(|title| title.contains("Forge")).then_some(titles)
+    })
+    .await;
+    assert_eq!(titles.iter().filter(|title| title.contains("Spark")).count(), 1, "{titles:?}");
 }
 
 async fn a_service_that_asks_for_time_gets_it(database: Database) {
@@ -96,6 +127,7 @@ async fn many_at_once_are_one_push(database: Database) {
 crate::on_both_databases!(
     killed_between_the_event_and_the_push_it_is_sent_once,
     a_receiver_that_is_gone_is_removed,
+    a_test_in_the_middle_of_a_push_does_not_send_that_again,
     a_service_that_asks_for_time_gets_it,
     many_at_once_are_one_push,
 );
@@ -123,12 +155,14 @@ async fn two_servers_send_once() {
         fill(device, 95).await;
     }
     scene.carriers.nth(3).await;
-    tokio::time::sleep(REST).await;
+    // One more, behind whatever the other server sent of these.
+    fill(&scene.device("gpu-3").await, 95).await;
+    scene.carriers.nth(4).await;
     let mut titles: Vec<_> =
         scene.carriers.all().iter().map(|pushed| browser.read(pushed)["title"].to_string()).collect();
     titles.sort();
     titles.dedup();
-    assert_eq!((titles.len(), scene.carriers.all().len()), (3, 3));
+    assert_eq!((titles.len(), scene.carriers.all().len()), (4, 4));
     // Both know themselves by the same key.
     let address = format!("{}/api/v1/push", two.url);
     let offer: serde_json::Value =

@@ -212,7 +212,13 @@ impl Turn {
                 for (due, shown) in self.settled {
                     settle(tx, id, due, shown).await?;
                 }
-                note(tx, id, self.outcome.as_ref(), claimed.failures, self.next_at).await
+                note(tx, id, self.outcome.as_ref(), claimed.failures, self.next_at).await?;
+                // Here and not with every note: a test in between must not end a claim that is not its own.
+                sqlx::query("UPDATE push_receivers SET busy_until = 0 WHERE id = $1")
+                    .bind(id.to_string())
+                    .execute(tx.conn())
+                    .await?;
+                Ok(())
             })
         })
         .await
@@ -281,7 +287,7 @@ pub async fn note(
         "UPDATE push_receivers SET last_success_at = CASE WHEN $1 = 1 THEN $2 ELSE last_success_at END, \
          last_failure_at = CASE WHEN $3 = 1 THEN $2 ELSE last_failure_at END, \
          last_failure = CASE WHEN $1 = 1 THEN NULL WHEN $3 = 1 THEN $4 ELSE last_failure END, \
-         failures = $5, next_at = $6, busy_until = 0 WHERE id = $7",
+         failures = $5, next_at = $6 WHERE id = $7",
     )
     .bind(i64::from(outcome == Some(&Outcome::Taken)))
     .bind(now())
