@@ -1,6 +1,6 @@
 // @ts-check
-// The .deb as a person gets it: what it says, what is in it, and a first start of the app in it, with the programs that
-// came with it and no others. `./dev package --check` makes it and runs this; `./dev test` builds no release.
+// The .deb and the AppImage as a person gets them: what they say, what is in them, and a first start of the app, with the
+// programs that came with it and no others. `./dev package --check` makes them and runs this; `./dev test` builds no release.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmod, readFile, readlink, stat, writeFile } from 'node:fs/promises';
@@ -10,6 +10,9 @@ import { atEnd, eventually, scratch } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 
 const DEB = resolve(process.env.FOREMAN_DEB ?? '');
+/** Where none could be made, `./dev package` has said so. */
+const APPIMAGE = process.env.FOREMAN_APPIMAGE ? resolve(process.env.FOREMAN_APPIMAGE) : '';
+const without = APPIMAGE ? false : 'no AppImage was made';
 const PROGRAMS = ['foreman-app', 'foreman-server', 'foreman-agent', 'foreman'];
 
 /** @param {string} command @param {...string} args */
@@ -64,14 +67,14 @@ test('programs, icons, licence and the desktop entry with its links are where a 
 	);
 });
 
-test('first start from the package: one click, and this computer is there by the programs beside the app', async (t) => {
-	const { root, scratch: folder } = await unpacked(t);
+/**
+ * A first start of the app that `program` is, and where its server and its agent were started from.
+ * @param {import('node:test').TestContext} t @param {string} folder @param {string} program @param {string} picture
+ */
+async function firstStart(t, folder, program, picture) {
 	// The app finds its programs beside itself, not where tests have theirs.
 	const installed = join(folder, 'foreman-app');
-	await writeFile(
-		installed,
-		`#!/bin/sh\nunset FOREMAN_PROGRAMS\nexec ${join(root, 'usr/bin/foreman-app')} "$@"\n`
-	);
+	await writeFile(installed, `#!/bin/sh\nunset FOREMAN_PROGRAMS\nexec ${program} "$@"\n`);
 	await chmod(installed, 0o755);
 	process.env.FOREMAN_APP = installed;
 	const { Desk } = await import('./desk.mjs');
@@ -84,10 +87,36 @@ test('first start from the package: one click, and this computer is there by the
 	await window.text(say('devices_title'));
 	await window.go('/devices');
 	await window.until(`return document.querySelector('main a[href^="/devices/0"]')`);
-	await desk.keep('package');
+	await desk.keep(picture);
 	const beside = join(desk.env.XDG_DATA_HOME, 'dev.foreman.app/this-computer');
-	for (const name of ['server', 'agent']) {
+	/** @param {string} name */
+	const started = async (name) => {
 		const pid = await eventually(() => readFile(join(beside, `${name}.pid`), 'utf8').catch(() => ''));
-		assert.equal(await readlink(`/proc/${pid.trim()}/exe`), join(root, `usr/bin/foreman-${name}`));
-	}
+		return readlink(`/proc/${pid.trim()}/exe`);
+	};
+	return [await started('server'), await started('agent')];
+}
+
+test('first start from the package: one click, and this computer is there by the programs beside the app', async (t) => {
+	const { root, scratch: folder } = await unpacked(t);
+	const programs = await firstStart(t, folder, join(root, 'usr/bin/foreman-app'), 'package');
+	assert.deepEqual(
+		programs,
+		['server', 'agent'].map((name) => join(root, `usr/bin/foreman-${name}`))
+	);
+});
+
+test('the AppImage holds the files of the .deb, and is at most 15 MB', { skip: without }, async (t) => {
+	const { size } = await stat(APPIMAGE);
+	assert.ok(size <= 15_000_000, `${(size / 1e6).toFixed(1)} MB`);
+	const { root, scratch: folder } = await unpacked(t);
+	execFileSync(APPIMAGE, ['--appimage-extract'], { cwd: folder, stdio: 'ignore' });
+	output('diff', '--recursive', join(root, 'usr'), join(folder, 'squashfs-root/usr'));
+});
+
+test('first start from the AppImage, which is installed nowhere', { skip: without }, async (t) => {
+	const folder = await scratch();
+	atEnd(t, folder.remove);
+	for (const program of await firstStart(t, folder.path, APPIMAGE, 'appimage'))
+		assert.match(program, /^\/tmp\/\.mount_.*\/usr\/bin\/foreman-(server|agent)$/);
 });

@@ -26,9 +26,11 @@ missing_for_package() {
   missing_for_app
   have dpkg-deb || echo dpkg
   have xz || echo xz-utils
+  have mksquashfs || echo squashfs-tools
   if [ "$CHECK" = 1 ]; then
     missing_for_window
     have desktop-file-validate || echo desktop-file-utils
+    [ -e /usr/lib/*/libfuse.so.2 ] || echo libfuse2
   fi
 }
 
@@ -97,15 +99,54 @@ make_deb() {
   rm -rf "$tree"
 }
 
-# Its runtime comes from the packager's download page, each time.
-make_appimage() {
-  local made
-  if ! bundle appimage; then
-    loud "SKIPPED: the AppImage. What it starts with could not be fetched ($(tail -n 1 "$MADE/appimage.log")). The release workflow makes it."
+# What an AppImage starts with: mounts what follows it and runs it. A crate carries AppImageKit's; the sum is that file's.
+# FOREMAN_APPIMAGE_START names another.
+APPIMAGE_CRATE=0.4.0
+APPIMAGE_START_SHA256=328e0d745c5c6817048c27bc3e8314871703f8f47ffa81a37cb06cd95a94b323
+
+# appimage_start FILE: fails where there is none for this processor, or it could not be fetched.
+appimage_start() {
+  local file=$1 folder
+  if [ -n "${FOREMAN_APPIMAGE_START:-}" ]; then
+    cp "$FOREMAN_APPIMAGE_START" "$file"
     return
   fi
-  made=$(find "$RELEASED/bundle/appimage" -name '*.AppImage' -newer "$MADE/began" | head -n 1)
-  cp "$made" "$MADE/$(basename "${DEB%.deb}").AppImage"
+  [ "$(uname -m)" = x86_64 ] || return 1
+  folder=$(mktemp -d)
+  (
+    cd "$folder"
+    cargo init --quiet --vcs none --name start
+    cargo add --quiet "appimage@=$APPIMAGE_CRATE"
+    cargo metadata --quiet --format-version 1
+  ) >"$folder/metadata.json" 2>"$MADE/appimage.log" || return 1
+  cp "$(node -p '
+    const { packages } = JSON.parse(fs.readFileSync(process.argv[1], "utf8"));
+    path.join(path.dirname(packages.find((crate) => crate.name === "appimage").manifest_path), "assets/runtime-x86_64");
+  ' "$folder/metadata.json")" "$file"
+  rm -rf "$folder"
+  echo "$APPIMAGE_START_SHA256  $file" | sha256sum --check --quiet
+}
+
+# The same files as in the .deb, in one file that runs without being installed. The web view is the system's here, too: it
+# is renewed with the system, and would weigh six times as much as everything else.
+make_appimage() {
+  local tree="$MADE/AppDir" start="$MADE/start" icon=usr/share/icons/hicolor/128x128/apps/foreman-app.png
+  if ! appimage_start "$start"; then
+    loud "SKIPPED: the AppImage. There is nothing for it to start with: $(tail -n 1 "$MADE/appimage.log" 2>/dev/null || uname -m)"
+    rm -f "$start"
+    return
+  fi
+  dpkg-deb --extract "$DEB" "$tree"
+  cp src-tauri/appimage/AppRun "$tree/AppRun"
+  cp "$tree/usr/share/applications/Foreman.desktop" "$tree/foreman-app.desktop"
+  cp "$tree/$icon" "$tree/foreman-app.png"
+  ln -s foreman-app.png "$tree/.DirIcon"
+  chmod 0755 "$tree" "$tree/AppRun"
+  APPIMAGE="${DEB%.deb}.AppImage"
+  mksquashfs "$tree" "$MADE/tree.squashfs" -all-root -noappend -no-progress -quiet -comp xz -b 1M
+  cat "$start" "$MADE/tree.squashfs" >"$APPIMAGE"
+  chmod 0755 "$APPIMAGE"
+  rm -rf "$tree" "$start" "$MADE/tree.squashfs"
 }
 
 # Installed apps take an update only with a signature of the key that they were built with, for its version.
@@ -172,5 +213,5 @@ check_package() {
   source scripts/test.sh
   window_driver
   step "Checking the package"
-  FOREMAN_DEB=$DEB node --test --test-concurrency=1 --test-timeout=600000 --test-force-exit --test-reporter=spec e2e-app/package.check.mjs
+  FOREMAN_DEB=$DEB FOREMAN_APPIMAGE=${APPIMAGE:-} node --test --test-concurrency=1 --test-timeout=600000 --test-force-exit --test-reporter=spec e2e-app/package.check.mjs
 }
