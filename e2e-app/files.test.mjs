@@ -3,7 +3,7 @@
 // that the window is.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Agent, atEnd, eventually, stack } from '../e2e/stack.mjs';
@@ -12,6 +12,8 @@ import { Desk } from './desk.mjs';
 import { enter } from './enter.mjs';
 
 const LARGE = 50 * 1024 * 1024;
+/** The app writes down how far it is after so many bytes at the latest. */
+const WRITTEN_DOWN = 16 * 1024 * 1024;
 
 /** One black dot. */
 const PICTURE = Buffer.from(
@@ -96,6 +98,53 @@ test('a file that is cancelled leaves nothing, and one that is paused goes on', 
 	await window.press(say('saves_resume', { name: 'huge.bin' }));
 	await window.text(say('saves_done', { name: 'huge.bin' }));
 	assert.equal(digest(await readFile(join(desk.path, 'Downloads/huge.bin'))), digest(large));
+});
+
+test('an app that is killed goes on with what it was saving, and leaves nothing else behind', async (t) => {
+	const large = randomBytes(6 * LARGE);
+	const { agent, desk, window, folder } = await begun(t, { 'huge.bin': large });
+	const downloads = join(desk.path, 'Downloads');
+	const part = async () => {
+		const [name] = (await saved(desk)).filter((one) => one.endsWith('.part'));
+		return name ? stat(join(downloads, name)).catch(() => undefined) : undefined;
+	};
+	await look(window, agent.id, join(folder, 'huge.bin')).catch(() => undefined);
+	await window.text(say('files_binary'));
+	await window.press(say('files_download'));
+	const before = await eventually(async () => {
+		const now = await part();
+		return now && now.size > 2 * WRITTEN_DOWN && now;
+	});
+	assert.ok(before.size < large.length, 'it is on its way');
+	for (const pid of await desk.pids()) process.kill(pid, 'SIGKILL');
+	await eventually(async () => (await desk.pids()).length === 0);
+	await window.close().catch(() => undefined);
+	assert.deepEqual((await saved(desk)).length, 1);
+	assert.ok(await part(), 'what is there of it has no name yet');
+
+	// Nobody presses anything.
+	const again = await desk.open();
+	await again.text(say('saves_done', { name: 'huge.bin' }));
+	assert.deepEqual(await saved(desk), ['huge.bin']);
+	const path = join(downloads, 'huge.bin');
+	assert.equal(digest(await readFile(path)), digest(large));
+	assert.equal((await stat(path)).ino, before.ino, 'it is the same file, gone on with');
+	const list = join(desk.env.XDG_DATA_HOME, 'dev.foreman.app/saves.json');
+	assert.deepEqual(JSON.parse(await readFile(list, 'utf8')), []);
+
+	// One that its person paused waits, and is still theirs to throw away.
+	await look(again, agent.id, join(folder, 'huge.bin')).catch(() => undefined);
+	await again.press(say('files_download'));
+	await again.press(say('saves_pause', { name: 'huge.bin' }));
+	await eventually(async () => JSON.parse(await readFile(list, 'utf8'))[0]?.paused);
+	for (const pid of await desk.pids()) process.kill(pid, 'SIGKILL');
+	await eventually(async () => (await desk.pids()).length === 0);
+	await again.close().catch(() => undefined);
+	const last = await desk.open();
+	await last.press(say('saves_cancel', { name: 'huge.bin' }));
+	await eventually(async () => (await saved(desk)).length === 1);
+	assert.deepEqual(await saved(desk), ['huge.bin']);
+	assert.deepEqual(JSON.parse(await readFile(list, 'utf8')), []);
 });
 
 test('a picture of a device is shown', async (t) => {

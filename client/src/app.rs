@@ -31,7 +31,7 @@ pub use looks::{Encryption, ServerLooks};
 #[cfg(feature = "last-known")]
 pub use outbox::{Change, Outbox, OutboxError, Queued, Refusal, Step};
 pub use preferences::{Language, Preferences, PreferencesFile};
-pub use save::{Progress, SaveError, Saving};
+pub use save::{Progress, SaveError, SavePart, SaveSource, Saving, UnfinishedSave, UnfinishedSaves};
 #[cfg(feature = "secret-file")]
 pub use secret_file::SecretFile;
 pub use secrets::{SecretError, SecretStore};

@@ -80,6 +80,7 @@ impl Desk {
         Ok(Self {
             servers: Mutex::new(Servers::load(folder.join("servers.json"))?),
             this_computer: ThisComputer::new(folder.join("this-computer")),
+            saves: Saves::open(folder.join("saves.json")),
             folder,
             signed_in: Mutex::default(),
             secrets: OnceCell::new(),
@@ -94,7 +95,6 @@ impl Desk {
             news: News::default(),
             providers: Providers::default(),
             updates: Updates::default(),
-            saves: Saves::default(),
             locked: AtomicBool::new(cfg!(mobile) && preferences.get().ask_at_start),
             preferences: Mutex::new(preferences),
             screen,
@@ -116,16 +116,24 @@ impl Desk {
         self.locked.load(Relaxed)
     }
 
-    pub fn set_locked(&self, locked: bool) {
-        self.locked.store(locked, Relaxed);
+    /// What the window has open ends with it: nothing more is shown.
+    pub fn lock(&self) {
+        self.locked.store(true, Relaxed);
+        self.close_all();
     }
 
-    /// Nothing is asked for the window while it is locked.
-    pub fn unlocked(&self) -> Result<(), Failure> {
-        if self.is_locked() {
-            return Err(Failure::new(AppCode::Locked, "The app is locked."));
+    pub fn unlock(&self) {
+        self.locked.store(false, Relaxed);
+    }
+
+    /// Everything that a page has open.
+    pub fn close_all(&self) {
+        for stream in self.streams.take_all() {
+            stream.abort();
         }
-        Ok(())
+        for terminal in self.terminals.take_all() {
+            terminal.close();
+        }
     }
 
     /// The server whose dashboard is shown.
@@ -135,7 +143,6 @@ impl Desk {
 
     /// It, with the right to use it.
     pub async fn server(&self) -> Result<Foreman, Failure> {
-        self.unlocked()?;
         let known = self.selected()?;
         self.foreman(&known).await?.ok_or_else(Failure::no_server)
     }
@@ -194,14 +201,18 @@ impl Desk {
 
     /// A device of the shown server, reached by its best path.
     pub async fn device(&self, id: DeviceId) -> Result<DeviceConnection, Failure> {
-        self.unlocked()?;
         let known = self.selected()?;
+        self.device_of(&known, id).await
+    }
+
+    /// A device of a server, reached by its best path.
+    pub async fn device_of(&self, known: &KnownServer, id: DeviceId) -> Result<DeviceConnection, Failure> {
         let key = (known.id.clone(), id);
         let mut devices = self.devices.lock().await;
         if let Some(open) = devices.get(&key) {
             return Ok(open.clone());
         }
-        let server = self.foreman(&known).await?;
+        let server = self.foreman(known).await?;
         let store = self.store().await?;
         let open = DeviceConnection::open(&store, server.as_ref(), id, DeviceOptions::default()).await?;
         devices.insert(key, open.clone());

@@ -58,7 +58,6 @@ async fn place(desk: &Desk, head: &AskHead) -> Option<(LastKnown, KnownServer)> 
     if !worth {
         return None;
     }
-    desk.unlocked().ok()?;
     // In this order: with no server there is nothing to open a keychain for.
     let server = desk.selected().ok()?;
     Some((desk.last_known().await?, server))

@@ -57,66 +57,7 @@ pub fn run() {
         .with_max_level(tracing::Level::WARN)
         .try_init();
     let built = plugins(tauri::Builder::default())
-        .invoke_handler(tauri::generate_handler![
-            commands::ask::ask,
-            commands::ask::open_stream,
-            commands::ask::close_stream,
-            commands::ask::kept_output,
-            commands::devices::watch_path,
-            commands::devices::owner_key,
-            commands::devices::attach_terminal,
-            commands::devices::type_terminal,
-            commands::devices::resize_terminal,
-            commands::devices::pause_terminal,
-            commands::devices::close_terminal,
-            commands::outbox::queue_change,
-            commands::outbox::watch_queue,
-            commands::outbox::drop_change,
-            commands::outbox::retry_change,
-            commands::servers::servers,
-            commands::servers::look_at_server,
-            commands::servers::sign_in,
-            commands::servers::sign_in_by_browser,
-            commands::servers::open_sign_in_page,
-            commands::servers::stop_sign_in,
-            commands::servers::use_this_computer,
-            commands::servers::select_server,
-            commands::servers::rename_server,
-            commands::servers::leave_server,
-            commands::phone::phone,
-            commands::phone::tick,
-            commands::phone::choose_person_checks,
-            commands::phone::ask_person,
-            commands::phone::unlock,
-            commands::phone::lock,
-            commands::saves::begin_save,
-            commands::saves::save_content,
-            commands::saves::watch_saves,
-            commands::saves::pause_save,
-            commands::saves::resume_save,
-            commands::saves::remove_save,
-            commands::saves::show_save,
-            commands::shell::begin,
-            commands::shell::open_outside,
-            commands::preferences::notices,
-            commands::preferences::choose_notices,
-            commands::preferences::try_notice,
-            commands::preferences::speak,
-            commands::preferences::preferences,
-            commands::preferences::choose_preferences,
-            commands::preferences::app_facts,
-            commands::providers::provider_sign_ins,
-            commands::providers::begin_provider_sign_in,
-            commands::providers::open_provider_page,
-            commands::providers::cancel_provider_sign_in,
-            commands::providers::sign_out_of_provider,
-            commands::providers::keep_provider_sign_in,
-            commands::providers::configure_provider,
-            commands::providers::forget_provider,
-            commands::providers::open_secret_file,
-            commands::updates::look_for_update,
-            commands::updates::install_update,
-        ])
+        .invoke_handler(commands::answer())
         .setup(|app| set_up(app.handle()))
         .build(tauri::generate_context!());
     match built {
@@ -179,6 +120,7 @@ fn set_up(app: &AppHandle) -> Result<(), Box<dyn std::error::Error>> {
     tauri::async_runtime::spawn(async move { keep_here(&kept).await });
     tauri::async_runtime::spawn(watch::keep(app.clone()));
     tauri::async_runtime::spawn(outbox::keep(app.clone()));
+    app.state::<Desk>().saves.go_on(app);
     tauri::async_runtime::spawn(providers::keep(app.clone()));
     tauri::async_runtime::spawn(watch::heed(app.clone(), touched));
     #[cfg(desktop)]

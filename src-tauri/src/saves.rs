@@ -1,6 +1,8 @@
 //! Files that the window asked to have on this machine: fetched by the program, straight to the disk, and told of while
 //! they are on their way. They outlive the page that asked.
 
+mod peer;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -12,10 +14,11 @@ use std::{
 };
 
 use foreman_client::{
-    DeviceConnection, Foreman,
-    app::{Progress, SaveError, Saving},
+    StoreError,
+    app::{Progress, SaveError, SaveSource, Saving, UnfinishedSave, UnfinishedSaves},
 };
 use serde::Serialize;
+use tauri::{AppHandle, Manager};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use ts_rs::TS;
@@ -25,6 +28,7 @@ use crate::{
     desk::{Desk, unpoisoned},
     failure::{AppCode, Failure},
 };
+use peer::Peer;
 
 /// More are not kept in the list; the oldest that are over go first.
 const MOST: usize = 50;
@@ -62,25 +66,10 @@ pub enum SaveState {
     Done,
 }
 
-/// Who is asked for it.
-#[derive(Clone)]
-enum Source {
-    Server(Foreman),
-    Device(DeviceConnection),
-}
-
-impl Source {
-    async fn of(desk: &Desk, head: &AskHead) -> Result<Self, Failure> {
-        Ok(match head.device {
-            Some(id) => Self::Device(desk.device(id).await?),
-            None => Self::Server(desk.server().await?),
-        })
-    }
-}
-
 struct Entry {
     said: Save,
-    source: Option<(Source, AskHead)>,
+    /// Nothing where the window itself made what is saved.
+    source: Option<SaveSource>,
     stop: CancellationToken,
     /// What is there of it, while nobody writes it.
     part: Option<Saving>,
@@ -98,22 +87,51 @@ impl Entry {
 pub struct Saves {
     last: Arc<AtomicU32>,
     all: Arc<Mutex<BTreeMap<u32, Entry>>>,
+    unfinished: Arc<Mutex<UnfinishedSaves>>,
     changed: watch::Sender<()>,
     running: TaskTracker,
 }
 
-impl Default for Saves {
-    fn default() -> Self {
+impl Saves {
+    /// With what an earlier run of the app left: it goes on at [`Saves::go_on`].
+    pub fn open(list: PathBuf) -> Self {
+        let unfinished = UnfinishedSaves::load(list);
+        let next = unfinished.all().map(|(number, _)| number + 1).last().unwrap_or_default();
         Self {
-            last: Arc::default(),
+            last: Arc::new(AtomicU32::new(next)),
             all: Arc::default(),
+            unfinished: Arc::new(Mutex::new(unfinished)),
             changed: watch::Sender::new(()),
             running: TaskTracker::new(),
         }
     }
-}
 
-impl Saves {
+    /// Goes on with what the app was killed over. Of a server that is known no longer, what is there goes.
+    pub fn go_on(&self, app: &AppHandle) {
+        let desk = app.state::<Desk>();
+        let left: Vec<_> =
+            unpoisoned(&self.unfinished).all().map(|(number, save)| (number, save.clone())).collect();
+        for (number, UnfinishedSave { source, part, paused }) in left {
+            let part = match Saving::take_up(part) {
+                Ok(part) if desk.servers().get(&source.server).is_some() => part,
+                other => {
+                    drop(other);
+                    self.written_down(unpoisoned(&self.unfinished).remove(number));
+                    continue;
+                }
+            };
+            let mut said = Save::of(number, part.name().unwrap_or_default());
+            Last::of(&part).tell(&mut said);
+            let stop = CancellationToken::new();
+            let entry = Entry { said, source: Some(source), stop, part: Some(part), path: None };
+            unpoisoned(&self.all).insert(number, entry);
+            if !paused {
+                self.go(app, number);
+            }
+        }
+        self.changed.send_replace(());
+    }
+
     pub fn list(&self) -> Vec<Save> {
         unpoisoned(&self.all).values().map(|entry| entry.said.clone()).collect()
     }
@@ -128,15 +146,18 @@ impl Saves {
     /// When nobody can be asked, or no file can be made in the folder.
     pub async fn begin(
         &self,
-        desk: &Desk,
+        app: &AppHandle,
         head: AskHead,
         name: Option<&str>,
         folder: &Path,
     ) -> Result<u32, Failure> {
-        let source = Source::of(desk, &head).await?;
+        let desk = app.state::<Desk>();
+        let AskHead { path, headers, device, .. } = head;
+        let source = SaveSource { server: desk.selected()?.id, device, path, headers };
+        Peer::of(&desk, &source).await?;
         let part = Saving::begin(folder, name)?;
-        let number = self.add(Some((source, head)), Some(part), name.unwrap_or_default())?;
-        self.go(number);
+        let number = self.add(Some(source), Some(part), name.unwrap_or_default())?;
+        self.go(app, number);
         Ok(number)
     }
 
@@ -152,13 +173,8 @@ impl Saves {
         Ok(number)
     }
 
-    fn add(
-        &self,
-        source: Option<(Source, AskHead)>,
-        part: Option<Saving>,
-        name: &str,
-    ) -> Result<u32, Failure> {
-        let name = part.as_ref().and_then(Saving::name).unwrap_or(name).to_owned();
+    fn add(&self, source: Option<SaveSource>, part: Option<Saving>, name: &str) -> Result<u32, Failure> {
+        let name = part.as_ref().and_then(Saving::name).unwrap_or(name);
         let mut all = unpoisoned(&self.all);
         if all.len() >= MOST {
             let Some(oldest) = all.iter().find(|(_, entry)| entry.is_over()).map(|(number, _)| *number)
@@ -169,54 +185,59 @@ impl Saves {
             all.remove(&oldest);
         }
         let number = self.last.fetch_add(1, Relaxed);
-        let said = Save { number, name, received: 0, total: None, state: SaveState::Paused };
+        let said = Save::of(number, name);
         let entry = Entry { said, source, stop: CancellationToken::new(), part, path: None };
         all.insert(number, entry);
         Ok(number)
     }
 
     /// Begins, or goes on.
-    pub fn go(&self, number: u32) {
-        let (mut part, source, head, stop) = {
+    pub fn go(&self, app: &AppHandle, number: u32) {
+        let (mut part, source, stop) = {
             let mut all = unpoisoned(&self.all);
             let Some(entry) = all.get_mut(&number) else { return };
-            let (Some(part), Some((source, head))) = (entry.part.take(), entry.source.clone()) else {
-                return;
-            };
+            let (Some(part), Some(source)) = (entry.part.take(), entry.source.clone()) else { return };
             entry.stop = CancellationToken::new();
             entry.said.state = SaveState::Running;
-            (part, source, head, entry.stop.clone())
+            (part, source, entry.stop.clone())
         };
+        self.write_down(number, &source, &part, false);
         self.changed.send_replace(());
-        let saves = self.clone();
+        let (saves, app) = (self.clone(), app.clone());
         tauri::async_runtime::spawn(self.running.track_future(async move {
-            let ask = |more: tauri::http::HeaderMap| {
-                let (source, head) = (source.clone(), head.clone());
-                async move {
-                    let mut raw = head
-                        .raw(Vec::new())
-                        .map_err(|failure| foreman_client::Error::Invalid { message: failure.message })?;
-                    raw.headers.extend(more);
-                    match source {
-                        Source::Server(server) => server.exchange(raw).await,
-                        Source::Device(device) => device.exchange(raw).await,
-                    }
+            let outcome = match Peer::of(&app.state::<Desk>(), &source).await {
+                Ok(peer) => {
+                    let ask = |more| peer.ask(&source, more);
+                    part.take(ask, &stop, |now| saves.moved(number, &source, now)).await.map_err(Broken::from)
                 }
+                // Nobody is signed in, or the keychain is locked: a person can mend that, and it goes on.
+                Err(failure) => Err(Broken { kept: true, state: SaveState::Cut { failure } }),
             };
-            let outcome = part.take(ask, &stop, |now| saves.moved(number, now)).await;
             // What is written is awaited from the disk.
             let _ = tauri::async_runtime::spawn_blocking(move || saves.settle(number, part, outcome)).await;
         }));
     }
 
-    fn moved(&self, number: u32, now: &Saving) {
+    fn write_down(&self, number: u32, source: &SaveSource, part: &Saving, paused: bool) {
+        let save = UnfinishedSave { source: source.clone(), part: part.part(), paused };
+        self.written_down(unpoisoned(&self.unfinished).put(number, save));
+    }
+
+    fn written_down(&self, outcome: Result<(), StoreError>) {
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "what is being saved is not written down");
+        }
+    }
+
+    fn moved(&self, number: u32, source: &SaveSource, now: &Saving) {
         if let Some(entry) = unpoisoned(&self.all).get_mut(&number) {
             Last::of(now).tell(&mut entry.said);
         }
+        self.write_down(number, source, now, false);
         self.changed.send_replace(());
     }
 
-    fn settle(&self, number: u32, part: Saving, outcome: Result<(), SaveError>) {
+    fn settle(&self, number: u32, part: Saving, outcome: Result<(), Broken>) {
         let mut last = Last::of(&part);
         let mut kept = None;
         let state = match outcome {
@@ -224,30 +245,35 @@ impl Saves {
                 Ok(path) => last.lies_at(path),
                 Err(error) => SaveState::Failed { failure: error.into() },
             },
-            Err(SaveError::Stopped) => {
-                kept = Some(part);
-                SaveState::Paused
+            Err(broken) => {
+                kept = broken.kept.then_some(part);
+                broken.state
             }
-            Err(error) if error.is_passing() => {
-                kept = Some(part);
-                SaveState::Cut { failure: error.into() }
-            }
-            Err(error) => SaveState::Failed { failure: error.into() },
         };
+        let paused = matches!(state, SaveState::Paused);
+        let mut going_on = None;
         match unpoisoned(&self.all).get_mut(&number) {
             Some(entry) => {
                 last.tell(&mut entry.said);
                 entry.said.state = state;
+                going_on = entry.source.clone().zip(kept.as_ref().map(Saving::part));
                 entry.part = kept;
                 entry.path = last.path;
             }
             // Cancelled meanwhile: it goes with its part, or although it was just there.
             None => {
+                drop(kept);
                 if let Some(path) = last.path {
                     let _ = std::fs::remove_file(path);
                 }
             }
         }
+        let mut unfinished = unpoisoned(&self.unfinished);
+        self.written_down(match going_on {
+            Some((source, part)) => unfinished.put(number, UnfinishedSave { source, part, paused }),
+            None => unfinished.remove(number),
+        });
+        drop(unfinished);
         self.changed.send_replace(());
     }
 
@@ -260,8 +286,14 @@ impl Saves {
 
     /// Takes it from the list. What is not there as a whole is thrown away.
     pub fn remove(&self, number: u32) {
-        if let Some(entry) = unpoisoned(&self.all).remove(&number) {
+        let removed = unpoisoned(&self.all).remove(&number);
+        if let Some(entry) = removed {
             entry.stop.cancel();
+            // One that is being written goes when that ends.
+            if entry.part.is_some() {
+                drop(entry);
+                self.written_down(unpoisoned(&self.unfinished).remove(number));
+            }
         }
         self.changed.send_replace(());
     }
@@ -279,6 +311,32 @@ impl Saves {
         }
         self.running.close();
         let _ = tokio::time::timeout(LEAVING, self.running.wait()).await;
+        self.written_down(unpoisoned(&self.unfinished).remove_gone());
+    }
+}
+
+impl Save {
+    fn of(number: u32, name: &str) -> Self {
+        Self { number, name: name.to_owned(), received: 0, total: None, state: SaveState::Paused }
+    }
+}
+
+/// Why one is not there.
+struct Broken {
+    state: SaveState,
+    /// What is there of it stays, so that it can go on.
+    kept: bool,
+}
+
+impl From<SaveError> for Broken {
+    fn from(error: SaveError) -> Self {
+        match error {
+            SaveError::Stopped => Self { kept: true, state: SaveState::Paused },
+            error if error.is_passing() => {
+                Self { kept: true, state: SaveState::Cut { failure: error.into() } }
+            }
+            error => Self { kept: false, state: SaveState::Failed { failure: error.into() } },
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod name;
 #[cfg(test)]
 mod tests;
+mod unfinished;
 
 use std::{
     fs, io,
@@ -16,12 +17,13 @@ use reqwest::header::{
     CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_RANGE,
     RANGE,
 };
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Error, RawAnswer};
 use name::{file_name, name_in, numbered};
+pub use unfinished::{SavePart, SaveSource, UnfinishedSave, UnfinishedSaves};
 
 /// So often it is tried again without a byte that came.
 const TRIES: u32 = 6;
@@ -29,6 +31,11 @@ const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(500);
 /// Files of one name in one folder.
 const MOST_OF_A_NAME: u32 = 1_000;
+/// After so many bytes it is awaited that the disk has them. A file whose middle was lost with the power would look
+/// whole.
+const SAFE_EVERY: u64 = 16 * 1024 * 1024;
+/// What a part is called, until it has its name.
+const PART: (&str, &str) = (".foreman-", ".part");
 /// What a refusal says is not read further than this. Bytes.
 const PROBLEM_BYTES: usize = 64 * 1024;
 
@@ -66,6 +73,8 @@ pub struct Saving {
     part: NamedTempFile,
     name: Option<String>,
     progress: Progress,
+    /// Bytes from the beginning that the disk has.
+    safe: u64,
     /// What the other side calls this state of the file.
     mark: Option<HeaderValue>,
     pause: Duration,
@@ -80,7 +89,7 @@ impl Saving {
         let failed = |error| SaveError::File { path: folder.to_owned(), error };
         fs::create_dir_all(folder).map_err(failed)?;
         let mut part = tempfile::Builder::new();
-        part.prefix(".foreman-").suffix(".part");
+        part.prefix(PART.0).suffix(PART.1);
         // As any program's files there, not as a secret.
         #[cfg(unix)]
         part.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
@@ -90,9 +99,53 @@ impl Saving {
             part,
             name: name.map(file_name),
             progress: Progress::default(),
+            safe: 0,
             mark: None,
             pause: PAUSE,
         })
+    }
+
+    /// Goes on with what an earlier run left of one. Dropped before it is finished, nothing of it is left, as ever.
+    ///
+    /// # Errors
+    /// [`SaveError::File`] where there is no such part.
+    pub fn take_up(left: SavePart) -> Result<Self, SaveError> {
+        let failed = |error| SaveError::File { path: left.path.clone(), error };
+        let called = left.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let folder = left.path.parent().filter(|_| called.starts_with(PART.0) && called.ends_with(PART.1));
+        let Some(folder) = folder.map(Path::to_owned) else {
+            return Err(failed(io::ErrorKind::InvalidInput.into()));
+        };
+        if !fs::symlink_metadata(&left.path).map_err(failed)?.is_file() {
+            return Err(failed(io::ErrorKind::InvalidInput.into()));
+        }
+        let file = fs::File::options().read(true).write(true).open(&left.path).map_err(failed)?;
+        let here = file.metadata().map_err(failed)?.len();
+        let path = TempPath::try_from_path(&left.path).map_err(failed)?;
+        let mark = left.mark.and_then(|mark| HeaderValue::try_from(mark).ok());
+        // Without a mark nobody can tell whether it is still the same.
+        let safe = if mark.is_some() && left.written <= here { left.written } else { 0 };
+        Ok(Self {
+            folder,
+            part: NamedTempFile::from_parts(file, path),
+            name: left.name,
+            progress: Progress { received: safe, total: left.total },
+            safe,
+            mark,
+            pause: PAUSE,
+        })
+    }
+
+    /// What has to be known to go on with it in another run.
+    #[must_use]
+    pub fn part(&self) -> SavePart {
+        SavePart {
+            path: self.part.path().to_owned(),
+            name: self.name.clone(),
+            written: self.safe,
+            total: self.progress.total,
+            mark: self.mark.as_ref().and_then(|mark| mark.to_str().ok()).map(str::to_owned),
+        }
     }
 
     /// What it is going to be called, as far as that is known.
@@ -177,6 +230,10 @@ impl Saving {
             file.write_all(&piece).await.map_err(|error| self.failed(error))?;
             file.flush().await.map_err(|error| self.failed(error))?;
             self.progress.received += piece.len() as u64;
+            if self.progress.received - self.safe >= SAFE_EVERY {
+                file.sync_data().await.map_err(|error| self.failed(error))?;
+                self.safe = self.progress.received;
+            }
             tell(self);
         }
         match self.progress.total {
@@ -219,6 +276,7 @@ impl Saving {
         // A weak mark promises the same meaning, not the same bytes.
         self.mark = headers.get(ETAG).filter(|mark| !mark.as_bytes().starts_with(b"W/")).cloned();
         self.progress = Progress { received: start, total };
+        self.safe = self.safe.min(start);
         let reopened = self.part.reopen().map_err(|error| self.failed(error))?;
         let mut file = tokio::fs::File::from_std(reopened);
         file.set_len(start).await.map_err(|error| self.failed(error))?;

@@ -78,7 +78,7 @@ pub async fn ask_person(app: AppHandle, reason: String) -> Result<(), Failure> {
 #[tauri::command]
 pub async fn unlock(desk: State<'_, Desk>, app: AppHandle, reason: String) -> Result<(), Failure> {
     asked(app, reason).await?;
-    desk.set_locked(false);
+    desk.unlock();
     Ok(())
 }
 
@@ -87,7 +87,7 @@ pub async fn unlock(desk: State<'_, Desk>, app: AppHandle, reason: String) -> Re
 pub fn lock(desk: State<'_, Desk>) -> bool {
     let wanted = desk.preferences().get().ask_at_start;
     if wanted && cfg!(mobile) {
-        desk.set_locked(true);
+        desk.lock();
     }
     desk.is_locked()
 }

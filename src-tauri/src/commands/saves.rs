@@ -43,7 +43,7 @@ pub async fn begin_save(
     if head.method != "GET" {
         return Err(Failure::new(AppCode::Unreadable, "Only what is read can be saved."));
     }
-    desk.saves.begin(&desk, head, name.as_deref(), &folder(&app)?).await
+    desk.saves.begin(&app, head, name.as_deref(), &folder(&app)?).await
 }
 
 /// Saves the body, which the window made, as a file.
@@ -88,8 +88,8 @@ pub fn pause_save(desk: State<'_, Desk>, number: u32) {
 }
 
 #[tauri::command]
-pub fn resume_save(desk: State<'_, Desk>, number: u32) {
-    desk.saves.go(number);
+pub fn resume_save(desk: State<'_, Desk>, app: AppHandle, number: u32) {
+    desk.saves.go(&app, number);
 }
 
 #[tauri::command]

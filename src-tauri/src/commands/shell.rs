@@ -27,12 +27,7 @@ pub enum AppNews {
 /// A page began: what an earlier one had open is closed, and news go here from now on.
 #[tauri::command]
 pub fn begin(desk: State<'_, Desk>, news: Channel<AppNews>) {
-    for stream in desk.streams.take_all() {
-        stream.abort();
-    }
-    for terminal in desk.terminals.take_all() {
-        terminal.close();
-    }
+    desk.close_all();
     desk.news.listen(news);
 }
 

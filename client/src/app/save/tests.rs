@@ -184,3 +184,82 @@ fn nothing_is_written_over() {
     assert_eq!(left(folder.path()), ["a (2).txt", "a (3).txt", "a.txt"]);
     assert_eq!(fs::read_to_string(folder.path().join("a.txt")).unwrap(), "one");
 }
+
+fn unfinished(saving: &Saving) -> UnfinishedSave {
+    let source = SaveSource {
+        server: crate::app::ServerId::fresh(),
+        device: None,
+        path: "/api/v1/tasks/1/output".to_owned(),
+        headers: Vec::new(),
+    };
+    UnfinishedSave { source, part: saving.part(), paused: false }
+}
+
+/// As an app that is killed leaves it: nothing is dropped.
+fn killed(saving: Saving) {
+    saving.part.into_parts().1.keep().unwrap();
+}
+
+#[tokio::test]
+async fn what_a_killed_app_left_is_gone_on_with_from_what_the_disk_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("app/saves.json");
+    let downloads = folder.path().join("downloads");
+    let mut saving = begun(&downloads, None);
+    let cut = |headers: HeaderMap| async move {
+        Ok(answer(CONTENT, &headers, Answers { until: Some(12), ..WHOLE }))
+    };
+    let stop = CancellationToken::new();
+    let heard = saving
+        .take(cut, &stop, |now| {
+            if now.progress().received == 12 {
+                stop.cancel()
+            }
+        })
+        .await;
+    assert!(heard.is_err());
+    // So much of it was awaited from the disk; what came after may be lost with the power.
+    saving.safe = 9;
+    UnfinishedSaves::load(list.clone()).put(4, unfinished(&saving)).unwrap();
+    killed(saving);
+    assert_eq!(left(&downloads).len(), 1);
+
+    let mut kept = UnfinishedSaves::load(list.clone());
+    let (number, save) = kept.all().next().map(|(number, save)| (number, save.clone())).unwrap();
+    assert_eq!((number, save.part.name.as_deref()), (0, Some("told.bin")));
+    let mut again = Saving::take_up(save.part).unwrap();
+    assert_eq!(again.progress(), Progress { received: 9, total: Some(20) });
+    let on = |headers: HeaderMap| async move {
+        assert_eq!(
+            (&headers[RANGE], &headers[IF_RANGE]),
+            (&"bytes=9-".parse().unwrap(), &"\"a\"".parse().unwrap())
+        );
+        Ok(answer(CONTENT, &headers, WHOLE))
+    };
+    again.take(on, &CancellationToken::new(), |_| ()).await.unwrap();
+    assert_eq!(fs::read(again.finish().unwrap()).unwrap(), CONTENT);
+    assert_eq!(left(&downloads), ["told.bin"]);
+    kept.remove(0).unwrap();
+    assert_eq!(UnfinishedSaves::load(list).all().count(), 0);
+}
+
+#[test]
+fn what_is_taken_up_and_let_go_leaves_nothing_and_other_files_are_never_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let saving = begun(folder.path(), Some("a.bin"));
+    let part = saving.part();
+    killed(saving);
+    drop(Saving::take_up(part.clone()).unwrap());
+    assert_eq!(left(folder.path()), [""; 0]);
+    assert!(Saving::take_up(part.clone()).is_err(), "it is gone");
+
+    let letter = folder.path().join("letter.txt");
+    fs::write(&letter, "dear").unwrap();
+    assert!(Saving::take_up(SavePart { path: letter.clone(), ..part.clone() }).is_err());
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(&letter, &part.path).unwrap();
+        assert!(Saving::take_up(part).is_err(), "it leads elsewhere");
+    }
+    assert_eq!(fs::read_to_string(letter).unwrap(), "dear");
+}
