@@ -4,7 +4,8 @@ use clap::{Args, Parser, Subcommand};
 use foreman_client::PathKind;
 
 use crate::commands::{
-    cat, cp, devices, forward, grant, keys, login, logs, ls, run, shell, ssh_proxy, status, trust,
+    cat, cp, devices, forward, grant, keys, login, logs, ls, run, shell, ssh_proxy, status, tasks,
+    trust,
 };
 
 const AFTER: &str = "\
@@ -71,6 +72,8 @@ pub enum Command {
     Revoke(grant::RevokeOptions),
     /// Run a command as a task and show its output; its exit code becomes this program's.
     Run(run::Options),
+    /// List what a device was given to run; follow or stop one of them.
+    Tasks(tasks::Options),
     /// Open a terminal on a device, or go back to one.
     Shell(shell::Options),
     /// List a directory.

@@ -14,6 +14,7 @@ pub mod run;
 pub mod shell;
 pub mod ssh_proxy;
 pub mod status;
+pub mod tasks;
 pub mod trust;
 
 use anyhow::Result;
@@ -35,6 +36,7 @@ pub async fn run(cli: Cli) -> Result<u8> {
         Command::Grants(options) => grant::list(&context, options).await?,
         Command::Revoke(options) => grant::revoke(&context, options).await?,
         Command::Run(options) => return run::run(&context, options).await,
+        Command::Tasks(options) => return tasks::run(&context, options).await,
         Command::Shell(options) => return shell::run(&context, options).await,
         Command::Ls(options) => ls::run(&context, options).await?,
         Command::Cat(options) => cat::run(&context, options).await?,

@@ -23,6 +23,8 @@ pub struct Context {
 pub struct Named {
     pub id: DeviceId,
     pub name: String,
+    /// The server itself said so just now; otherwise it is known from before.
+    pub listed: bool,
 }
 
 impl Context {
@@ -63,8 +65,7 @@ impl Context {
 
     /// The device that a name, an id or the beginning of one of them means.
     pub async fn find(&self, which: &str) -> Result<Named> {
-        let known = self.store.devices()?.into_iter().map(|one| Named { id: one.id, name: one.name });
-        let known: Vec<Named> = known.collect();
+        let known = self.met()?;
         let Some(server) = self.maybe_server()? else {
             return choose(which, &known)
                 .with_context(|| "You are not signed in, so only devices met before count");
@@ -72,7 +73,8 @@ impl Context {
         let listed = tokio::time::timeout(SERVER_LIMIT, list(&server)).await;
         match listed {
             Ok(Ok(devices)) => {
-                let devices = devices.into_iter().map(|one| Named { id: one.id, name: one.name });
+                let devices =
+                    devices.into_iter().map(|one| Named { id: one.id, name: one.name, listed: true });
                 choose(which, &devices.collect::<Vec<_>>())
             }
             Ok(Err(error)) if error.code().is_some() => Err(error.into()),
@@ -90,9 +92,27 @@ impl Context {
         }
     }
 
+    /// The same, without asking a server for a device that was met before.
+    pub async fn find_met(&self, which: &str) -> Result<Named> {
+        match choose(which, &self.met()?) {
+            Ok(named) => Ok(named),
+            Err(_) => self.find(which).await,
+        }
+    }
+
+    fn met(&self) -> Result<Vec<Named>> {
+        let met = self.store.devices()?.into_iter();
+        Ok(met.map(|one| Named { id: one.id, name: one.name, listed: false }).collect())
+    }
+
     /// A connection to a device, which finds its path while it is used.
     pub async fn open(&self, which: &str) -> Result<DeviceConnection> {
         let named = self.find(which).await?;
+        self.open_named(&named).await
+    }
+
+    /// The same for one that was found.
+    pub async fn open_named(&self, named: &Named) -> Result<DeviceConnection> {
         let server = self.maybe_server()?;
         let device =
             DeviceConnection::open(&self.store, server.as_ref(), named.id, self.options.clone()).await?;
@@ -152,7 +172,8 @@ mod tests {
 
     #[test]
     fn a_device_is_named_by_its_name_or_the_beginning_of_its_id() {
-        let one = |name: &str, id: &str| Named { id: id.parse().unwrap(), name: name.to_owned() };
+        let one =
+            |name: &str, id: &str| Named { id: id.parse().unwrap(), name: name.to_owned(), listed: true };
         let all = [
             one("anvil", "0199aa00-0000-7000-8000-000000000001"),
             one("Anvil", "0199bb00-0000-7000-8000-000000000002"),

@@ -7,6 +7,7 @@ mod commands;
 mod context;
 mod output;
 mod raw;
+mod tasks;
 
 use std::{process::ExitCode, time::Duration};
 

@@ -66,6 +66,7 @@ pub use logs::{LogFilter, LogUpdate, MetricsUpdate};
 pub use open::OpenError;
 pub use path::{PathKind, PathState, PathTry};
 pub use store::{Listing as DeviceListing, SignIn, Store, StoreError};
+pub use tasks::TaskOutputUpdate;
 pub use transfer::{Downloaded, Transfer};
 
 use crate::{Error, Foreman};

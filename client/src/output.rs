@@ -78,7 +78,7 @@ impl Foreman {
         query.add("offset", Some(offset));
         let address = self.address(&format!("tasks/{task}/output"), &query);
         let subscription = sse::subscribe(self.http().clone(), Target::new(address, self.headers()));
-        let state = Some(Following { subscription, next: offset });
+        let state = Some(Following { subscription, reader: OutputReader { next: offset } });
         stream::unfold(state, |state| async move {
             let mut following = state?;
             let update = following.next().await;
@@ -91,8 +91,13 @@ impl Foreman {
 
 struct Following {
     subscription: Subscription,
+    reader: OutputReader,
+}
+
+/// Makes updates of a stream's messages, each byte once: the server and the device itself say them alike.
+pub(crate) struct OutputReader {
     /// The byte that comes next.
-    next: u64,
+    pub next: u64,
 }
 
 impl Following {
@@ -102,19 +107,21 @@ impl Following {
                 Update::Lost { error, retry_in } => return OutputUpdate::Lost { error, retry_in },
                 Update::Opened => {}
                 Update::Event(event) => {
-                    if let Some(update) = self.understand(&event) {
+                    if let Some(update) = self.reader.understand(&event.name, &event.data) {
                         return update;
                     }
                 }
             }
         }
     }
+}
 
+impl OutputReader {
     /// `None` for what adds nothing: pings, names of the future, bytes that came before.
-    fn understand(&mut self, event: &sse::Event) -> Option<OutputUpdate> {
-        match event.name.as_str() {
+    pub fn understand(&mut self, name: &str, data: &str) -> Option<OutputUpdate> {
+        match name {
             "output" => {
-                let chunk: OutputChunk = serde_json::from_str(&event.data).ok()?;
+                let chunk: OutputChunk = serde_json::from_str(data).ok()?;
                 let mut data = Bytes::from(BASE64_STANDARD.decode(&chunk.data).ok()?);
                 let known = self.next.saturating_sub(chunk.offset).min(data.len() as u64);
                 // Lossless: `known` is at most the length of what is in memory.
@@ -124,12 +131,12 @@ impl Following {
                 (!data.is_empty()).then_some(OutputUpdate::Bytes { offset, data })
             }
             "gap" => {
-                let gap: OutputGap = serde_json::from_str(&event.data).ok()?;
+                let gap: OutputGap = serde_json::from_str(data).ok()?;
                 let from = gap.from.max(self.next);
                 self.next = self.next.max(gap.to);
                 (from < gap.to).then_some(OutputUpdate::Gap(OutputGap { from, to: gap.to }))
             }
-            "end" => serde_json::from_str(&event.data).ok().map(OutputUpdate::Ended),
+            "end" => serde_json::from_str(data).ok().map(OutputUpdate::Ended),
             _ => None,
         }
     }

@@ -1,5 +1,7 @@
 //! `foreman`, the program, against the real server and a real device.
 
+mod tasks;
+
 use std::{
     path::PathBuf,
     process::{Output, Stdio},

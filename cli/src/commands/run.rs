@@ -2,13 +2,12 @@
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use foreman_client::{Foreman, OutputUpdate};
-use foreman_protocol::{Task, TaskCommand, TaskId, TaskSpec, TaskState};
-use futures_util::StreamExt;
+use foreman_protocol::{StartTask, Task, TaskCommand, TaskId, TaskSpec, TaskState};
 
 use crate::{
     context::Context,
-    output::{json, note, put, say},
+    output::{json, note, say},
+    tasks::Tasks,
 };
 
 /// As shells have it: the command was found and could not be run.
@@ -35,16 +34,20 @@ pub struct Options {
     /// Start it, print its id, and do not wait.
     #[arg(short, long, env = "FOREMAN_RUN_DETACH")]
     detach: bool,
+    /// Ask the device itself, over the link, even where its server could be asked. So it is done anyhow while no server is
+    /// reached.
+    #[arg(long, env = "FOREMAN_RUN_DIRECT")]
+    direct: bool,
     /// Program and arguments.
     #[arg(last = true, required = true)]
     command: Vec<String>,
 }
 
 pub async fn run(context: &Context, options: Options) -> Result<u8> {
-    let device = context.find(&options.device).await?;
-    let server = context.server()?;
+    let tasks = Tasks::of(context, &options.device, options.direct).await?;
     let detach = options.detach;
-    let task = server.start_task(device.id, &spec(options)?).await?;
+    // Its id is made here: whoever could not hear the answer asks again, and it runs once.
+    let task = tasks.start(&StartTask { id: Some(TaskId::fresh()), spec: spec(options)? }).await?;
     if detach {
         match context.json {
             true => json(&task)?,
@@ -52,7 +55,7 @@ pub async fn run(context: &Context, options: Options) -> Result<u8> {
         }
         return Ok(0);
     }
-    let task = follow(&server, task.id).await?;
+    let task = tasks.follow(task.id, true).await?;
     if context.json {
         json(&task)?;
     }
@@ -84,37 +87,8 @@ fn spec(options: Options) -> Result<TaskSpec> {
     Ok(TaskSpec { command, cwd: options.cwd, env, timeout_s })
 }
 
-/// Shows output until the task is over. Ctrl-C stops the task; a second one leaves it to itself.
-async fn follow(server: &Foreman, task: TaskId) -> Result<Task> {
-    let mut output = server.live_output(task, 0);
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            update = output.next() => match update {
-                Some(OutputUpdate::Bytes { data, .. }) => drop(put(&data)),
-                Some(OutputUpdate::Gap(gap)) => note(format!("{} bytes of output are gone", gap.to - gap.from)),
-                Some(OutputUpdate::Lost { error, .. }) => {
-                    note(format!("{error}; the task goes on, its output follows"));
-                }
-                Some(OutputUpdate::Ended(task)) => return Ok(*task),
-                None => bail!("the output of {task} ended without saying how the task did"),
-            },
-            _ = tokio::signal::ctrl_c() => {
-                if stopping {
-                    bail!("left {task} while it is being stopped");
-                }
-                stopping = true;
-                note("stopping it; Ctrl-C again to leave it");
-                if let Err(error) = server.stop_task(task).await {
-                    note(format!("it could not be stopped: {error}"));
-                }
-            }
-        }
-    }
-}
-
 /// The task's own code; what a shell would say otherwise.
-fn code(task: &Task) -> u8 {
+pub fn code(task: &Task) -> u8 {
     if let Some(reason) = &task.reason {
         note(format!("{}: {reason}", task.state.as_str()));
     }
