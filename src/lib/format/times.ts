@@ -7,38 +7,52 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
+/** One formatter for each use and language: making one takes longer than using it a hundred times. */
+function once<T>(make: (language: string) => T): () => T {
+	const made = new Map<string, T>();
+	return () => {
+		const known = made.get(language.current);
+		if (known) return known;
+		const fresh = make(language.current);
+		made.set(language.current, fresh);
+		return fresh;
+	};
+}
+
+const past = once((it) => new Intl.RelativeTimeFormat(it, { numeric: 'auto', style: 'short' }));
+const date = once((it) => new Intl.DateTimeFormat(it, { dateStyle: 'medium' }));
+const moment = once((it) => new Intl.DateTimeFormat(it, { dateStyle: 'medium', timeStyle: 'medium' }));
+const time = once((it) => new Intl.DateTimeFormat(it, { timeStyle: 'medium' }));
+const CLOCK = { hour: 'numeric', minute: '2-digit' } as const;
+const today = once((it) => new Intl.DateTimeFormat(it, CLOCK));
+const otherDay = once((it) => new Intl.DateTimeFormat(it, { day: 'numeric', month: 'short', ...CLOCK }));
+
 /** `just now`, `3 min ago`, `yesterday`, and a date after a week. */
 export function relativeTime(at: number, now: number): string {
 	const ago = now - at;
-	const past = new Intl.RelativeTimeFormat(language.current, { numeric: 'auto', style: 'short' });
 	const size = Math.abs(ago);
 	if (size < 10 * SECOND) return m.just_now();
-	const say = (unit: Intl.RelativeTimeFormatUnit, ms: number) => past.format(-Math.trunc(ago / ms), unit);
+	const say = (unit: Intl.RelativeTimeFormatUnit, ms: number) => past().format(-Math.trunc(ago / ms), unit);
 	if (size < MINUTE) return say('second', SECOND);
 	if (size < HOUR) return say('minute', MINUTE);
 	if (size < DAY) return say('hour', HOUR);
 	if (size < 7 * DAY) return say('day', DAY);
-	return new Intl.DateTimeFormat(language.current, { dateStyle: 'medium' }).format(at);
+	return date().format(at);
 }
 
 /** The whole truth, for hovering. */
 export function exactTime(at: number): string {
-	return new Intl.DateTimeFormat(language.current, { dateStyle: 'medium', timeStyle: 'medium' }).format(at);
+	return moment().format(at);
 }
 
 /** `14:05` today, `20 Nov, 14:05` on another day: for "since". */
 export function shortTime(at: number, now: number): string {
-	const today = startOfDay(at) === startOfDay(now);
-	return new Intl.DateTimeFormat(language.current, {
-		...(today ? {} : { day: 'numeric', month: 'short' }),
-		hour: 'numeric',
-		minute: '2-digit'
-	}).format(at);
+	return (startOfDay(at) === startOfDay(now) ? today : otherDay)().format(at);
 }
 
 /** `14:05:09`. */
 export function timeOfDay(at: number): string {
-	return new Intl.DateTimeFormat(language.current, { timeStyle: 'medium' }).format(at);
+	return time().format(at);
 }
 
 /** `12 s`, `4 m 12 s`, `3 h 05 m`, `2 d 4 h`. The same letters in both languages. */

@@ -2,7 +2,7 @@ import { flushSync } from 'svelte';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Device, Event, Sample, Task, TimedSample } from '$lib/api/types';
 import { ProblemError, type LinkState, type StreamMessage, type SubscribeOptions } from '$lib/host';
-import { Live } from './live.svelte';
+import { Live, PACE_MS } from './live.svelte';
 import type { Source } from './source';
 
 const device = (id: string, version: number, change: Partial<Device> = {}): Device => ({
@@ -232,6 +232,32 @@ describe('what follows from events', () => {
 		vi.useRealTimers();
 		expect(live.samples.get('spark')?.map(({ at }) => at)).toEqual([...Array(20).keys()].map((n) => n + 1));
 		expect(live.devices.get('spark')?.latest?.cpu_percent).toBe(20);
+	});
+
+	it('draws a minute of ten devices that report at most so often as its pace allows', () => {
+		vi.useFakeTimers();
+		const names = [...Array(10).keys()].map((number) => `device-${number}`);
+		for (const [number, name] of names.entries()) stage.changed(number + 10, device(name, number + 10));
+		let drawn = 0;
+		const stop = $effect.root(() => {
+			$effect(() => {
+				for (const it of live.deviceList) void it.latest;
+				drawn++;
+			});
+		});
+		flushSync();
+		drawn = 0;
+		// Each every ten seconds, and in a second of its own.
+		for (let second = 0; second < 60; second++) {
+			stage.send('sample', { device_id: names[second % 10], at: second, sample: sample(second) });
+			flushSync();
+			vi.advanceTimersByTime(1000);
+			flushSync();
+		}
+		stop();
+		vi.useRealTimers();
+		expect(drawn).toBeGreaterThan(1);
+		expect(drawn).toBeLessThanOrEqual(60_000 / PACE_MS + 1);
 	});
 
 	it('puts history before what was measured since, without doubles', async () => {

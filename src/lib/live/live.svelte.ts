@@ -22,8 +22,9 @@ import type { Source } from './source';
 
 /** Ended tasks beyond this are let go, oldest first: a dashboard left open for weeks must not grow. */
 const KEPT_TASKS = 500;
-/** Devices report every few seconds. Drawing each of ten on its own would wake an idle computer ten times as often. */
-const MEASURE_PACE_MS = 2000;
+/** Devices report every ten seconds, each in its own. What is drawn for each of ten alone draws the window ten times as
+often, and where no graphics card draws it, that is nearly all that an idle window costs. */
+export const PACE_MS = 5000;
 const byName = new Intl.Collator(undefined, { numeric: true });
 /** What a sparkline shows. */
 const HISTORY_MS = 10 * 60_000;
@@ -58,8 +59,8 @@ export class Live {
 	#source: Source;
 	#subscription: ReturnType<Source['subscribe']> | undefined;
 	#historyAsked = new Set<string>();
-	#measured: StreamSample[] = [];
-	#measuring: ReturnType<typeof setTimeout> | undefined;
+	#due: (() => void)[] = [];
+	#pace: ReturnType<typeof setTimeout> | undefined;
 	#deleted = new Map<string, number>();
 	#listeners = new Set<(event: EventRecord) => void>();
 	#snapshotting: Promise<void> | undefined;
@@ -85,8 +86,8 @@ export class Live {
 
 	stop(): void {
 		this.#subscription?.close();
-		clearTimeout(this.#measuring);
-		this.#measuring = undefined;
+		clearTimeout(this.#pace);
+		this.#pace = undefined;
 		this.#subscription = undefined;
 	}
 
@@ -155,7 +156,7 @@ export class Live {
 			case 'event':
 				return this.#apply(body as EventRecord);
 			case 'sample':
-				return this.#measure(body as StreamSample);
+				return this.#together(() => this.#measured(body as StreamSample));
 			case 'ping':
 				clock.serverSaid((body as StreamPing).server_time);
 				// The snapshot failed while the stream lives: tried again at the stream's own pace.
@@ -247,31 +248,35 @@ export class Live {
 		for (const task of ended.slice(KEPT_TASKS)) this.tasks.delete(task.id);
 	}
 
-	/** At once when it is quiet; together when many devices report. */
-	#measure(measured: StreamSample): void {
-		this.#measured.push(measured);
-		if (this.#measuring !== undefined) return;
-		this.#applyMeasured();
-		this.#measuring = setTimeout(() => {
-			this.#measuring = undefined;
-			const [next] = this.#measured.splice(-1);
-			if (next) this.#measure(next);
-		}, MEASURE_PACE_MS);
+	/** At once when it is quiet; in one piece, and drawn once, with what comes soon after. */
+	#together(change: () => void): void {
+		this.#due.push(change);
+		if (this.#pace === undefined) this.#applyDue();
 	}
 
-	#applyMeasured(): void {
-		for (const { device_id, at, sample } of this.#measured.splice(0)) {
-			this.samples.set(device_id, withSample(this.samples.get(device_id) ?? [], at, sample));
-			const device = this.devices.get(device_id);
-			if (device) this.devices.set(device_id, { ...device, latest: sample, last_seen_at: at });
-		}
+	#applyDue(): void {
+		this.#pace = undefined;
+		if (this.#due.length === 0) return;
+		for (const change of this.#due.splice(0)) change();
+		this.#pace = setTimeout(() => this.#applyDue(), PACE_MS);
+	}
+
+	#measured({ device_id, at, sample }: StreamSample): void {
+		this.samples.set(device_id, withSample(this.samples.get(device_id) ?? [], at, sample));
+		const device = this.devices.get(device_id);
+		if (device) this.devices.set(device_id, { ...device, latest: sample, last_seen_at: at });
 	}
 
 	async #measureLatency(): Promise<void> {
 		try {
 			const { server, ms } = await this.#source.server();
-			this.server = server;
-			this.latency = ms;
+			const told = () => {
+				this.server = server;
+				this.latency = ms;
+			};
+			// The first is waited for; how it changes is worth no drawing of its own.
+			if (this.latency === undefined) told();
+			else this.#together(told);
 		} catch {
 			// The link state says it already.
 			this.latency = undefined;
