@@ -61,6 +61,18 @@ show_audit() {
   return "$2"
 }
 
+# The fuzz targets are no part of the workspace, so nothing else notices when what they call has changed. They are only
+# checked here; libFuzzer itself is C++ and is built with them.
+check_fuzz() {
+  if ! have "${CXX:-c++}"; then
+    skip "types of the fuzz targets" "The C++ compiler is missing (apt-get install g++)."
+    return
+  fi
+  # cargo fuzz sets the same; in a folder of its own, because other flags would build everything else anew.
+  check "Types of the fuzz targets" env RUSTFLAGS="--cfg fuzzing" CARGO_TARGET_DIR="$ROOT/target/fuzz" \
+    cargo check --locked --manifest-path fuzz/Cargo.toml
+}
+
 check_scripts() {
   if have shellcheck; then check "Shell scripts" shellcheck -x dev .ci/run scripts/*.sh deploy/*.sh
   else skip "shell scripts" "shellcheck is not installed (apt-get install shellcheck)."; fi
@@ -115,6 +127,7 @@ run_check() {
   check_types_on "64-bit ARM" aarch64-unknown-linux-gnu aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu \
     foreman-agent foreman-cli mgmt-api
   check_apps
+  check_fuzz
   check "Types (dashboard)" npm run --silent check
   check "Format (dashboard, journeys)" npx prettier --check --log-level warn src messages e2e e2e-app scripts ./*.js ./*.ts
   check "Types (journeys)" npx tsc -p e2e

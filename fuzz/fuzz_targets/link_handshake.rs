@@ -30,7 +30,7 @@ static PARTIES: LazyLock<Parties> = LazyLock::new(|| {
         runtime: Builder::new_current_thread().enable_time().build().expect("a runtime"),
         device: DeviceKeys { identity, secret },
         client: ClientKeys { secret: LinkSecret::from_bytes(&[3; 32]), device: identity, link_key },
-        hello: Hello { grant: String::new(), path: "lan".to_owned(), on_behalf_of: None },
+        hello: Hello::new(String::new(), "lan"),
     }
 });
 
