@@ -29,7 +29,9 @@ export class SseParser {
 		// A CR and LF that were cut apart are one line end.
 		if (this.#lastWasCr && text.startsWith('\n')) text = text.slice(1);
 		this.#lastWasCr = text.endsWith('\r');
-		const lines = (this.#rest + text).split(/\r\n|\r|\n/);
+		const all = this.#rest + text;
+		// Foreman's own streams end lines one way, and a plain split of thousands a second is several times as fast.
+		const lines = all.includes('\r') ? all.split(/\r\n|\r|\n/) : all.split('\n');
 		this.#rest = lines.pop() ?? '';
 		for (const line of lines) this.#line(line);
 	}

@@ -5,7 +5,26 @@ import type { LogLevel, LogLine } from '$lib/api/types';
 import { device, type LinkState, type StreamMessage, type Subscription } from '$lib/host';
 
 /** A line, or a place where lines are missing. */
-export type Row = { key: number } & ({ line: LogLine } | { gap: true });
+export type Row = { key: number } & ({ readonly line: LogLine } | { gap: true });
+
+/** A line as it came: of thousands a second few are ever looked at, and only those are read. */
+class LineRow {
+	#said: string | undefined;
+	#line: LogLine | undefined;
+
+	constructor(
+		readonly key: number,
+		said: string
+	) {
+		this.#said = said;
+	}
+
+	get line(): LogLine {
+		this.#line ??= JSON.parse(this.#said ?? '') as LogLine;
+		this.#said = undefined;
+		return this.#line;
+	}
+}
 
 export interface Wanted {
 	source: string;
@@ -78,8 +97,8 @@ export class LogTail {
 	}
 
 	#take({ event, data }: StreamMessage): void {
-		if (event === 'line') this.#add({ line: JSON.parse(data) as LogLine });
-		else if (event === 'gap') this.#add({ gap: true });
+		if (event === 'line') this.#add(new LineRow(this.#next++, data));
+		else if (event === 'gap') this.#add({ key: this.#next++, gap: true });
 		else if (event === 'end') {
 			this.#flush();
 			this.ended = JSON.parse(data) as { reason?: string };
@@ -88,8 +107,8 @@ export class LogTail {
 		}
 	}
 
-	#add(row: { line: LogLine } | { gap: true }): void {
-		this.#waiting.push({ key: this.#next++, ...row });
+	#add(row: Row): void {
+		this.#waiting.push(row);
 		// Held back without end, they would be all of the memory.
 		if (this.#waiting.length > MOST_ROWS + SLACK) this.#waiting = this.#waiting.slice(-MOST_ROWS);
 		if (this.#pace === undefined) this.#draw();

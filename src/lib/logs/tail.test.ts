@@ -79,6 +79,16 @@ it('goes on after the last line when it was cut', async () => {
 	expect(texts()).toEqual(['line 7', 'line 8']);
 });
 
+it('reads only the lines that are looked at', async () => {
+	const read = vi.spyOn(JSON, 'parse');
+	await send(Array.from({ length: 1_000 }, (_, at) => line(at)).join(''));
+	expect([tail.rows.length, read.mock.calls.length]).toEqual([1_000, 0]);
+	expect(texts().slice(-2)).toEqual(['line 998', 'line 999']);
+	expect(texts()).toHaveLength(1_000);
+	expect(read, 'and each of them once').toHaveBeenCalledTimes(1_000);
+	read.mockRestore();
+});
+
 it('says why it ended', async () => {
 	await send(line(1) + 'event: end\ndata: {"reason":"the container was removed"}\n\n');
 	expect(tail.ended).toEqual({ reason: 'the container was removed' });
