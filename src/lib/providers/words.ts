@@ -46,8 +46,13 @@ export function stateWord(state: ProviderState): string {
 	}[state]();
 }
 
-/** A key that is refused says more than that requests fail. */
+/** It asked for patience, and until when. */
+export const isLimited = ({ state, fault, retry_at }: Provider['health']): boolean =>
+	state === 'failing' && (fault === 'rate_limited' || retry_at != null);
+
+/** A refused key, or a provider that asks for patience, says more than that requests fail. */
 export function healthWord(health: Provider['health']): string {
+	if (isLimited(health)) return m.provider_state_limited();
 	const refused = health.state === 'failing' && health.fault === 'key_refused';
 	return refused ? m.provider_state_key_refused() : stateWord(health.state);
 }
@@ -70,7 +75,8 @@ export function faultWord(fault: ProviderFault): string {
 	}[fault]();
 }
 
-export function statusOfProvider(state: ProviderState): Status {
+export function statusOfProvider(health: Provider['health']): Status {
+	if (isLimited(health)) return 'attention';
 	const statuses = {
 		unknown: 'waiting',
 		up: 'ok',
@@ -80,7 +86,7 @@ export function statusOfProvider(state: ProviderState): Status {
 		locked: 'attention',
 		disabled: 'offline'
 	} as const;
-	return statuses[state] ?? 'waiting';
+	return statuses[health.state] ?? 'waiting';
 }
 
 export function useWord(use: UseFor): string {
