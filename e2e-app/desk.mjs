@@ -154,9 +154,9 @@ export class Desk {
 		return program;
 	}
 
-	/** The app, started anew with the data it has. @param {string[]} [args] */
-	async open(args = []) {
-		this.window = await Window.open(this.driver, APP, args);
+	/** The app, started anew with the data it has. @param {string[]} [args] @param {string} [program] */
+	async open(args = [], program = APP) {
+		this.window = await Window.open(this.driver, program, args);
 		const window = this.window;
 		atEnd(this.test, () => Promise.race([window.close().catch(() => undefined), patience(10_000)]));
 		return window;
