@@ -68,6 +68,28 @@ impl Opened {
         bytes.truncate(length);
         Ok(bytes)
     }
+
+    /// Up to `length` bytes from `offset` if they are in memory, so that nothing waits for a disk. `None` when they are
+    /// not, at the end, and where the system cannot tell.
+    #[must_use]
+    pub fn read_now(&self, offset: u64, length: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        let read = now(&self.file, offset, &mut bytes)?;
+        bytes.truncate(read);
+        (read > 0).then_some(bytes)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn now(file: &File, offset: u64, bytes: &mut [u8]) -> Option<usize> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+
+    preadv2(file, &mut [std::io::IoSliceMut::new(bytes)], offset, ReadWriteFlags::NOWAIT).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn now(_: &File, _: u64, _: &mut [u8]) -> Option<usize> {
+    None
 }
 
 /// Opens what the walk found, if it is a regular file that holds what it says.

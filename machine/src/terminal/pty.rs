@@ -8,9 +8,12 @@ mod windows;
 use portable_pty::PtySize;
 
 #[cfg(unix)]
-pub(super) use unix::{Child, Children, Pty, start};
+pub(super) use unix::{Child, Children, Output, Pty, start};
 #[cfg(windows)]
-pub(super) use windows::{Child, Children, Pty, start};
+pub(super) use windows::{Child, Children, Output, Pty, start};
+
+/// At most this much is taken before viewers are woken.
+const PIECE: usize = super::attach::MOST_OUTPUT;
 
 /// How a terminal's process ended.
 pub(super) struct Left {
@@ -20,9 +23,8 @@ pub(super) struct Left {
 }
 
 /// What was taken of the output.
-pub(super) struct Taken {
-    /// So many bytes are in the buffer.
-    pub(super) count: usize,
+pub(super) struct Taken<'a> {
+    pub(super) piece: &'a [u8],
     /// There will be no more.
     pub(super) over: bool,
 }

@@ -6,12 +6,10 @@ use foreman_protocol::{Millis, TerminalEnded};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
-    pty::{Children, Left, Pty},
+    pty::{Children, Left, Output, Pty},
     session::{PATIENCE, Session},
 };
 
-/// At most this much is taken before viewers are woken.
-const BUFFER: usize = super::attach::MOST_OUTPUT;
 /// How long output may stay silent behind the program's end before it is over: something in the background may hold
 /// the terminal open for good.
 const SILENCE: Duration = Duration::from_millis(300);
@@ -21,7 +19,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 /// Until the terminal has ended and all its output is there; tells how it ended. `children` must have been made before its program
 /// started.
 pub(super) async fn pump(session: &Session, pty: Arc<Pty>, mut children: Children) -> Option<Left> {
-    let mut buffer = vec![0; BUFFER].into_boxed_slice();
+    let mut output = Output::new(pty);
     let mut status = None;
     let mut closing: Option<(Instant, Instant)> = None;
     loop {
@@ -33,9 +31,9 @@ pub(super) async fn pump(session: &Session, pty: Arc<Pty>, mut children: Childre
             }
         };
         tokio::select! {
-            taken = pty.take(&mut buffer) => {
-                if taken.count > 0 {
-                    session.lock().output.push(&buffer[..taken.count]);
+            taken = output.take() => {
+                if !taken.piece.is_empty() {
+                    session.lock().output.push(taken.piece);
                     session.wake();
                     if let Some((silence, _)) = &mut closing {
                         *silence = Instant::now() + SILENCE;
@@ -55,7 +53,7 @@ pub(super) async fn pump(session: &Session, pty: Arc<Pty>, mut children: Childre
             () = over => break,
         }
     }
-    drop(pty);
+    drop(output);
     while status.is_none() {
         match session.lock().child.try_wait() {
             Ok(None) => {}

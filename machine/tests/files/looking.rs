@@ -23,6 +23,24 @@ fn nothing_is_read_while_the_switch_is_off() {
 }
 
 #[test]
+fn what_is_read_without_waiting_is_what_is_there() {
+    let place = Place::new();
+    let content: Vec<u8> = (0..100_000_u32).map(|number| (number % 251) as u8).collect();
+    place.write("work/large", &content);
+    let opened = place.rules().open(&place.text("work/large")).unwrap();
+    for (from, length) in [(0, 10), (70_000, 30_000), (99_990, 20)] {
+        let expected = &content[from..content.len().min(from + length)];
+        assert_eq!(opened.read_at(from as u64, length).unwrap(), expected);
+        // Where the system does not say what is in memory, nothing is read in this way.
+        if let Some(read) = opened.read_now(from as u64, length) {
+            assert!(!read.is_empty() && expected.starts_with(&read));
+        }
+    }
+    assert_eq!(opened.read_now(100_000, 10), None);
+    assert_eq!(opened.read_now(0, 0), None);
+}
+
+#[test]
 fn directories_come_first_and_numbers_count() {
     let place = Place::new();
     for name in ["b10", "b9", "B1", ".hidden"] {

@@ -3,26 +3,32 @@
 use std::{
     ffi::OsString,
     fs::File,
-    io::{self, ErrorKind, Read, Write},
+    io::{self, Write},
     os::unix::process::ExitStatusExt as _,
     process::ExitStatus,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context, anyhow};
 use filedescriptor::FileDescriptor;
 use nix::{
-    libc,
     sys::signal::{Signal as SignalName, kill},
     unistd::Pid,
 };
 use portable_pty::{CommandBuilder, MasterPty, native_pty_system};
+use rustix::{buffer::spare_capacity, io::Errno};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
 };
 
-use super::{Left, Taken, size};
+use super::{Left, PIECE, Taken, size};
+
+/// So many full pieces without a pause are much output.
+const MUCH: usize = 4;
+/// Full pieces that were read ahead and wait.
+const AHEAD: usize = 1;
 
 /// The end that shows what is printed and takes what is typed. Dropping it hangs up.
 pub(in super::super) struct Pty {
@@ -119,14 +125,6 @@ fn left(status: ExitStatus) -> Left {
 }
 
 impl Pty {
-    /// Waits for output and takes all that is there. May be cancelled, nothing is lost.
-    pub(in super::super) async fn take(&self, buffer: &mut [u8]) -> Taken {
-        let Ok(mut ready) = self.file.readable().await else { return Taken { count: 0, over: true } };
-        let mut count = 0;
-        let rest = ready.try_io(|file| take(file.get_ref(), buffer, &mut count));
-        Taken { count, over: matches!(rest, Ok(Ok(Rest::None) | Err(_))) }
-    }
-
     /// Types when there is room again. `typing` is tried until it finds some.
     pub(in super::super) async fn when_writable<T>(
         &self,
@@ -153,21 +151,77 @@ impl Pty {
     }
 }
 
+/// What a terminal prints, piece by piece.
+///
+/// The kernel hands it over in small pieces and sleeps between them, and whoever reads sleeps with it. So much output is
+/// read by a thread of its own, while what came before is on its way. Little is read where it is waited for: an echo
+/// must not wake one thread more.
+pub(in super::super) struct Output {
+    pty: Arc<Pty>,
+    piece: Vec<u8>,
+    full_in_a_row: usize,
+    ahead: Option<mpsc::Receiver<Vec<u8>>>,
+}
+
+impl Output {
+    pub(in super::super) fn new(pty: Arc<Pty>) -> Self {
+        Self { pty, piece: Vec::with_capacity(PIECE), full_in_a_row: 0, ahead: None }
+    }
+
+    /// Waits for output and takes all that is there, up to a full piece. May be cancelled, nothing is lost.
+    pub(in super::super) async fn take(&mut self) -> Taken<'_> {
+        if let Some(ahead) = &mut self.ahead {
+            if let Some(piece) = ahead.recv().await {
+                self.piece = piece;
+                return Taken { piece: &self.piece, over: false };
+            }
+            self.ahead = None;
+        }
+        let Ok(mut ready) = self.pty.file.readable().await else { return Taken { piece: &[], over: true } };
+        self.piece.clear();
+        let piece = &mut self.piece;
+        let rest = ready.try_io(|file| take(file.get_ref(), piece));
+        let over = matches!(rest, Ok(Ok(Rest::None) | Err(_)));
+        drop(ready);
+        self.full_in_a_row = if self.piece.len() == PIECE { self.full_in_a_row + 1 } else { 0 };
+        if self.full_in_a_row == MUCH {
+            self.full_in_a_row = 0;
+            self.ahead = Some(read_ahead(Arc::clone(&self.pty)));
+        }
+        Taken { piece: &self.piece, over }
+    }
+}
+
+/// Reads full pieces until the program pauses.
+fn read_ahead(pty: Arc<Pty>) -> mpsc::Receiver<Vec<u8>> {
+    let (give, ahead) = mpsc::channel(AHEAD);
+    tokio::task::spawn_blocking(move || {
+        loop {
+            let mut piece = Vec::with_capacity(PIECE);
+            // Whoever waits for the next output finds the same end, or the same error.
+            let _ = take(pty.file.get_ref(), &mut piece);
+            let full = piece.len() == PIECE;
+            if piece.is_empty() || give.blocking_send(piece).is_err() || !full {
+                return;
+            }
+        }
+    });
+    ahead
+}
+
 enum Rest {
     None,
     Some,
 }
 
 /// Everything that is there now, in one piece for the viewers. `WouldBlock` when nothing is left for now.
-fn take(mut file: &File, buffer: &mut [u8], taken: &mut usize) -> io::Result<Rest> {
-    while *taken < buffer.len() {
-        match file.read(&mut buffer[*taken..]) {
+fn take(file: &File, piece: &mut Vec<u8>) -> io::Result<Rest> {
+    while piece.len() < PIECE {
+        match rustix::io::read(file, spare_capacity(piece)) {
             // So Linux says that nobody holds the other end any more.
-            Err(error) if error.raw_os_error() == Some(libc::EIO) => return Ok(Rest::None),
-            Ok(0) => return Ok(Rest::None),
-            Ok(count) => *taken += count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Ok(0) | Err(Errno::IO) => return Ok(Rest::None),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(Rest::Some)

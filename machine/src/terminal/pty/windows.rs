@@ -9,25 +9,32 @@ use std::{
 use portable_pty::{ChildKiller, CommandBuilder, MasterPty, native_pty_system};
 use tokio::sync::{mpsc, watch};
 
-use super::{Left, Taken, size};
+use super::{Left, PIECE, Taken, size};
 
 /// Pieces of output that were read and not yet taken.
 const WAITING_OUTPUT: usize = 4;
 /// Pieces of input that were typed and not yet written.
 const WAITING_INPUT: usize = 8;
-const PIECE: usize = 32 * 1024;
+/// Read at once.
+const READ: usize = 32 * 1024;
 
 /// Some terminal's program has ended.
 static ENDED: LazyLock<watch::Sender<()>> = LazyLock::new(|| watch::Sender::new(()));
 
 /// The end that shows what is printed and takes what is typed. Dropping it closes the console.
 pub(in super::super) struct Pty {
-    output: tokio::sync::Mutex<Output>,
+    output: tokio::sync::Mutex<Pieces>,
     input: mpsc::Sender<Vec<u8>>,
     master: Mutex<Box<dyn MasterPty + Send>>,
 }
 
-struct Output {
+/// What a terminal prints, piece by piece.
+pub(in super::super) struct Output {
+    pty: Arc<Pty>,
+    piece: Vec<u8>,
+}
+
+struct Pieces {
     pieces: mpsc::Receiver<Vec<u8>>,
     /// Received and not yet taken.
     rest: Vec<u8>,
@@ -73,7 +80,7 @@ pub(in super::super) fn start(
     thread("terminal-output", move || read_all(reader, &read))?;
     let (input, typed) = mpsc::channel(WAITING_INPUT);
     thread("terminal-input", move || write_all(writer, typed))?;
-    let output = tokio::sync::Mutex::new(Output { pieces, rest: Vec::new() });
+    let output = tokio::sync::Mutex::new(Pieces { pieces, rest: Vec::new() });
     Ok(Started { pty: Pty { output, input, master: Mutex::new(pair.master) }, child: Child { killer, left } })
 }
 
@@ -82,7 +89,7 @@ fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
 }
 
 fn read_all(mut reader: impl Read, read: &mpsc::Sender<Vec<u8>>) {
-    let mut buffer = vec![0; PIECE];
+    let mut buffer = vec![0; READ];
     while let Ok(count) = reader.read(&mut buffer)
         && count > 0
     {
@@ -133,31 +140,35 @@ impl Children {
     }
 }
 
-impl Pty {
-    /// Waits for output and takes all that is there. May be cancelled, nothing is lost.
-    pub(in super::super) async fn take(&self, buffer: &mut [u8]) -> Taken {
-        let mut output = self.output.lock().await;
+impl Output {
+    pub(in super::super) fn new(pty: Arc<Pty>) -> Self {
+        Self { pty, piece: Vec::with_capacity(PIECE) }
+    }
+
+    /// Waits for output and takes all that is there, up to a full piece. May be cancelled, nothing is lost.
+    pub(in super::super) async fn take(&mut self) -> Taken<'_> {
+        let mut output = self.pty.output.lock().await;
         if output.rest.is_empty() {
             match output.pieces.recv().await {
                 Some(piece) => output.rest = piece,
-                None => return Taken { count: 0, over: true },
+                None => return Taken { piece: &[], over: true },
             }
         }
-        let mut count = 0;
+        self.piece.clear();
         loop {
-            let next = output.rest.len().min(buffer.len() - count);
-            buffer[count..count + next].copy_from_slice(&output.rest[..next]);
-            output.rest.drain(..next);
-            count += next;
-            if count == buffer.len() {
+            let next = output.rest.len().min(PIECE - self.piece.len());
+            self.piece.extend(output.rest.drain(..next));
+            if self.piece.len() == PIECE {
                 break;
             }
             let Ok(piece) = output.pieces.try_recv() else { break };
             output.rest = piece;
         }
-        Taken { count, over: false }
+        Taken { piece: &self.piece, over: false }
     }
+}
 
+impl Pty {
     /// Types when there is room again. `typing` is tried until it finds some.
     pub(in super::super) async fn when_writable<T>(
         &self,
