@@ -6,38 +6,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { CUT_OFF, DESKTOP, PHONE, open, shown, signIn, swipe } from './browser.mjs';
 import { eventually, Program, PROGRAMS, stack } from './stack.mjs';
+import { openTerminal, says, screen, type } from './terminals.mjs';
 import { say } from './words.mjs';
 
 /** Chromium reports answers that are none to it: nobody signed in, no repository around a folder. */
 const USUAL = /status of (401|404)/;
 /** And what it reports while the server is away. */
 const AWAY = new RegExp(`${CUT_OFF.source}|status of 503|WebSocket connection to`);
-
-/** What the screen of a terminal shows. @param {import('playwright-core').Page} page */
-const screen = (page, index = 0) => page.locator('.xterm-rows').nth(index);
-
-/** The screen says it, once it does. @param {import('playwright-core').Page} page @param {string | RegExp} words */
-const says = (page, words, index = 0) => screen(page, index).getByText(words).first().waitFor();
-
-/** A new terminal on a device. @param {import('playwright-core').Page} page @param {string} address */
-async function openTerminal(page, address) {
-	await page.goto(address);
-	await page
-		.getByRole('button', { name: say('terminal_open_shell') })
-		.first()
-		.click();
-	await page.waitForURL(/\/terminal\/.+/);
-	await page.locator('.xterm-rows').waitFor();
-	await page.locator('main').getByText(say('link_live'), { exact: true }).first().waitFor();
-	return page.url();
-}
-
-/** @param {import('playwright-core').Page} page @param {string} line */
-async function type(page, line) {
-	await page.locator('.xterm-helper-textarea').first().focus();
-	await page.keyboard.type(line);
-	await page.keyboard.press('Enter');
-}
 
 test('a terminal is opened, typed in, resized, watched by others and ended', async (t) => {
 	const { server, agent } = await stack(t, { device: 'bench' });

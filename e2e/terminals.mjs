@@ -1,0 +1,31 @@
+// @ts-check
+// A device's terminal in the dashboard, as journeys use it.
+import { say } from './words.mjs';
+
+/** @typedef {import('playwright-core').Page} Page */
+
+/** What the screen of a terminal shows. @param {Page} page */
+export const screen = (page, index = 0) => page.locator('.xterm-rows').nth(index);
+
+/** The screen says it, once it does. @param {Page} page @param {string | RegExp} words */
+export const says = (page, words, index = 0) => screen(page, index).getByText(words).first().waitFor();
+
+/** A new terminal on a device. @param {Page} page @param {string} address */
+export async function openTerminal(page, address) {
+	await page.goto(address);
+	await page
+		.getByRole('button', { name: say('terminal_open_shell') })
+		.first()
+		.click();
+	await page.waitForURL(/\/terminal\/.+/);
+	await page.locator('.xterm-screen').waitFor();
+	await page.locator('main').getByText(say('link_live'), { exact: true }).first().waitFor();
+	return page.url();
+}
+
+/** @param {Page} page @param {string} line */
+export async function type(page, line) {
+	await page.locator('.xterm-helper-textarea').first().focus();
+	await page.keyboard.type(line);
+	await page.keyboard.press('Enter');
+}
