@@ -3,7 +3,8 @@
 import type { Me, Role } from '$lib/api/types';
 import { answer, app, inApp, request } from '$lib/host';
 
-const ROLES: readonly Role[] = ['viewer', 'operator', 'admin', 'owner'];
+/** From the least to the most. */
+export const ROLES: readonly Role[] = ['viewer', 'operator', 'admin', 'owner'];
 
 /** Whether somebody may do what needs this role. The server decides again; this only hides what would fail. */
 export function may(me: Me | undefined, needed: Role): boolean {
