@@ -15,10 +15,11 @@ export function statusWord(device: Device): string {
 	return device.status === 'offline' ? m.device_status_offline() : m.device_status_pending();
 }
 
-export function typeWord(type: DeviceType): string {
+/** What a device is for. One that computes does so on GPUs only where it has one. */
+export function typeWord(type: DeviceType, found?: Capabilities | null): string {
 	switch (type) {
 		case 'gpu_compute':
-			return m.device_type_gpu_compute();
+			return found?.gpus.length ? m.device_type_gpu_compute() : m.device_type_compute();
 		case 'inference':
 			return m.device_type_inference();
 		case 'llm_endpoint':
