@@ -132,27 +132,7 @@ async fn create(
     caller.at_least(Role::Operator)?;
     spec.check()?;
     let cause = caller.cause();
-    let task = Task {
-        id: id_of(id)?,
-        device_id: device,
-        command: spec.command.clone(),
-        cwd: spec.cwd.clone(),
-        env_names: spec.env.keys().cloned().collect(),
-        timeout_s: spec.timeout_s,
-        state: TaskState::Queued,
-        reason: None,
-        exit_code: None,
-        signal: None,
-        requested_by: caller.actor(),
-        created_at: now(),
-        started_at: None,
-        ended_at: None,
-        stop_requested_at: None,
-        output_bytes: 0,
-        output_start: 0,
-        output_total: None,
-        version: 0,
-    };
+    let task = Task::queued(id_of(id)?, device, &spec, caller.actor(), now());
     // With the values of its environment, which nobody reads in the database.
     let start = CommandAction::StartTask { task_id: task.id, spec };
     let start = commands::Sealed::new(&app.seal, task.id, &start)?;

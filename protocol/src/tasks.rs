@@ -241,6 +241,40 @@ pub struct Task {
     pub version: i64,
 }
 
+impl Task {
+    /// One that waits for its start, and that no event told of yet.
+    #[must_use]
+    pub fn queued(
+        id: TaskId,
+        device_id: DeviceId,
+        spec: &TaskSpec,
+        requested_by: Actor,
+        created_at: Millis,
+    ) -> Self {
+        Self {
+            id,
+            device_id,
+            command: spec.command.clone(),
+            cwd: spec.cwd.clone(),
+            env_names: spec.env.keys().cloned().collect(),
+            timeout_s: spec.timeout_s,
+            state: TaskState::Queued,
+            reason: None,
+            exit_code: None,
+            signal: None,
+            requested_by,
+            created_at,
+            started_at: None,
+            ended_at: None,
+            stop_requested_at: None,
+            output_bytes: 0,
+            output_start: 0,
+            output_total: None,
+            version: 0,
+        }
+    }
+}
+
 /// What a device says of one of its tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

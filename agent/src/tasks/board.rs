@@ -33,28 +33,10 @@ impl Board {
 
     /// Shows a task that waits for its start.
     pub(super) fn put(&self, id: TaskId, spec: &TaskSpec, local: Option<&Local>, at: Millis) {
-        let task = Task {
-            id,
-            device_id: self.device,
-            command: spec.command.clone(),
-            cwd: spec.cwd.clone(),
-            env_names: spec.env.keys().cloned().collect(),
-            timeout_s: spec.timeout_s,
-            state: TaskState::Queued,
-            reason: None,
-            exit_code: None,
-            signal: None,
-            // Who asked the server, the device is not told.
-            requested_by: local.map_or(Actor::System, |local| Actor::Link { name: local.task.by.clone() }),
-            created_at: local.map_or(at, |local| local.asked.wall_ms),
-            started_at: None,
-            ended_at: None,
-            stop_requested_at: None,
-            output_bytes: 0,
-            output_start: 0,
-            output_total: None,
-            version: 0,
-        };
+        // Who asked the server, the device is not told.
+        let by = local.map_or(Actor::System, |local| Actor::Link { name: local.task.by.clone() });
+        let asked_at = local.map_or(at, |local| local.asked.wall_ms);
+        let task = Task::queued(id, self.device, spec, by, asked_at);
         let owner = local.map(|local| local.owner.clone());
         self.tasks().insert(id, Entry { task: watch::Sender::new(task), owner });
     }

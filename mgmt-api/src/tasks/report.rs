@@ -67,27 +67,8 @@ async fn take_started(tx: &mut Tx, cause: &Cause, device: DeviceId, local: Local
     let spec = TaskSpec { command, cwd, env, timeout_s };
     spec.check()?;
     let name = by.chars().filter(|c| *c != '\0').take(NAME_CHARS).collect();
-    let mut task = Task {
-        id,
-        device_id: device,
-        command: spec.command,
-        cwd: spec.cwd,
-        env_names: spec.env.into_keys().collect(),
-        timeout_s: spec.timeout_s,
-        state: TaskState::Queued,
-        reason: None,
-        exit_code: None,
-        signal: None,
-        requested_by: Actor::Link { name },
-        created_at: now() - i64::try_from(ago_ms).unwrap_or(i64::MAX).min(now()),
-        started_at: None,
-        ended_at: None,
-        stop_requested_at: None,
-        output_bytes: 0,
-        output_start: 0,
-        output_total: None,
-        version: 0,
-    };
+    let began = now() - i64::try_from(ago_ms).unwrap_or(i64::MAX).min(now());
+    let mut task = Task::queued(id, device, &spec, Actor::Link { name }, began);
     if store::same(tx, cause.tenant, &task).await?.is_some() {
         return Ok(());
     }
