@@ -1,0 +1,119 @@
+// @ts-check
+// The logs of a device: which there are and which not and why, only those bad enough, levels in colours, where lines
+// are missing, and what is shown as a file.
+import assert from 'node:assert/strict';
+import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { CUT_OFF, open, shown, signIn } from './browser.mjs';
+import { eventually, stack } from './stack.mjs';
+import { say } from './words.mjs';
+
+/** What Chromium reports while a device is away. */
+const AWAY = new RegExp(`${CUT_OFF.source}|status of (404|502|503|504)`);
+
+test('a log is chosen among what the device has, and what it does not have says why', async (t) => {
+	const { server, agent } = await stack(t, { device: 'bench' });
+	const run = (/** @type {string} */ shell) =>
+		server.api(`/api/v1/devices/${agent.id}/tasks`, { json: { shell } });
+	const task = await run('echo WARN from the task; exec sleep 600');
+	const over = await run('echo done already');
+	await eventually(async () => (await server.api(`/api/v1/tasks/${over.id}`)).state === 'succeeded');
+	await eventually(async () => (await server.api(`/api/v1/tasks/${task.id}`)).output_bytes > 0);
+	const { sources, unavailable } = await server.api(`/api/v1/devices/${agent.id}/link/logs`);
+	const page = await open(t, { expectErrors: AWAY });
+	await signIn(page, server);
+	await page.goto(`${server.url}/devices/${agent.id}/logs?source=task:${task.id}`);
+	const log = page.getByRole('log', { name: say('logs_lines') });
+	await log.getByText('WARN from the task').waitFor();
+
+	const choose = page.getByRole('button', { name: new RegExp(`^${say('logs_source')}: `) });
+	await choose.click();
+	const dialog = page.getByRole('dialog', { name: say('logs_choose'), exact: true });
+	const kind = (/** @type {string} */ name) =>
+		dialog.getByRole('region', { name: say(`logs_kind_${name}`), exact: true });
+	// Each kind is there with its logs or with the reason why not: nothing is silently left out.
+	for (const name of ['journal', 'container']) {
+		const there = sources.filter((/** @type {any} */ one) => one.kind === name);
+		const reason = unavailable.find((/** @type {any} */ one) => one.kind === name)?.reason;
+		assert.ok(there.length > 0 || reason, `${name} has neither logs nor a reason`);
+		if (reason) await kind(name).getByText(say('logs_unavailable', { reason })).waitFor();
+		else await kind(name).getByRole('button', { name: there[0].name }).first().waitFor();
+	}
+	const own = sources.find((/** @type {any} */ one) => one.id === `task:${task.id}`);
+	const offered = kind('task').getByRole('button', { name: own.name });
+	assert.equal(await offered.getAttribute('aria-current'), 'true');
+	// By typing, and any file by its path.
+	await dialog.getByRole('searchbox', { name: say('logs_find_source') }).fill('nothing is called this');
+	await offered.waitFor({ state: 'detached' });
+	await dialog.getByLabel(say('logs_file_path'), { exact: true }).fill('/nowhere/at/all.log');
+	await dialog.getByRole('button', { name: say('terminal_open'), exact: true }).click();
+	await page.waitForURL(/source=file/);
+	await page.getByText(say('logs_read_failed')).waitFor();
+	await choose.click();
+	await offered.click();
+	await log.getByText('WARN from the task').waitFor();
+
+	// Of a task that is over the device keeps nothing; its page has it.
+	await page.goto(`${server.url}/devices/${agent.id}/logs?source=task:${over.id}`);
+	await page.getByRole('heading', { name: say('logs_task_over') }).waitFor();
+	await page.getByRole('link', { name: say('logs_task_open') }).click();
+	await page.waitForURL(`**/tasks/${over.id}`);
+	await shown(page, 'done already').waitFor();
+});
+
+test('a log is cut down to a level, shows what is missing and is saved', async (t) => {
+	const { server, agent, folder } = await stack(t, { device: 'bench' });
+	const file = join(folder, 'arm.log');
+	writeFileSync(file, 'DEBUG tick\nINFO ready\nWARN warm\n  by the motor\nERROR blocked\n');
+	const page = await open(t, { expectErrors: AWAY });
+	await signIn(page, server);
+	const source = new URLSearchParams({ source: `file:${file}` });
+	await page.goto(`${server.url}/devices/${agent.id}/logs?${source}`);
+	const log = page.getByRole('log', { name: say('logs_lines') });
+	await log.getByText('ERROR blocked').waitFor();
+	const colour = (/** @type {string} */ level) =>
+		log
+			.locator('span')
+			.getByText(say(`logs_level_${level}`), { exact: true })
+			.evaluate((node) => getComputedStyle(node).color);
+	const colours = [await colour('debug'), await colour('info'), await colour('warn'), await colour('error')];
+	assert.equal(new Set(colours).size, 4, colours.join(' '));
+
+	await page.getByLabel(say('logs_level'), { exact: true }).selectOption('warn');
+	await page.waitForURL(/level=warn/);
+	await log.getByText('INFO ready').waitFor({ state: 'detached' });
+	await log.getByText('ERROR blocked').waitFor();
+	// What continues a line belongs to it.
+	await log.getByText('by the motor').waitFor();
+	appendFileSync(file, 'INFO moving\nERROR stuck\n');
+	await log.getByText('ERROR stuck').waitFor();
+	assert.equal(await log.getByText('INFO moving').count(), 0);
+
+	// While the device is away its log goes, and another begins: what was between is said to be missing.
+	await agent.stop('SIGKILL');
+	rmSync(file);
+	writeFileSync(file, 'ERROR of another day\n');
+	await agent.run();
+	await log.getByText('ERROR of another day').waitFor({ timeout: 60_000 });
+	await log.getByText(say('logs_gap'), { exact: true }).waitFor();
+
+	const [download] = await Promise.all([
+		page.waitForEvent('download'),
+		page.getByRole('button', { name: say('logs_save') }).click()
+	]);
+	assert.match(download.suggestedFilename(), /^bench-arm\.log$/);
+	assert.deepEqual(
+		readFileSync(await download.path(), 'utf8')
+			.trim()
+			.split('\n'),
+		[
+			'WARN WARN warm',
+			'  by the motor',
+			'ERROR ERROR blocked',
+			'ERROR ERROR stuck',
+			`--- ${say('logs_gap')} ---`,
+			'ERROR ERROR of another day'
+		]
+	);
+});
