@@ -15,6 +15,7 @@ use crate::{
 pub use desktop::{begin, is_hidden_start, plugins, window_event};
 
 /// The keys that bring the palette, where a person wants any.
+#[cfg(desktop)]
 pub const KEYS: &str = "CmdOrCtrl+Shift+Space";
 
 /// What is chosen, as the system has it.

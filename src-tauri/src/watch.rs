@@ -74,6 +74,8 @@ impl Fleet {
 struct Followed {
     task: AbortHandle,
     book: Arc<Mutex<Book>>,
+    /// For the tray.
+    #[cfg(desktop)]
     fleet: Arc<Mutex<Fleet>>,
 }
 
@@ -119,6 +121,7 @@ impl Watch {
     }
 
     /// The window came to the front.
+    #[cfg(desktop)]
     pub fn front(&self) {
         self.tell(Nudge::Front);
     }
@@ -128,6 +131,7 @@ impl Watch {
     }
 
     /// The state of a server that is followed.
+    #[cfg(desktop)]
     pub fn fleet(&self, id: &ServerId) -> Option<Fleet> {
         unpoisoned(&self.running).get(id).map(|followed| unpoisoned(&followed.fleet).clone())
     }
@@ -190,7 +194,13 @@ async fn begin_missing(app: &AppHandle, desk: &Desk) {
             fleet: fleet.clone(),
         };
         let task = tokio::spawn(following.run(desk.watch.nudge.subscribe())).abort_handle();
-        unpoisoned(&desk.watch.running).insert(server.id, Followed { task, book, fleet });
+        let followed = Followed {
+            task,
+            book,
+            #[cfg(desktop)]
+            fleet,
+        };
+        unpoisoned(&desk.watch.running).insert(server.id, followed);
     }
     crate::shell::say_again(app);
 }

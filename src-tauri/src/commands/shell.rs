@@ -20,7 +20,8 @@ pub enum AppNews {
     Open { page: String },
     /// Another server is shown: begin again at this page.
     Enter { page: String },
-    /// Show the palette.
+    /// Show the palette: keys asked for it, which phones have none of.
+    #[cfg(desktop)]
     Palette,
 }
 
