@@ -24,9 +24,11 @@ export interface View {
 
 export function shownOf(rows: readonly Row[], { top, height }: View): Shown[] {
 	const fit = Math.ceil(height / ROW) + 1;
-	const first = top === undefined ? rows.length - fit : Math.floor(top / ROW);
-	const start = Math.max(0, Math.min(first, rows.length - fit) - BEYOND);
-	const end = Math.min(rows.length, Math.max(0, first) + fit + BEYOND);
-	const places = fit + 2 * BEYOND + 1;
-	return rows.slice(start, end).map((row, offset) => ({ row, index: start + offset, key: row.key % places }));
+	// Always as many as there are places, so that no element comes or goes.
+	const places = fit + 2 * BEYOND;
+	const first = top === undefined ? rows.length : Math.floor(top / ROW);
+	const start = Math.max(0, Math.min(first - BEYOND, rows.length - places));
+	return rows
+		.slice(start, start + places)
+		.map((row, offset) => ({ row, index: start + offset, key: row.key % places }));
 }
