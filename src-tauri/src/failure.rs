@@ -61,7 +61,8 @@ pub enum AppCode {
     /// Whoever holds the phone did not show that it is theirs.
     NotTheirs,
     UpdateFailed,
-    /// What was offered as an update is not signed as it has to be.
+    /// What was offered as an update is not signed as it has to be. Phones have theirs from a shop.
+    #[cfg(desktop)]
     UpdateForged,
 }
 
