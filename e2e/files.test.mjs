@@ -1,0 +1,171 @@
+// @ts-check
+// What is done with files on a device besides reading them: moved, their path copied, what git says of them, uploads
+// that ask, pause and go on after a cut, pictures, and a file too large to be held at once.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { CUT_OFF, open, signIn } from './browser.mjs';
+import { eventually, stack } from './stack.mjs';
+import { say } from './words.mjs';
+
+/** @typedef {import('playwright-core').Page} Page */
+
+/** No repository around a folder, a name that is taken, and what is cut off on purpose. */
+const EXPECTED = new RegExp(`${CUT_OFF.source}|status of (404|409)`);
+
+/** A device that may be written to, and a folder of it. @param {import('node:test').TestContext} t */
+async function scene(t) {
+	const { server, agent, folder } = await stack(t);
+	await agent.join(server, 'bench', ['bash', 'read', 'write', 'logs']);
+	const top = join(folder, 'files');
+	mkdirSync(join(top, 'sub'), { recursive: true });
+	const page = await open(t, { expectErrors: EXPECTED });
+	await signIn(page, server);
+	const at = (/** @type {string} */ path, view = '') =>
+		`${server.url}/devices/${agent.id}/files${view}?${new URLSearchParams({ path })}`;
+	return { page, top, at };
+}
+
+/** @param {Page} page @param {string} name */
+const listed = (page, name) => page.getByRole('list', { name: say('files_in', { name }), exact: true });
+
+/** Chooses from the menu of a file. @param {Page} page @param {string} name @param {string} key */
+async function choose(page, name, key) {
+	await page.getByRole('button', { name: say('files_actions', { name }), exact: true }).click();
+	await page.getByRole('menuitem', { name: say(key), exact: true }).click();
+}
+
+test('a file is moved, its path copied, and its state in git shown', async (t) => {
+	const { page, top, at } = await scene(t);
+	const git = (/** @type {string[]} */ ...args) =>
+		execFileSync('git', ['-C', top, '-c', 'user.name=A', '-c', 'user.email=a@example.org', ...args]);
+	git('init', '--quiet', '--initial-branch=arm');
+	for (const name of ['kept.py', 'changed.py']) writeFileSync(join(top, name), 'x = 1\n');
+	git('add', '.');
+	git('commit', '--quiet', '--message=first');
+	writeFileSync(join(top, 'changed.py'), 'x = 2\n');
+	writeFileSync(join(top, 'new.py'), 'y = 1\n');
+	await page.goto(at(top));
+	const row = (/** @type {string} */ name) =>
+		listed(page, 'files').getByRole('listitem').filter({ hasText: name });
+	await row('changed.py').getByText(say('files_git_modified'), { exact: true }).waitFor();
+	await row('new.py').getByText(say('files_git_untracked'), { exact: true }).waitFor();
+	await page.getByTitle(say('files_git_branch', { name: 'arm' })).waitFor();
+	assert.equal(await row('kept.py').locator('.git').count(), 0);
+
+	await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+	await choose(page, 'new.py', 'files_copy_path');
+	await page.getByText(say('files_path_copied')).first().waitFor();
+	assert.equal(await page.evaluate(() => navigator.clipboard.readText()), join(top, 'new.py'));
+
+	await choose(page, 'new.py', 'files_move');
+	const dialog = page.getByRole('dialog', { name: say('files_move_title', { name: 'new.py' }), exact: true });
+	const path = dialog.getByLabel(say('files_move_to'), { exact: true });
+	const go = dialog.getByRole('button', { name: say('files_move'), exact: true });
+	await path.fill('sub/new.py');
+	await go.click();
+	await dialog.getByText(say('files_path_wrong')).waitFor();
+	// Onto what is there nothing is moved.
+	await path.fill(join(top, 'kept.py'));
+	await go.click();
+	await dialog.getByRole('alert').waitFor();
+	assert.equal(readFileSync(join(top, 'kept.py'), 'utf8'), 'x = 1\n');
+	await path.fill(join(top, 'sub', 'moved.py'));
+	await go.click();
+	await row('new.py').waitFor({ state: 'detached' });
+	assert.ok(existsSync(join(top, 'sub', 'moved.py')) && !existsSync(join(top, 'new.py')));
+	await listed(page, 'files').getByRole('link', { name: 'sub' }).click();
+	await listed(page, 'sub').getByRole('link', { name: 'moved.py' }).waitFor();
+});
+
+test('an upload asks before it replaces, pauses, and goes on after a cut from where it was', async (t) => {
+	const { page, top, at } = await scene(t);
+	writeFileSync(join(top, 'model.bin'), 'the old one');
+	const large = Buffer.alloc(9 * 1024 * 1024, 'foreman ');
+	await page.goto(at(top));
+	await listed(page, 'files').getByRole('link', { name: 'model.bin' }).waitFor();
+	const uploads = page.getByRole('region', { name: say('files_uploads') });
+	const button = (/** @type {string} */ key) =>
+		uploads.getByRole('button', { name: say(key, { name: 'model.bin' }), exact: true });
+	/** Pieces as they are let through: from which byte each was sent. @type {number[]} */
+	const sent = [];
+	/** @type {'go' | 'hold' | 'cut'} */
+	let line = 'hold';
+	await page.route(/\/uploads\/[^/]+\?offset=/, async (route) => {
+		sent.push(Number(new URL(route.request().url()).searchParams.get('offset')));
+		if (line === 'cut') return route.abort();
+		// The first arrives; the next waits for whatever becomes of it.
+		if (line === 'hold' && sent.length > 1) return;
+		await route.continue();
+	});
+	await page
+		.locator('input[type="file"]')
+		.setInputFiles([{ name: 'model.bin', mimeType: 'application/octet-stream', buffer: large }]);
+	await uploads.getByText(say('files_upload_exists')).waitFor();
+	assert.equal(readFileSync(join(top, 'model.bin'), 'utf8'), 'the old one');
+	await button('files_upload_replace').click();
+
+	const piece = 2 * 1024 * 1024;
+	await eventually(async () => sent.length === 2);
+	await button('files_upload_pause').click();
+	await uploads.getByText(new RegExp(`^${say('files_upload_paused', { size: '2' })}`)).waitFor();
+	assert.equal(
+		readFileSync(join(top, 'model.bin'), 'utf8'),
+		'the old one',
+		'half of a file replaces nothing'
+	);
+	line = 'cut';
+	await button('files_upload_resume').click();
+	await uploads.getByText(say('files_upload_cut')).waitFor();
+	line = 'go';
+	await uploads.getByText(say('files_upload_done'), { exact: true }).waitFor();
+	assert.ok(readFileSync(join(top, 'model.bin')).equals(large));
+	assert.deepEqual(
+		[...new Set(sent)],
+		[0, 1, 2, 3, 4].map((at) => at * piece),
+		'each piece once the one before was safe'
+	);
+});
+
+test('a picture is shown, and a file too large to be held is read by parts', async (t) => {
+	const { page, top, at } = await scene(t);
+	const pixel =
+		'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==';
+	writeFileSync(join(top, 'dot.png'), Buffer.from(pixel, 'base64'));
+	writeFileSync(join(top, 'broken.png'), 'no picture at all \0');
+	await page.goto(at(join(top, 'dot.png'), '/view'));
+	const picture = page.getByRole('img', { name: 'dot.png' });
+	await picture.waitFor();
+	await eventually(() =>
+		picture.evaluate((node) => /** @type {HTMLImageElement} */ (node).naturalWidth === 1)
+	);
+	await page.goto(at(join(top, 'broken.png'), '/view'));
+	await page.getByRole('heading', { name: say('files_binary') }).waitFor();
+
+	// 12 MB of lines that say where they are.
+	const lines = 200_000;
+	const text = Array.from({ length: lines }, (_, at) => `line ${at + 1} ${'.'.repeat(48)}`).join('\n');
+	writeFileSync(join(top, 'long.log'), text);
+	let fetched = 0;
+	page.on('response', async (response) => {
+		if (/\/content/.test(response.url())) fetched += Number(response.headers()['content-length'] ?? 0);
+	});
+	await page.goto(at(join(top, 'long.log'), '/view'));
+	const content = page.getByRole('region', { name: say('files_content') });
+	await content.getByText(/^line 1 /).waitFor();
+	assert.ok(fetched < 1024 * 1024, `${fetched} bytes were fetched`);
+	await page.getByRole('button', { name: say('files_go_line') }).click();
+	await page.getByRole('textbox', { name: say('files_go_line') }).fill('150000');
+	await page.getByRole('button', { name: say('files_go'), exact: true }).click();
+	await content.getByText(/^line 150000 /).waitFor();
+	await page.waitForURL(/line=150000/);
+	const position = page.getByRole('slider', { name: say('files_position') });
+	await position.focus();
+	await page.keyboard.press('End');
+	await eventually(async () => await page.getByRole('button', { name: say('files_later') }).isDisabled());
+	await page.getByRole('button', { name: say('files_earlier') }).click();
+	await eventually(async () => !(await page.getByRole('button', { name: say('files_later') }).isDisabled()));
+	assert.ok((await content.locator('*').count()) < 5_000, 'only what is seen is drawn');
+});
