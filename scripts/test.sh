@@ -78,8 +78,14 @@ test_app() {
     node --test --test-concurrency=1 --test-timeout=900000 --test-force-exit --test-reporter=spec "$@"
 }
 
+# Megabytes that a first run of everything leaves behind.
+FIRST_RUN_MB=9000
+
 test_everything() {
-  local part failed=()
+  local part failed=() free
+  free=$(df -Pm "$ROOT" | awk 'NR == 2 { print $4 }')
+  [ -d "$PROGRAMS" ] || [ "$free" -ge "$FIRST_RUN_MB" ] ||
+    loud "Only $free MB are free on the disk of $ROOT; a first run of all tests takes about $FIRST_RUN_MB MB."
   for part in "${PARTS[@]}"; do
     FOREMAN_AHEAD=yes ./dev test "$part" || failed+=("$part")
   done
