@@ -15,6 +15,7 @@ use foreman_agent::{
     status, trusting,
     uplink::Uplink,
 };
+use foreman_services::Installed;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
 
 fn main() -> ExitCode {
@@ -120,14 +121,20 @@ fn perform(options: Options, state: &State) -> anyhow::Result<ExitCode> {
                 say_all(&trusting::rotate_key(state)?);
                 Ok(ExitCode::SUCCESS)
             }
-            Command::InstallService => {
+            Command::InstallService(which) => {
                 state.prepare()?;
-                say_all(&service::install(state.dir())?);
+                say_all(&foreman_services::install(&service::describe(which, state.dir())?)?);
                 Ok(ExitCode::SUCCESS)
             }
-            Command::UninstallService => {
-                say_all(&service::uninstall(state.dir())?);
+            Command::UninstallService(which) => {
+                say_all(&foreman_services::uninstall(&service::describe(which, state.dir())?)?);
+                println!("What the agent keeps in {} stays", state.dir().display());
                 Ok(ExitCode::SUCCESS)
+            }
+            Command::ServiceStatus { which, json } => {
+                let look = foreman_services::look(&service::describe(which, state.dir())?)?;
+                println!("{}", if json { serde_json::to_string(&look)? } else { look.to_string() });
+                Ok(exit_code(look.state == Installed::Running))
             }
             Command::Supervise { folder } => Ok(supervise(folder.as_deref())),
         }

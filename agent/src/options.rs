@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::BoolishValueParser};
 use foreman_machine::run::Limits;
 use foreman_protocol::Policy;
+use foreman_services::Which;
 
 use crate::{
     agent::Settings,
@@ -67,9 +68,17 @@ pub enum Command {
     /// Make a new key for the device link; the old one is dead at once.
     RotateKey,
     /// Install and start the agent as a system service.
-    InstallService,
+    InstallService(Which),
     /// Stop and remove the system service; identity and policy stay.
-    UninstallService,
+    UninstallService(Which),
+    /// Say whether the system service is there and runs. Ends with 1 when it does not.
+    ServiceStatus {
+        #[command(flatten)]
+        which: Which,
+        /// Print JSON.
+        #[arg(long, env = "FOREMAN_JSON")]
+        json: bool,
+    },
     /// Run one task; the agent starts this by itself.
     #[command(hide = true)]
     Supervise { folder: Option<PathBuf> },
@@ -170,8 +179,8 @@ pub struct Running {
     /// Open files in each process of a task.
     #[arg(long, env = "FOREMAN_TASK_OPEN_FILES", default_value_t = 65_536, value_name = "COUNT")]
     pub task_open_files: u64,
-    /// Where the device link listens: an address, a port, `none`, or `usual`, which is 0.0.0.0:9981 or the next free
-    /// port. Kept from then on, as the next two are.
+    /// Where the device link listens: an address, a port, `none`, or `usual`, which is [::]:9981, IPv4 too, or the
+    /// next free port. Kept from then on, as the next two are.
     #[arg(long, env = "FOREMAN_LINK_LISTEN", value_name = "ADDR|none")]
     pub link_listen: Option<Listen>,
     /// Do not tell the local network that this device is here.

@@ -1,5 +1,8 @@
 //! The command line of `foreman-server`.
 
+#[cfg(unix)]
+mod installed;
+
 use std::{
     io::{IsTerminal, Write},
     path::PathBuf,
@@ -7,6 +10,8 @@ use std::{
 
 use clap::{Parser, Subcommand, ValueEnum};
 use foreman_protocol::Role;
+#[cfg(unix)]
+use foreman_services::{Installed, Which};
 
 use crate::{
     backup,
@@ -58,6 +63,29 @@ enum Command {
     /// The event log.
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Install and start the server as a system service, which serves with the options given here.
+    #[cfg(unix)]
+    InstallService {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        options: Box<ServeOptions>,
+    },
+    /// Stop and remove the system service; the data stays.
+    #[cfg(unix)]
+    UninstallService {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Say whether the system service is there and runs. Ends with 1 when it does not.
+    #[cfg(unix)]
+    ServiceStatus {
+        #[command(flatten)]
+        which: Which,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the API description.
     Openapi,
 }
@@ -149,6 +177,23 @@ pub async fn run(cli: Cli) -> anyhow::Result<u8> {
                     return Ok(1);
                 }
             }
+        }
+        #[cfg(unix)]
+        Command::InstallService { which, options } => {
+            let service = installed::described(which, &options)?;
+            host::prepare_folder(&options.data.data)?;
+            foreman_services::install(&service)?.iter().for_each(say);
+        }
+        #[cfg(unix)]
+        Command::UninstallService { which } => {
+            foreman_services::uninstall(&installed::named(which)?)?.iter().for_each(say);
+            say("The data stays.");
+        }
+        #[cfg(unix)]
+        Command::ServiceStatus { which, json } => {
+            let look = foreman_services::look(&installed::named(which)?)?;
+            say(if json { serde_json::to_string(&look)? } else { look.to_string() });
+            return Ok(u8::from(look.state != Installed::Running));
         }
         Command::Openapi => say(server::description().to_pretty_json()?),
     }

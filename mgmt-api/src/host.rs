@@ -188,7 +188,7 @@ pub fn lock_data(data: &DataOptions) -> anyhow::Result<File> {
 }
 
 /// The folder, readable by its owner only.
-fn prepare_folder(folder: &Path) -> anyhow::Result<()> {
+pub fn prepare_folder(folder: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -12,9 +12,10 @@ use foreman_machine::{
     probe::{ProbeOptions, detect},
 };
 use foreman_protocol::Policy;
+use foreman_services::{Installed, Which};
 
 use super::{Finding, Subject};
-use crate::service::{self, Installed};
+use crate::service;
 #[cfg(unix)]
 use unix::{KEY_IS_THERE, WHY_STOPPED, free_space, most_open_files, shared};
 #[cfg(windows)]
@@ -31,7 +32,7 @@ pub(super) async fn examine(subject: Subject<'_>) -> Vec<Finding> {
     let mut findings =
         vec![state_dir(subject.state_dir), identity(subject.identity), rules(subject.state_dir)];
     findings.push(running(subject.lock));
-    findings.extend(installed());
+    findings.extend(installed(subject.state_dir));
     findings.extend(room(subject.state_dir));
     findings.extend(open_files());
     findings.extend(gpu(subject.state_dir).await);
@@ -149,9 +150,11 @@ fn running(lock: &Path) -> Finding {
     }
 }
 
-fn installed() -> Option<Finding> {
+fn installed(state_dir: &Path) -> Option<Finding> {
     let name = "service";
-    Some(match service::status()? {
+    let which = Which { user: false, instance: None };
+    let service = service::describe(which, state_dir).ok()?;
+    Some(match foreman_services::look(&service).ok()?.state {
         Installed::Running => Finding::good(name, "The service is installed and running"),
         Installed::Stopped => Finding::doubtful(
             name,

@@ -1,52 +1,58 @@
 //! The property list for launchd. Tasks must outlive the agent, so launchd is asked to leave alone what the agent
 //! started; and nothing is held back that a task might need.
 
-use std::path::Path;
+use std::ffi::OsStr;
 
 use anyhow::{Context as _, bail};
 use plist::{Dictionary, Value};
 
-use super::RESTART_S;
-
-/// The service's name, which is also its file's.
-pub(super) const LABEL: &str = "foreman.agent";
-
-/// Where launchd writes what the agent says, in the state directory. Nobody sees its standard error.
-const LOG: &str = "agent.log";
+use super::{RESTART_S, Service};
 
 /// launchd's own says nothing of what people install.
 const PATH: &str = "/opt/homebrew/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
 
-/// Open files that the agent, with its tasks, may have.
+/// Open files that the program, with what it starts, may have.
 const OPEN_FILES: u32 = 65_536;
 
-/// How long the agent may take to end, in seconds.
+/// How long the program may take to end, in seconds.
 const EXIT_S: u32 = 30;
+
+/// The service's name, which is also its file's.
+pub(super) fn label(service: &Service) -> String {
+    format!("foreman.{}", service.application())
+}
 
 /// The file's text.
 ///
 /// # Errors
-/// When a path is nothing that a property list can hold.
-pub(super) fn render(program: &Path, state_dir: &Path) -> anyhow::Result<String> {
-    let log = state_dir.join(LOG);
-    let (program, state, log) = (text(program)?, text(state_dir)?, text(&log)?);
+/// When a part of the command line is nothing that a property list can hold.
+pub(super) fn render(service: &Service) -> anyhow::Result<String> {
+    let mut line = vec![text(service.program.as_os_str())?];
+    for argument in &service.arguments {
+        line.push(text(argument)?);
+    }
+    // Nobody sees its standard error.
+    let log = text(service.folder.join(format!("{}.log", service.what)).as_os_str())?;
     let files = || one("NumberOfFiles", OPEN_FILES);
-    let keys: [(&str, Value); 12] = [
-        ("Label", LABEL.into()),
-        ("ProgramArguments", Value::Array(vec![program, "run".into(), "--state".into(), state])),
+    let mut keys: Vec<(&str, Value)> = vec![
+        ("Label", label(service).into()),
+        ("ProgramArguments", Value::Array(line)),
         ("EnvironmentVariables", one("PATH", PATH)),
         ("RunAtLoad", true.into()),
         ("KeepAlive", true.into()),
         ("ThrottleInterval", RESTART_S.into()),
         ("ExitTimeOut", EXIT_S.into()),
-        // Tasks outlive the agent.
-        ("AbandonProcessGroup", true.into()),
+    ];
+    if service.outlived {
+        keys.push(("AbandonProcessGroup", true.into()));
+    }
+    keys.extend([
         // Tasks compute for hours: they get what a program of a person gets.
         ("ProcessType", "Interactive".into()),
         ("SoftResourceLimits", files()),
         ("HardResourceLimits", files()),
         ("StandardErrorPath", log),
-    ];
+    ]);
     let keys: Dictionary = keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     let mut written = Vec::new();
     plist::to_writer_xml(&mut written, &Value::Dictionary(keys)).context("cannot write the property list")?;
@@ -59,10 +65,10 @@ fn one(key: &str, value: impl Into<Value>) -> Value {
 }
 
 /// XML has no way to write control characters.
-fn text(path: &Path) -> anyhow::Result<Value> {
-    let Some(text) = path.to_str() else {
-        bail!("{} is not valid text, so no property list can name it", path.display())
-    };
+fn text(word: &OsStr) -> anyhow::Result<Value> {
+    let text = word.to_str().with_context(|| {
+        format!("{} is not valid text, so no property list can name it", word.to_string_lossy())
+    })?;
     if text.chars().any(char::is_control) {
         bail!("{text:?} has control characters, so no property list can name it");
     }
@@ -72,20 +78,23 @@ fn text(path: &Path) -> anyhow::Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::{agent, server};
 
     const PROGRAM: &str = "/usr/local/bin/foreman-agent";
     /// Where it is by itself: with a space.
     const STATE: &str = "/Users/ada/Library/Application Support/foreman-agent";
 
     fn keys(program: &str, state_dir: &str) -> Dictionary {
-        let text = render(Path::new(program), Path::new(state_dir)).unwrap();
+        let text = render(&agent(program, state_dir)).unwrap();
         Value::from_reader_xml(text.as_bytes()).unwrap().into_dictionary().unwrap()
     }
 
     #[test]
     fn it_is_what_was_looked_at() {
-        let text = render(Path::new(PROGRAM), Path::new(STATE)).unwrap();
-        assert_eq!(text, include_str!("golden/foreman.agent.plist"));
+        assert_eq!(render(&agent(PROGRAM, STATE)).unwrap(), include_str!("golden/foreman.agent.plist"));
+        let folder = "/Users/ada/Library/Application Support/dev.foreman.app/this-computer";
+        let kept = server(&format!("{folder}/programs/0.1.0/foreman-server"), &format!("{folder}/server"));
+        assert_eq!(render(&kept).unwrap(), include_str!("golden/foreman.server-app.plist"));
     }
 
     #[test]
@@ -106,8 +115,8 @@ mod tests {
         let arguments: Vec<_> =
             keys["ProgramArguments"].as_array().unwrap().iter().filter_map(Value::as_string).collect();
         assert_eq!(arguments, [program, "run", "--state", state]);
-        assert!(render(Path::new("/a\u{1b}b"), Path::new(STATE)).is_err());
-        assert!(render(Path::new(PROGRAM), Path::new("/a\nb")).is_err());
+        assert!(render(&agent("/a\u{1b}b", STATE)).is_err());
+        assert!(render(&agent(PROGRAM, "/a\nb")).is_err());
     }
 
     /// What the installing shell knows stays there: a token, for one.
@@ -125,7 +134,7 @@ mod tests {
         use std::process::Command;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("foreman.agent.plist");
-        std::fs::write(&file, render(Path::new("/a & b/<c>"), Path::new(STATE)).unwrap()).unwrap();
+        std::fs::write(&file, render(&agent("/a & b/<c>", STATE)).unwrap()).unwrap();
         for (parser, options) in [("plutil", &["-lint"][..]), ("xmllint", &["--noout", "--nonet"])] {
             match Command::new(parser).args(options).arg(&file).output() {
                 Ok(said) => assert!(said.status.success(), "{parser}: {said:?}"),

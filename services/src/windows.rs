@@ -1,18 +1,15 @@
 //! A service of Windows, which the service control manager starts and this program answers.
 //!
-//! It runs as the local system, because a service of one user needs that user's password. Its log is in the state
-//! directory, a file a day.
+//! It runs as the local system, because a service of one user needs that user's password.
 
 use std::{
     ffi::{OsStr, OsString},
-    path::Path,
     process::ExitCode,
     sync::OnceLock,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail};
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use windows_service::{
     Error, define_windows_service,
     service::{
@@ -26,16 +23,13 @@ use windows_service::{
 };
 
 use super::{
-    Installed,
-    registered::{self, NAME, Registered},
+    Installed, Look, Scope, Service as Wanted,
+    registered::{self, Registered},
 };
-use crate::ending;
 
 /// How long starting or stopping may take.
 const MOST_WAIT: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// Of the service's log, one a day.
-const LOG_FILES: usize = 5;
 
 /// As the system's list of errors numbers them.
 const ACCESS_DENIED: i32 = 5;
@@ -45,10 +39,11 @@ const NO_SUCH_SERVICE: i32 = 1060;
 ///
 /// # Errors
 /// When this is no administrator, or Windows refuses; its own words are in the error.
-pub fn install(state_dir: &Path) -> anyhow::Result<Vec<String>> {
-    let program = std::env::current_exe().context("cannot find this program's own file")?;
-    let state_dir = std::path::absolute(state_dir).context("cannot make the state directory absolute")?;
-    let wanted = registered::describe(&program, &state_dir);
+pub fn install(service: &Wanted) -> anyhow::Result<Vec<String>> {
+    refuse_a_user(service)?;
+    let (what, goes_on) = (service.what, service.goes_on());
+    let wanted = registered::describe(service);
+    let name = &wanted.name;
     let info = info(&wanted);
     let access = ServiceAccess::QUERY_STATUS
         | ServiceAccess::QUERY_CONFIG
@@ -57,23 +52,23 @@ pub fn install(state_dir: &Path) -> anyhow::Result<Vec<String>> {
         | ServiceAccess::STOP;
     let manager = manager(ServiceManagerAccess::CONNECT | ServiceManagerAccess::CREATE_SERVICE)?;
     let mut done = Vec::new();
-    let service = match manager.open_service(NAME, access) {
+    let service = match manager.open_service(name, access) {
         Ok(service) => {
             let running = state(&service)? == ServiceState::Running;
             if running && is_as_wanted(&service, &wanted) {
-                return Ok(vec![format!("the Windows service {NAME} is installed and running already")]);
+                return Ok(vec![format!("the Windows service {name} is installed and running already")]);
             }
             service.change_config(&info).context("cannot change the service")?;
-            done.push(format!("Changed the Windows service {NAME}, which starts with the machine"));
+            done.push(format!("Changed the Windows service {name}, which starts with the machine"));
             if running {
                 stop(&service)?;
-                done.push("Stopped the agent that ran before; its tasks go on".to_owned());
+                done.push(format!("Stopped the {what} that ran before{goes_on}"));
             }
             service
         }
         Err(error) if code(&error) == Some(NO_SUCH_SERVICE) => {
             let service = manager.create_service(&info, access).context("cannot install the service")?;
-            done.push(format!("Installed the Windows service {NAME}, which starts with the machine"));
+            done.push(format!("Installed the Windows service {name}, which starts with the machine"));
             service
         }
         Err(error) => return Err(error).context("cannot open the service"),
@@ -81,48 +76,63 @@ pub fn install(state_dir: &Path) -> anyhow::Result<Vec<String>> {
     done.extend(come_back(&service, &wanted));
     service.start::<&OsStr>(&[]).context("cannot start the service")?;
     wait_for(&service, ServiceState::Running)?;
-    done.push("Started the agent".to_owned());
+    done.push(format!("Started the {what}"));
     Ok(done)
 }
 
-/// Stops and removes the service; the state directory stays. Returns what was done, one line each.
+/// Stops and removes the service; what it keeps stays. Returns what was done, one line each.
 ///
 /// # Errors
 /// When this is no administrator, or Windows refuses; its own words are in the error.
-pub fn uninstall(state_dir: &Path) -> anyhow::Result<Vec<String>> {
+pub fn uninstall(service: &Wanted) -> anyhow::Result<Vec<String>> {
+    refuse_a_user(service)?;
+    let what = service.what;
+    let tasks = if service.outlived { "; tasks that run go on until they end" } else { "" };
+    let name = &service.name();
     let access = ServiceAccess::QUERY_STATUS | ServiceAccess::STOP | ServiceAccess::DELETE;
-    let service = match manager(ServiceManagerAccess::CONNECT)?.open_service(NAME, access) {
+    let service = match manager(ServiceManagerAccess::CONNECT)?.open_service(name, access) {
         Ok(service) => service,
         Err(error) if code(&error) == Some(NO_SUCH_SERVICE) => {
-            return Ok(vec![format!("the Windows service {NAME} is not installed; nothing to do")]);
+            return Ok(vec![format!("the Windows service {name} is not installed; nothing to do")]);
         }
         Err(error) => return Err(error).context("cannot open the service"),
     };
     let mut done = Vec::new();
     if state(&service)? != ServiceState::Stopped {
         stop(&service)?;
-        done.push("Stopped the agent; tasks that run go on until they end".to_owned());
+        done.push(format!("Stopped the {what}{tasks}"));
     }
     service.delete().context("cannot remove the service")?;
-    done.push(format!(
-        "Removed the Windows service {NAME}; what the agent keeps in {} stays",
-        state_dir.display()
-    ));
+    done.push(format!("Removed the Windows service {name}"));
     Ok(done)
 }
 
-/// Whether the service exists and runs. `None` where nobody may ask.
-#[must_use]
-pub fn status() -> Option<Installed> {
-    let manager = manager(ServiceManagerAccess::CONNECT).ok()?;
-    match manager.open_service(NAME, ServiceAccess::QUERY_STATUS) {
-        Ok(service) => Some(match state(&service).ok()? {
+/// How the service is.
+///
+/// # Errors
+/// When nobody may ask, or Windows does not answer.
+pub fn look(service: &Wanted) -> anyhow::Result<Look> {
+    refuse_a_user(service)?;
+    let name = service.name();
+    let state = match manager(ServiceManagerAccess::CONNECT)?.open_service(&name, ServiceAccess::QUERY_STATUS)
+    {
+        Ok(service) => match state(&service)? {
             ServiceState::Running => Installed::Running,
             _ => Installed::Stopped,
-        }),
-        Err(error) if code(&error) == Some(NO_SUCH_SERVICE) => Some(Installed::No),
-        Err(_) => None,
+        },
+        Err(error) if code(&error) == Some(NO_SUCH_SERVICE) => Installed::No,
+        Err(error) => return Err(error).context("cannot open the service"),
+    };
+    Ok(Look { name: format!("the Windows service {name}"), state, after_logout: true })
+}
+
+fn refuse_a_user(service: &Wanted) -> anyhow::Result<()> {
+    if service.scope == Scope::User {
+        bail!(
+            "on Windows a service of one user needs that user's password, so there are only services of the system"
+        );
     }
+    Ok(())
 }
 
 fn manager(access: ServiceManagerAccess) -> anyhow::Result<ServiceManager> {
@@ -151,8 +161,8 @@ fn info(wanted: &Registered) -> ServiceInfo {
     let start_type =
         if wanted.starts_with_the_machine { ServiceStartType::AutoStart } else { ServiceStartType::OnDemand };
     ServiceInfo {
-        name: wanted.name.into(),
-        display_name: wanted.display_name.into(),
+        name: wanted.name.clone().into(),
+        display_name: wanted.display_name.clone().into(),
         service_type: ServiceType::OWN_PROCESS,
         start_type,
         error_control: ServiceErrorControl::Normal,
@@ -208,17 +218,20 @@ fn wait_for(service: &Service, wanted: ServiceState) -> anyhow::Result<()> {
     }
 }
 
-/// What the service does until it is asked to end.
-static BODY: OnceLock<fn() -> bool> = OnceLock::new();
+/// What the service does until it is asked to end, and how it is asked.
+static BODY: OnceLock<(fn() -> bool, fn())> = OnceLock::new();
 
-/// Becomes the service that the control manager started. `body` says whether all went well.
+/// Nobody reads it: a process that is one service is that service by any name.
+const NAME: &str = "foreman";
+
+/// Becomes the service that the control manager started. `body` says whether all went well; `end` asks it to end.
 ///
 /// # Errors
 /// When the control manager did not start this process.
-pub fn serve(body: fn() -> bool) -> anyhow::Result<ExitCode> {
-    let _ = BODY.set(body);
+pub fn serve(body: fn() -> bool, end: fn()) -> anyhow::Result<ExitCode> {
+    let _ = BODY.set((body, end));
     service_dispatcher::start(NAME, ffi_main)
-        .context("this is for the service control manager; start the agent with `foreman-agent run`")?;
+        .context("this is for the service control manager; start the program without it instead")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -226,17 +239,16 @@ define_windows_service!(ffi_main, service_main);
 
 /// Nobody is there to hear of errors: a service that says nothing is found stopped.
 fn service_main(_arguments: Vec<OsString>) {
+    let Some((body, end)) = BODY.get() else { return };
     let answer = |control| match control {
         ServiceControl::Stop | ServiceControl::Shutdown | ServiceControl::Preshutdown => {
-            ending::ask();
+            end();
             ServiceControlHandlerResult::NoError
         }
         ServiceControl::Interrogate => ServiceControlHandlerResult::NoError,
         _ => ServiceControlHandlerResult::NotImplemented,
     };
-    let (Ok(handle), Some(body)) = (service_control_handler::register(NAME, answer), BODY.get()) else {
-        return;
-    };
+    let Ok(handle) = service_control_handler::register(NAME, answer) else { return };
     let say = |current_state, controls_accepted, exit_code| {
         let _ = handle.set_service_status(ServiceStatus {
             service_type: ServiceType::OWN_PROCESS,
@@ -252,18 +264,4 @@ fn service_main(_arguments: Vec<OsString>) {
     say(ServiceState::Running, controls, ServiceExitCode::NO_ERROR);
     let code = if body() { ServiceExitCode::NO_ERROR } else { ServiceExitCode::ServiceSpecific(1) };
     say(ServiceState::Stopped, ServiceControlAccept::empty(), code);
-}
-
-/// Where the service writes its log: nobody sees its standard error.
-///
-/// # Errors
-/// When the directory cannot be made.
-pub fn log_file(state_dir: &Path) -> anyhow::Result<RollingFileAppender> {
-    RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix("agent")
-        .filename_suffix("log")
-        .max_log_files(LOG_FILES)
-        .build(state_dir.join("logs"))
-        .context("Cannot write the log")
 }

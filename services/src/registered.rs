@@ -1,21 +1,14 @@
 //! What the service control manager of Windows is told, without anything of Windows.
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use super::RESTART_S;
-use crate::SERVE;
-
-pub(super) const NAME: &str = "foreman-agent";
+use super::{RESTART_S, Service};
 
 /// The service as it should be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Registered {
-    pub name: &'static str,
-    pub display_name: &'static str,
+    pub name: String,
+    pub display_name: String,
     pub program: PathBuf,
     pub arguments: Vec<OsString>,
     /// Nobody: the local system. A service of one user needs that user's password.
@@ -29,12 +22,12 @@ pub(super) struct Registered {
 }
 
 /// Pure: what it depends on is in the arguments.
-pub(super) fn describe(program: &Path, state_dir: &Path) -> Registered {
+pub(super) fn describe(service: &Service) -> Registered {
     Registered {
-        name: NAME,
-        display_name: "Foreman agent",
-        program: program.to_owned(),
-        arguments: vec![SERVE.into(), "--state".into(), state_dir.into()],
+        name: service.name(),
+        display_name: service.title(),
+        program: service.program.clone(),
+        arguments: service.arguments.clone(),
         account: None,
         starts_with_the_machine: true,
         restarts: 3,
@@ -56,12 +49,14 @@ impl Registered {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::agent;
 
     const PROGRAM: &str = r"C:\Program Files\Foreman\foreman-agent.exe";
     const STATE: &str = r"C:\Users\Ada L\AppData\Local\Foreman\agent";
 
     fn described() -> Registered {
-        describe(Path::new(PROGRAM), Path::new(STATE))
+        let arguments = ["serve".into(), "--state".into(), STATE.into()].to_vec();
+        describe(&Service { arguments, ..agent(PROGRAM, STATE) })
     }
 
     #[test]
