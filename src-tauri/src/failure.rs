@@ -60,6 +60,12 @@ pub enum AppCode {
     Locked,
     /// Whoever holds the phone did not show that it is theirs.
     NotTheirs,
+    /// This system has no services that its person may make, or they cannot be reached.
+    NoServices,
+    /// Services could not be made or did not start.
+    ServicesFailed,
+    /// Services that were made do not run.
+    ServicesStopped,
     UpdateFailed,
     /// What was offered as an update is not signed as it has to be. Phones have theirs from a shop.
     #[cfg(desktop)]

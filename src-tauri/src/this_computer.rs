@@ -1,6 +1,8 @@
 //! "Use this computer": the server and the agent that came with the app, run beside it with their data in its folder.
-//! They are joined as any machine is, by a one-time token that is spent once, and end with the app.
+//! They are joined as any machine is, by a one-time token that is spent once. They end with the app, unless the person
+//! keeps them as services ([`kept`]).
 
+mod kept;
 mod program;
 
 use std::{
@@ -19,6 +21,8 @@ use crate::{
     failure::{AppCode, Failure},
     sign_in::sysname,
 };
+use kept::Kept;
+pub use kept::Looks;
 use program::Program;
 
 /// How long the server may take to listen, a first start with its migrations included.
@@ -36,6 +40,7 @@ pub enum Step {
 
 pub struct ThisComputer {
     folder: PathBuf,
+    /// What runs beside the app; nothing while it runs as services.
     running: Mutex<Option<Both>>,
 }
 
@@ -74,8 +79,13 @@ impl ThisComputer {
             both.end().await;
         }
         tell(Step::Server);
-        let (server, address) = self.start_server().await?;
-        let both = running.insert(Both { address: address.clone(), server, agent: None });
+        let address = if self.kept().is_wanted() {
+            self.find_services().await?
+        } else {
+            let (server, address) = self.start_server().await?;
+            *running = Some(Both { address: address.clone(), server, agent: None });
+            address
+        };
         tell(Step::Account);
         let bearer = match bearer {
             Some(bearer) if works(&address, &bearer).await => bearer,
@@ -86,11 +96,75 @@ impl ThisComputer {
             self.join(&address, &bearer, owner).await?;
         }
         tell(Step::Agent);
-        both.agent = Some(self.start_agent(&address)?);
+        if let Some(both) = running.as_mut() {
+            both.agent = Some(self.start_agent(&address)?);
+        }
         Ok(Began { address, bearer })
     }
 
-    /// Ends both, the agent first so that it can say goodbye. Tasks go on.
+    /// How both are run.
+    pub async fn looks(&self) -> Looks {
+        self.kept().looks(self.address().ok().as_ref()).await
+    }
+
+    /// Hands both over to services of the person. Tasks go on. When that does not come off, they run beside the app as
+    /// before.
+    pub async fn keep(&self) -> Result<(), Failure> {
+        let mut running = self.running.lock().await;
+        let kept = self.kept();
+        if kept.is_wanted() {
+            return Ok(());
+        }
+        let Some(address) = running.as_ref().map(|both| both.address.clone()) else {
+            return Err(Failure::new(
+                AppCode::ProgramFailed,
+                "No server runs on this computer with the app.",
+            ));
+        };
+        kept.are_possible().await?;
+        kept.want(&self.bundled()?).await?;
+        if let Some(both) = running.take() {
+            both.end().await;
+        }
+        let Err(failure) = kept.start(&address).await else { return Ok(()) };
+        if let Err(failure) = kept.stop().await {
+            tracing::warn!(reason = failure.message, "services that did not start could not be removed");
+        }
+        kept.forget()?;
+        *running = Some(self.start_both().await?);
+        Err(failure)
+    }
+
+    /// Removes the services and runs both beside the app again. Tasks go on.
+    pub async fn take_back(&self) -> Result<(), Failure> {
+        let mut running = self.running.lock().await;
+        if !self.kept().is_wanted() {
+            return Ok(());
+        }
+        self.kept().stop().await?;
+        self.kept().forget()?;
+        *running = Some(self.start_both().await?);
+        Ok(())
+    }
+
+    /// Starts services that are stopped, and makes them anew where somebody removed them.
+    pub async fn start_services(&self) -> Result<(), Failure> {
+        let _running = self.running.lock().await;
+        self.kept().start(&self.address()?).await
+    }
+
+    /// Ends both for good: nothing is left that would start again without the app.
+    pub async fn end_for_good(&self) -> Result<(), Failure> {
+        self.end().await;
+        let _running = self.running.lock().await;
+        if self.kept().is_wanted() {
+            self.kept().stop().await?;
+            self.kept().forget()?;
+        }
+        Ok(())
+    }
+
+    /// Ends what runs beside the app, the agent first so that it can say goodbye. Tasks and services go on.
     pub async fn end(&self) {
         if let Some(both) = self.running.lock().await.take() {
             both.end().await;
@@ -108,6 +182,40 @@ impl ThisComputer {
             both.agent = Some(self.start_agent(&both.address)?);
         }
         Ok(())
+    }
+
+    fn kept(&self) -> Kept<'_> {
+        Kept { folder: &self.folder }
+    }
+
+    /// Services that run, with the programs of this very app.
+    async fn find_services(&self) -> Result<ServerAddress, Failure> {
+        let (kept, address) = (self.kept(), self.address()?);
+        // An app that was killed while it handed over left these.
+        for name in ["agent", "server"] {
+            program::end_left_behind(&self.folder.join(format!("{name}.pid")), &self.folder);
+        }
+        let bundled = self.bundled()?;
+        let of_another = kept.are_of_another_app(&bundled);
+        kept.want(&bundled).await?;
+        if of_another {
+            kept.start(&address).await?;
+        } else {
+            kept.find(&address).await?;
+        }
+        Ok(address)
+    }
+
+    /// Where the server was reached last, and will be.
+    fn address(&self) -> Result<ServerAddress, Failure> {
+        let listen = fs::read_to_string(self.folder.join("listen")).map_err(|error| storage(&error))?;
+        Ok(ServerAddress::typed(&format!("http://{}", listen.trim()))?)
+    }
+
+    async fn start_both(&self) -> Result<Both, Failure> {
+        let (server, address) = self.start_server().await?;
+        let agent = Some(self.start_agent(&address)?);
+        Ok(Both { address, server, agent })
     }
 
     async fn start_server(&self) -> Result<(Program, ServerAddress), Failure> {
@@ -182,13 +290,13 @@ impl ThisComputer {
     }
 
     fn program(&self, name: &'static str) -> Result<program::Here<'_>, Failure> {
-        let folder = programs().ok_or_else(|| {
+        let path = self.bundled()?.join(file_name(&format!("foreman-{name}")));
+        Ok(program::Here { path, name, folder: &self.folder })
+    }
+
+    fn bundled(&self) -> Result<PathBuf, Failure> {
+        programs().ok_or_else(|| {
             Failure::new(AppCode::ProgramFailed, "This app came without foreman-server and foreman-agent.")
-        })?;
-        Ok(program::Here {
-            path: folder.join(file_name(&format!("foreman-{name}"))),
-            name,
-            folder: &self.folder,
         })
     }
 }

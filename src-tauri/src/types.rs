@@ -24,7 +24,7 @@ use crate::{
     saves::{Save, SaveState},
     sign_in::SignInCode,
     terminals::TerminalNews,
-    this_computer::Step,
+    this_computer::{Looks, Step},
 };
 
 const HEAD: &str = "// Written from the app's Rust types by `./dev test app`; do not edit.\n\n\
@@ -61,6 +61,7 @@ fn all() -> String {
         ServerPreview,
         SignInCode,
         Step,
+        Looks,
         AppNews,
         QuietTime,
         NoticeChoice,

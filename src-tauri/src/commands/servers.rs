@@ -10,7 +10,7 @@ use crate::{
     desk::{Desk, unpoisoned},
     failure::{AppCode, Failure},
     sign_in::{self, SignInCode},
-    this_computer::{Step, ThisComputer},
+    this_computer::{Looks, Step, ThisComputer},
 };
 
 #[derive(Debug, Clone, Serialize, TS)]
@@ -155,6 +155,30 @@ pub async fn use_this_computer(desk: State<'_, Desk>, steps: Channel<Step>) -> R
     Ok(id.as_str().to_owned())
 }
 
+/// How the server and the agent on this computer are run.
+#[tauri::command]
+pub async fn this_computer(desk: State<'_, Desk>) -> Result<Looks, Failure> {
+    Ok(desk.this_computer.looks().await)
+}
+
+/// Makes them services, or runs them beside the app again.
+#[tauri::command]
+pub async fn keep_this_computer(desk: State<'_, Desk>, keep: bool) -> Result<Looks, Failure> {
+    if keep {
+        desk.this_computer.keep().await?;
+    } else {
+        desk.this_computer.take_back().await?;
+    }
+    Ok(desk.this_computer.looks().await)
+}
+
+/// Starts services that are stopped.
+#[tauri::command]
+pub async fn start_this_computer(desk: State<'_, Desk>) -> Result<Looks, Failure> {
+    desk.this_computer.start_services().await?;
+    Ok(desk.this_computer.looks().await)
+}
+
 #[tauri::command]
 pub fn select_server(desk: State<'_, Desk>, id: String) -> Result<bool, Failure> {
     let known = find(&desk, &id)?;
@@ -175,10 +199,10 @@ pub async fn leave_server(desk: State<'_, Desk>, id: String, forget: bool) -> Re
         Some(foreman) => foreman.sign_out().await.is_ok(),
         None => true,
     };
-    desk.forget_bearer(&known.id).await?;
     if known.runs_here && forget {
-        desk.this_computer.end().await;
+        desk.this_computer.end_for_good().await?;
     }
+    desk.forget_bearer(&known.id).await?;
     if forget {
         desk.servers().forget(&known.id)?;
         desk.preferences().change(|kept| kept.forget(&known.id))?;

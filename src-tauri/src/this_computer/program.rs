@@ -5,7 +5,7 @@ use std::{
     ffi::OsStr,
     fs::{self, File, OpenOptions},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Output, Stdio},
     time::Duration,
 };
 
@@ -57,6 +57,21 @@ impl Here<'_> {
 
     /// Runs it to its end and gives what it printed; what it reads goes through a pipe, where nobody sees it.
     pub async fn output(self, args: &[&OsStr], input: Option<&str>) -> Result<String, Failure> {
+        let output = self.run(args, input).await?;
+        if !output.status.success() {
+            return Err(self.failed(last_words(&String::from_utf8_lossy(&output.stderr))));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// What it printed, and what it complained of, however it ended.
+    pub async fn heard(self, args: &[&OsStr]) -> Result<(String, String), Failure> {
+        let output = self.run(args, None).await?;
+        let words = |said: &[u8]| last_words(&String::from_utf8_lossy(said)).to_owned();
+        Ok((words(&output.stdout), words(&output.stderr)))
+    }
+
+    async fn run(&self, args: &[&OsStr], input: Option<&str>) -> Result<Output, Failure> {
         let run = async {
             let mut child = self
                 .command(args)
@@ -70,14 +85,10 @@ impl Here<'_> {
             }
             child.wait_with_output().await
         };
-        let output = tokio::time::timeout(COMMAND_LIMIT, run)
+        tokio::time::timeout(COMMAND_LIMIT, run)
             .await
             .map_err(|_| self.failed("it did not end"))?
-            .map_err(|error| self.failed(&error.to_string()))?;
-        if !output.status.success() {
-            return Err(self.failed(last_words(&String::from_utf8_lossy(&output.stderr))));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+            .map_err(|error| self.failed(&error.to_string()))
     }
 
     fn command(&self, args: &[&OsStr]) -> Command {
@@ -168,7 +179,7 @@ fn ask_to_end(_pid: Option<u32>) {}
 /// Ends what an app that was killed left behind: exactly the process of the file, and only while it is still a
 /// program with this folder in its command line.
 #[cfg(target_os = "linux")]
-fn end_left_behind(pid_file: &Path, folder: &Path) {
+pub fn end_left_behind(pid_file: &Path, folder: &Path) {
     let Some(pid) = fs::read_to_string(pid_file).ok().and_then(|text| text.trim().parse::<u32>().ok()) else {
         return;
     };
@@ -187,4 +198,4 @@ fn end_left_behind(pid_file: &Path, folder: &Path) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn end_left_behind(_pid_file: &Path, _folder: &Path) {}
+pub fn end_left_behind(_pid_file: &Path, _folder: &Path) {}

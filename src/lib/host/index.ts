@@ -39,4 +39,11 @@ export type { Save, SaveState } from './app/saves';
 export type { PersonChecks, PhoneState } from './app/phone';
 export type { AppNews } from './app/shell';
 export type { UpdateOffer } from './app/updates';
-export type { ServerEntry, ServerList, ServerPreview, SignInCode, Step } from './app/servers';
+export type {
+	ServerEntry,
+	ServerList,
+	ServerPreview,
+	SignInCode,
+	Step,
+	ThisComputer
+} from './app/servers';

@@ -117,6 +117,16 @@ export function wordsFor(thrown: unknown): ProblemWords {
 			return { what: m.notices_missing(), todo: m.notices_missing_todo() };
 		case 'not_taken':
 			return { what: m.shell_failed(), todo: problem.message || undefined };
+		case 'no_services':
+			return {
+				what: m.problem_no_services(),
+				kept: m.problem_nothing_changed(),
+				todo: m.problem_no_services_todo()
+			};
+		case 'services_failed':
+			return { what: m.problem_services_failed(), todo: problem.message || undefined };
+		case 'services_stopped':
+			return { what: m.problem_services_stopped(), todo: m.problem_services_stopped_todo() };
 		case 'update_failed':
 			return {
 				what: m.problem_update_failed(),

@@ -1,7 +1,7 @@
 // Written from the app's Rust types by `./dev test app`; do not edit.
 
 export type PathKindName = 'lan' | 'tailscale' | 'cloudflare' | 'relay' | 'server';
-export type AppCode = "unreachable" | "unreadable" | "no_server" | "not_an_address" | "other_certificate" | "keychain_locked" | "keychain_missing" | "passphrase_needed" | "passphrase_wrong" | "passphrase_weak" | "sign_in_denied" | "sign_in_expired" | "no_browser_sign_in" | "wrong_return" | "storage" | "program_failed" | "wrong_configuration" | "provider_failed" | "sign_in_again" | "no_link" | "no_notifications" | "not_taken" | "locked" | "not_theirs" | "update_failed" | "update_forged";
+export type AppCode = "unreachable" | "unreadable" | "no_server" | "not_an_address" | "other_certificate" | "keychain_locked" | "keychain_missing" | "passphrase_needed" | "passphrase_wrong" | "passphrase_weak" | "sign_in_denied" | "sign_in_expired" | "no_browser_sign_in" | "wrong_return" | "storage" | "program_failed" | "wrong_configuration" | "provider_failed" | "sign_in_again" | "no_link" | "no_notifications" | "not_taken" | "locked" | "not_theirs" | "no_services" | "services_failed" | "services_stopped" | "update_failed" | "update_forged";
 export type Failure = { 
 /**
  * An [`AppCode`], or a problem code of the API.
@@ -151,6 +151,27 @@ page: string,
  */
 expires_in: number, };
 export type Step = "server" | "account" | "join" | "agent";
+export type ThisComputer = { 
+/**
+ * As services, which go on without the app.
+ */
+kept: boolean, 
+/**
+ * They run, as far as the system knows, and the server answers.
+ */
+running: boolean, 
+/**
+ * This system has services that a person may make without being its administrator, and they can be reached.
+ */
+possible: boolean, 
+/**
+ * Services go on when the person signs out of the computer.
+ */
+after_logout: boolean, 
+/**
+ * What an administrator types so that they do, where the system has such a thing.
+ */
+linger: string | null, };
 export type AppNews = { "kind": "pair", link: string, } | { "kind": "open", page: string, } | { "kind": "enter", page: string, } | { "kind": "palette" };
 export type QuietTime = { from: number, to: number, };
 export type NoticeChoice = { on: boolean, kinds: Array<'offline' | 'online' | 'task_started' | 'task_finished' | 'task_failed' | 'gpu_memory'>, 

@@ -2,9 +2,9 @@
 
 import { Channel } from '@tauri-apps/api/core';
 import { call } from './call';
-import type { ServerList, ServerPreview, SignInCode, Step } from './commands';
+import type { ServerList, ServerPreview, SignInCode, Step, ThisComputer } from './commands';
 
-export type { ServerEntry, ServerList, ServerPreview, SignInCode, Step } from './commands';
+export type { ServerEntry, ServerList, ServerPreview, SignInCode, Step, ThisComputer } from './commands';
 
 export const list = () => call<ServerList>('servers');
 
@@ -23,6 +23,15 @@ export const stopSignIn = () => call<void>('stop_sign_in');
 
 export const useThisComputer = (step: (step: Step) => void) =>
 	call<string>('use_this_computer', { steps: new Channel<Step>(step) });
+
+/** How the server and the agent on this computer are run. */
+export const thisComputer = () => call<ThisComputer>('this_computer');
+
+/** Has them run as services that stay, or with the app again; resolves when they do. */
+export const keepThisComputer = (keep: boolean) => call<ThisComputer>('keep_this_computer', { keep });
+
+/** Starts services that are stopped; resolves when the server answers. */
+export const startThisComputer = () => call<ThisComputer>('start_this_computer');
 
 export const select = (id: string) => call<boolean>('select_server', { id });
 export const rename = (id: string, name: string) => call<void>('rename_server', { id, name });
