@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::stack::Folder;
+use crate::{skipped::skipped, stack::Folder};
 
 pub struct Clock {
     offset: PathBuf,
@@ -35,7 +35,7 @@ impl Clock {
         let libraries = ["x86_64-linux-gnu", "aarch64-linux-gnu"];
         let library = libraries.iter().map(|arch| format!("/usr/lib/{arch}/faketime/libfaketimeMT.so.1"));
         let Some(library) = library.into_iter().find(|path| Path::new(path).exists()) else {
-            eprintln!("SKIPPED: clocks cannot be faked here; apt-get install faketime");
+            skipped("clocks cannot be faked here; apt-get install faketime");
             return None;
         };
         Some(vec![

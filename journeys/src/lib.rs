@@ -17,7 +17,9 @@ pub mod processes;
 pub mod program;
 pub mod proxy;
 pub mod push;
+pub mod skipped;
 pub mod stack;
+pub mod tap;
 pub mod wire;
 
 use std::time::Duration;

@@ -17,6 +17,8 @@ use nix::sched::{CloneFlags, setns};
 
 use tokio::process::Command;
 
+use crate::skipped::skipped;
+
 pub const SERVER: &str = "10.66.0.1";
 /// The server, out of reach for the second device.
 pub const SERVER_BEYOND: &str = "10.66.2.1";
@@ -51,7 +53,7 @@ impl Network {
         for host in HOSTS {
             let made = ip(&["netns", "add", &network.name(host)]);
             if !made.as_ref().is_ok_and(|output| output.status.success()) {
-                eprintln!("SKIPPED: network namespaces cannot be made here: {made:?}");
+                skipped(&format!("network namespaces cannot be made here: {made:?}"));
                 return None;
             }
             network.run(host, &["link", "set", "lo", "up"]);

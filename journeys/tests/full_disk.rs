@@ -58,7 +58,7 @@ macro_rules! or_skip {
         match $disk {
             Some(disk) => disk,
             None => {
-                eprintln!("SKIPPED: this account may not mount a small disk");
+                journeys::skipped::skipped("this account may not mount a small disk");
                 return;
             }
         }

@@ -3,7 +3,7 @@
 
 use std::{path::Path, process::Stdio};
 
-use journeys::{eventually, program::folder, soon};
+use journeys::{eventually, program::folder, skipped::skipped, soon};
 use tokio::{
     net::{TcpListener, TcpStream},
     process::{Child, Command},
@@ -60,9 +60,7 @@ impl Sshd {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ssh_reaches_a_device_through_the_link() {
     if !Path::new(SSHD).exists() || !nix::unistd::geteuid().is_root() {
-        eprintln!(
-            "SKIPPED: ssh's server is not installed here, or this is not root, who alone may start one"
-        );
+        skipped("ssh's server is not installed here, or this is not root, who alone may start one");
         return;
     }
     let scene = Scene::new().await;
