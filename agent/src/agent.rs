@@ -9,7 +9,7 @@ use foreman_protocol::Capabilities;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{
-    device_api::{self, Device, Parts, uploads},
+    device_api::{self, Device, Parts, revocations::Revocations, uploads},
     ending,
     identity::Identity,
     journal::Journal,
@@ -85,7 +85,9 @@ pub async fn run(
     let mut desk = Desk::new(Arc::clone(&setup), Arc::clone(&journal), Arc::clone(&probe));
     let events = desk.sender();
     let tasks = device_api::tasks::Tasks::new(Arc::clone(&setup.board), events.clone(), state.tasks());
-    let parts = Parts::new(state, setup.running.subscribe(), tasks, &reports)?;
+    let revocations =
+        Revocations { gate: Arc::clone(&gate), journal: Arc::clone(&journal), reports: reports.clone() };
+    let parts = Parts::new(state, setup.running.subscribe(), tasks, revocations)?;
     let files = Arc::clone(&parts.files);
     let models_changed = Arc::clone(&parts.models_changed);
     let device = Device { id: identity.device_id, name: identity.name.clone(), policy: state.policy() };

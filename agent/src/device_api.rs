@@ -10,6 +10,7 @@ pub mod logs;
 pub mod metrics;
 mod models;
 mod problem;
+pub mod revocations;
 pub mod tasks;
 pub mod terminals;
 #[cfg_attr(windows, path = "device_api/uploads/absent.rs")]
@@ -27,8 +28,9 @@ use foreman_protocol::{
 use serde_json::json;
 use tokio::sync::{Notify, watch};
 
-use crate::{link::Reports, state};
+use crate::state;
 use metrics::Metrics;
+use revocations::Revocations;
 use tasks::Tasks;
 
 pub use problem::{ApiError, ApiResult};
@@ -129,6 +131,7 @@ pub struct Parts {
     pub tasks: Tasks,
     /// Rung when models came or went through this API.
     pub models_changed: Arc<Notify>,
+    pub revocations: Revocations,
 }
 
 impl Parts {
@@ -140,8 +143,9 @@ impl Parts {
         state: &state::State,
         running: watch::Receiver<Vec<TaskId>>,
         tasks: Tasks,
-        reports: &Reports,
+        revocations: Revocations,
     ) -> anyhow::Result<Self> {
+        let reports = &revocations.reports;
         let (of_terminals, of_files) = (reports.clone(), reports.clone());
         let files = Files::new(state.dir().to_owned()).on_change(move |change| {
             let action = change.action.to_owned();
@@ -160,13 +164,14 @@ impl Parts {
             metrics: Metrics::new(ProbeOptions::new(state.dir()), SamplerOptions::new(state.dir()), running),
             tasks,
             models_changed: Arc::default(),
+            revocations,
         })
     }
 }
 
 /// Every route. Each feature brings its own router; they are merged here and nowhere else.
 pub fn router(device: Arc<Device>, parts: Parts) -> Router {
-    let Parts { terminals, files, logs, metrics, tasks, models_changed } = parts;
+    let Parts { terminals, files, logs, metrics, tasks, models_changed, revocations } = parts;
     Router::new()
         .route("/hello", get(hello))
         .with_state(Arc::clone(&device))
@@ -178,6 +183,7 @@ pub fn router(device: Arc<Device>, parts: Parts) -> Router {
         .merge(tasks::router(Arc::clone(&device), tasks))
         .merge(models::router(Arc::clone(&device), models_changed))
         .merge(forward::router(device))
+        .merge(revocations::router(revocations))
         .fallback(|| async { ApiError::not_found("address on this device") })
         .method_not_allowed_fallback(|| async {
             ApiError::new(ProblemCode::MethodNotAllowed, "This address does not take this method.")

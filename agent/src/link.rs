@@ -33,6 +33,7 @@ use listener::Listener;
 
 pub use choices::{Choices, Wishes};
 pub use gate::Gate;
+pub(crate) use gate::kept_time;
 pub use listener::Listen;
 pub use reports::{Reports, Said, channel as reports};
 pub use ways::{Way, Ways};

@@ -6,6 +6,7 @@
 //! link-key.json   the key that callers of the device link must know
 //! trust.json      whose grants count here; only people change it
 //! server-grant    what this device signed for its server
+//! link-time       how late it was when the link last looked
 //! link.json       how the link is reached, as somebody said
 //! tailscale       what was offered in the tailnet
 //! cloudflared     which `cloudflared` was started last
@@ -103,6 +104,11 @@ impl State {
     #[must_use]
     pub fn server_grant(&self) -> PathBuf {
         self.dir.join("server-grant")
+    }
+
+    #[must_use]
+    pub fn link_time(&self) -> PathBuf {
+        self.dir.join("link-time")
     }
 
     #[must_use]

@@ -48,6 +48,11 @@ impl Context {
         Ok(Self { store, json: global.json, options })
     }
 
+    /// How devices are looked for.
+    pub fn options(&self) -> DeviceOptions {
+        self.options.clone()
+    }
+
     /// The server, when this user is signed in to one.
     pub fn maybe_server(&self) -> Result<Option<Foreman>> {
         let named = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());

@@ -40,6 +40,7 @@ mod race;
 mod session;
 mod sse;
 mod store;
+mod taking_back;
 mod tasks;
 mod terminals;
 mod transfer;
@@ -65,7 +66,8 @@ pub use known::{KnownDevice, NotBelieved};
 pub use logs::{LogFilter, LogUpdate, MetricsUpdate};
 pub use open::OpenError;
 pub use path::{PathKind, PathState, PathTry};
-pub use store::{Listing as DeviceListing, SignIn, Store, StoreError};
+pub use store::{Listing as DeviceListing, SignIn, Store, StoreError, Untold};
+pub use taking_back::{TakenBack, take_back};
 pub use tasks::TaskOutputUpdate;
 pub use transfer::{Downloaded, Transfer};
 

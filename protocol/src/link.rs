@@ -276,6 +276,11 @@ pub enum LinkUse {
         path: String,
         by: String,
     },
+    /// An owner took a right back, and said so to the device itself.
+    TakenBack {
+        revoked: Revoked,
+        by: String,
+    },
     #[serde(other)]
     Unknown,
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -15,7 +15,7 @@ use tokio::{
 
 use super::Finding;
 use crate::{
-    link::{Way, Ways, keys::LinkKeys, trust::Trust},
+    link::{Way, Ways, kept_time, keys::LinkKeys, trust::Trust},
     state::State,
     status::{self, Said},
 };
@@ -103,6 +103,18 @@ fn trust(state: &State) -> Finding {
 fn clock(state: &State, now: SystemTime) -> Option<Finding> {
     let made = fs::metadata(state.link_key()).ok()?.modified().ok()?;
     let name = "link_clock";
+    let known = kept_time(&state.link_time()).and_then(|ms| u64::try_from(ms).ok());
+    if known.is_some_and(|known| now + CLOCK_SLACK < SystemTime::UNIX_EPOCH + Duration::from_millis(known)) {
+        return Some(Finding::bad(
+            name,
+            "This machine's clock is earlier than it was: grants end by the later time",
+            format!(
+                "Set the clock, or switch on time synchronisation (timedatectl set-ntp true). If the later time was \
+                 wrong, remove {} and start the agent again",
+                state.link_time().display()
+            ),
+        ));
+    }
     Some(if now + CLOCK_SLACK < made {
         Finding::bad(
             name,
@@ -133,8 +145,8 @@ async fn listener(ways: &Ways) -> Finding {
         );
     };
     let at = match listening.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from(Ipv6Addr::LOCALHOST),
+        // One that hears all of IPv6 hears IPv4, which is the one that every machine has.
+        ip if ip.is_unspecified() => IpAddr::from(Ipv4Addr::LOCALHOST),
         ip => ip,
     };
     let at = SocketAddr::new(at, listening.port());
@@ -199,6 +211,10 @@ mod tests {
         LinkKeys::load_or_make(&state.link_key()).unwrap();
         assert_eq!(clock(&state, SystemTime::now()).unwrap().outcome, Outcome::Good);
         assert_eq!(clock(&state, SystemTime::UNIX_EPOCH).unwrap().outcome, Outcome::Bad);
+        fs::write(state.link_time(), "90000000").unwrap();
+        assert_eq!(clock(&state, SystemTime::now()).unwrap().outcome, Outcome::Good);
+        let remedy = clock(&state, SystemTime::UNIX_EPOCH).unwrap().remedy.unwrap();
+        assert!(remedy.contains("link-time"), "{remedy}");
     }
 
     #[tokio::test]

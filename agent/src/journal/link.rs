@@ -27,6 +27,14 @@ impl Journal {
         })
     }
 
+    /// Writes down for good that an owner took something back.
+    ///
+    /// # Errors
+    /// When nothing could be written.
+    pub fn keep_revocation(&self, revocation: &str, now: &Moment) -> anyhow::Result<()> {
+        self.write(|write| keep_revocation(write, revocation, now).map(drop))
+    }
+
     /// Writes down what happened on the link, to be told until the server has it.
     ///
     /// # Errors

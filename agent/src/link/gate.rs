@@ -4,6 +4,7 @@
 //! changed before each decision, and several times a second for the links that are open. This must not know how a
 //! caller's bytes came here or what they ask for.
 
+mod clock;
 mod open;
 mod server;
 
@@ -17,8 +18,9 @@ use foreman_link::{
     channel::DeviceKeys,
     grant::{self, Issuer, Revocations},
 };
-use foreman_machine::run::Moment;
-use foreman_protocol::{Command, CommandAction, DeviceLink, Grant, Hello, LinkFacts, Millis, RefusedBecause};
+use foreman_protocol::{
+    Command, CommandAction, DeviceLink, Grant, Hello, LinkFacts, Millis, RefusedBecause, Revoked,
+};
 use tokio::sync::watch;
 
 use super::{keys::LinkKeys, trust::Trust};
@@ -26,8 +28,10 @@ use crate::{
     state::{Stamp, State, stamp},
     uplink::NotUnderstood,
 };
+use clock::Clock;
 use open::OpenLinks;
 
+pub(crate) use clock::kept as kept_time;
 pub use open::Admission;
 
 /// How often the files are looked at while nobody calls.
@@ -41,6 +45,7 @@ pub struct Gate {
     link_key: PathBuf,
     trust: PathBuf,
     server_grant: PathBuf,
+    clock: Clock,
     held: Mutex<Held>,
     changed: watch::Sender<()>,
 }
@@ -82,6 +87,7 @@ impl Gate {
             link_key: state.link_key(),
             trust: state.trust(),
             server_grant: state.server_grant(),
+            clock: Clock::new(state.link_time()),
             held: Mutex::new(Held {
                 keys: None,
                 keys_seen: None,
@@ -103,6 +109,7 @@ impl Gate {
         let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             look.tick().await;
+            self.clock.look();
             let mut held = self.current();
             self.close_what_ended(&mut held);
         }
@@ -147,7 +154,7 @@ impl Gate {
             issuers: &issuers,
             device: &self.device,
             client,
-            now: now(),
+            now: self.clock.now(),
             revocations: &held.revocations,
         };
         let mut grant = grant::verify_grant(signed, &trust)?;
@@ -162,7 +169,7 @@ impl Gate {
     pub fn open(self: &Arc<Self>, grant: Grant, lock: &Lock) -> Option<Admission> {
         let mut held = self.current();
         let same_key = held.keys.as_ref().is_some_and(|keys| keys.serial == lock.serial);
-        if !same_key || !self.counts(&held, &grant, now()) {
+        if !same_key || !self.counts(&held, &grant, self.clock.now()) {
             return None;
         }
         Some(held.open.add(self, grant))
@@ -178,7 +185,7 @@ impl Gate {
     pub fn sift(&self, commands: &mut [Result<Command, NotUnderstood>]) {
         for command in commands.iter_mut().flatten() {
             if let CommandAction::Revoke { revocation } = &command.action
-                && let Err(because) = self.verified(revocation)
+                && let Err(because) = self.read_revocation(revocation)
             {
                 tracing::warn!(command.id = %command.id, ?because, "a revocation that no owner signed is ignored");
                 command.action = CommandAction::Unknown;
@@ -197,6 +204,22 @@ impl Gate {
         }
     }
 
+    /// What somebody takes back with this.
+    ///
+    /// # Errors
+    /// When no owner of this device signed it.
+    pub fn read_revocation(&self, signed: &str) -> Result<Revoked, RefusedBecause> {
+        let held = self.current();
+        let issuers: Vec<String> = held.trust.owners.iter().map(|owner| owner.key.clone()).collect();
+        grant::verify_revocation(signed, &issuers, &self.device).map(|revocation| revocation.revokes)
+    }
+
+    /// Whether this is so already, and kept.
+    #[must_use]
+    pub fn took_back(&self, revoked: &Revoked) -> bool {
+        self.held().revocations.holds(revoked)
+    }
+
     /// What others are told of this device's link; `None` while there is no usable key.
     #[must_use]
     pub fn facts(&self, addresses: Vec<String>, tailscale: Option<String>) -> Option<LinkFacts> {
@@ -209,12 +232,6 @@ impl Gate {
         Some(LinkFacts { link, server_grant })
     }
 
-    fn verified(&self, signed: &str) -> Result<(), RefusedBecause> {
-        let held = self.current();
-        let issuers: Vec<String> = held.trust.owners.iter().map(|owner| owner.key.clone()).collect();
-        grant::verify_revocation(signed, &issuers, &self.device).map(drop)
-    }
-
     fn counts(&self, held: &Held, grant: &Grant, now: Millis) -> bool {
         let trusted =
             self.is_servers(grant) || held.trust.owners.iter().any(|owner| owner.key == grant.issuer);
@@ -223,7 +240,7 @@ impl Gate {
     }
 
     fn close_what_ended(&self, held: &mut Held) {
-        let now = now();
+        let now = self.clock.now();
         let mut open = std::mem::take(&mut held.open);
         open.keep(|grant| self.counts(held, grant, now));
         held.open = open;
@@ -279,10 +296,6 @@ impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gate").field("device", &self.device).finish_non_exhaustive()
     }
-}
-
-fn now() -> Millis {
-    Moment::now().wall_ms
 }
 
 #[cfg(test)]

@@ -3,12 +3,19 @@
 
 mod web;
 
-use std::{io, net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use foreman_link::channel::is_link_preamble;
 use foreman_protocol::LINK_PORT;
 use serde::{Deserialize, Serialize};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     io::{AsyncReadExt, join},
     net::{TcpListener, TcpStream},
@@ -22,6 +29,8 @@ use super::door::{Door, Unproven, Via};
 const FIRST_WORDS: Duration = Duration::from_secs(10);
 /// When the usual port is taken, these are tried before any free one.
 const NEXT_PORTS: u16 = 16;
+/// Callers whom the system lets wait.
+const WAITING: i32 = 1024;
 /// After an accept that failed: too many open files, mostly.
 const RECOVER: Duration = Duration::from_millis(100);
 
@@ -51,7 +60,7 @@ impl FromStr for Listen {
             return Ok(Self::At(address));
         }
         if let Ok(port) = text.trim_start_matches(':').parse::<u16>() {
-            return Ok(Self::At(SocketAddr::from(([0, 0, 0, 0], port))));
+            return Ok(Self::At(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))));
         }
         bail!(
             "{text:?} is no address to listen at: write one like 0.0.0.0:{LINK_PORT}, a port, `usual`, or `none`"
@@ -93,13 +102,13 @@ impl Listener {
     pub async fn bind(listen: Listen) -> anyhow::Result<Option<Self>> {
         let socket = match listen {
             Listen::Off => return Ok(None),
-            Listen::At(address) => TcpListener::bind(address).await.with_context(|| {
+            Listen::At(address) => at(address).with_context(|| {
                 format!(
                     "Cannot listen at {address} for the device link. Nothing was changed. Name another address with \
                      --link-listen, or `none`"
                 )
             })?,
-            Listen::Usual => match usual().await {
+            Listen::Usual => match usual() {
                 Ok(socket) => socket,
                 Err(error) => {
                     tracing::warn!(%error, "no port for the device link can be opened: it is reached by other ways");
@@ -140,14 +149,42 @@ impl Listener {
     }
 }
 
-async fn usual() -> io::Result<TcpListener> {
+fn usual() -> io::Result<TcpListener> {
+    let everywhere = |port| at(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
     for port in LINK_PORT..LINK_PORT + NEXT_PORTS {
-        match TcpListener::bind(("0.0.0.0", port)).await {
+        match everywhere(port) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             bound => return bound,
         }
     }
-    TcpListener::bind(("0.0.0.0", 0)).await
+    everywhere(0)
+}
+
+/// Listens there. Every address of IPv6 means those of IPv4 too, and only those where this machine has no IPv6.
+fn at(address: SocketAddr) -> io::Result<TcpListener> {
+    match bound(address) {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse && address.ip() == Ipv6Addr::UNSPECIFIED => {
+            let four = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+            // The first error is of the address that was asked for.
+            bound(four).map_err(|_| error)
+        }
+        bound => bound,
+    }
+}
+
+fn bound(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // Systems differ in what they begin with.
+        socket.set_only_v6(false)?;
+    }
+    // On Windows it would let others listen at the same port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(WAITING)?;
+    TcpListener::from_std(socket.into())
 }
 
 async fn hear(door: Arc<Door>, mut stream: TcpStream, from: SocketAddr, unproven: Unproven) {
@@ -190,8 +227,8 @@ mod tests {
             ("usual", Listen::Usual),
             ("0.0.0.0:9981", at("0.0.0.0:9981")),
             (" [::]:7 ", at("[::]:7")),
-            ("7000", at("0.0.0.0:7000")),
-            (":7000", at("0.0.0.0:7000")),
+            ("7000", at("[::]:7000")),
+            (":7000", at("[::]:7000")),
         ] {
             assert_eq!(text.parse::<Listen>().unwrap(), expected);
         }
@@ -207,6 +244,22 @@ mod tests {
         let text = format!("{error:#}");
         assert!(text.contains("Cannot listen at 127.0.0.1:") && text.contains("--link-listen"), "{text}");
         assert!(Listener::bind(Listen::Off).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn callers_of_both_families_are_heard_at_one_port() {
+        for listen in [Listen::Usual, "0".parse().unwrap()] {
+            let listener = Listener::bind(listen).await.unwrap().unwrap();
+            let port = listener.address().port();
+            for local in ["127.0.0.1", "::1"] {
+                let (called, heard) =
+                    tokio::join!(TcpStream::connect((local, port)), listener.socket.accept());
+                let (near, (_, from)) = (called.unwrap(), heard.unwrap());
+                assert_eq!(from.ip().to_canonical(), near.local_addr().unwrap().ip());
+            }
+        }
+        let four = Listener::bind("0.0.0.0:0".parse().unwrap()).await.unwrap().unwrap();
+        assert!(TcpStream::connect(("::1", four.address().port())).await.is_err(), "as somebody asked");
     }
 
     #[tokio::test]

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use foreman_client::{
     KnownDevice,
-    device::{NewGrant, make_grant},
+    device::{self, NewGrant, make_grant},
 };
-use foreman_link::grant::{decode_key, sign_revocation};
-use foreman_protocol::{GrantId, Level, Revocation, Revoked};
+use foreman_link::grant::decode_key;
+use foreman_protocol::{GrantId, Level, Revoked};
 use futures_util::TryStreamExt;
 
 use crate::{
@@ -135,19 +135,40 @@ pub async fn revoke(context: &Context, options: RevokeOptions) -> Result<()> {
         (None, None) => bail!("Say what to take back: --grant ID, or --client KEY for all of a client's"),
     };
     let device = known(context, &options.device).await?;
-    take_back(context, &device, revokes).await?;
-    say(format!("Taken back. {} hears it as soon as it is connected, and ends what is open.", device.name));
+    say(take_back(context, &device, revokes).await?);
     Ok(())
 }
 
-/// Signs a revocation and has the server carry it.
-pub async fn take_back(context: &Context, device: &KnownDevice, revokes: Revoked) -> Result<()> {
-    let issuer = context.store.owner_key()?;
-    let revocation =
-        Revocation { device: device.identity.clone(), revokes, at: now(), issuer: issuer.public() };
-    let signed = sign_revocation(&revocation, &issuer);
-    context.server()?.revoke_grant(device.id, &signed).await?;
-    Ok(())
+/// Signs a revocation and tells the device, and the server, which carries it too; says who knows it.
+///
+/// # Errors
+/// When neither could be told. It is kept and the device is told when it is reached next.
+pub async fn take_back(context: &Context, device: &KnownDevice, revokes: Revoked) -> Result<String> {
+    let server = context.maybe_server()?;
+    let taken =
+        device::take_back(&context.store, server.as_ref(), device, revokes, context.options()).await?;
+    let name = &device.name;
+    match (taken.device, taken.server) {
+        (Ok(()), None | Some(Ok(()))) => {
+            Ok(format!("Taken back on {name}: it holds, and what was open is closed."))
+        }
+        (Ok(()), Some(Err(error))) => Ok(format!(
+            "Taken back on {name}: it holds, and what was open is closed. The server does not show it yet: {error}"
+        )),
+        (Err(error), Some(Ok(()))) => Ok(format!(
+            "The server carries it to {name}, which could not be told straight ({error}). It is told once more when \
+             `foreman` reaches it next."
+        )),
+        (Err(error), None) => Err(untold(name, &error.into())),
+        (Err(error), Some(Err(of_server))) => Err(untold(name, &anyhow!("{error}; the server: {of_server}"))),
+    }
+}
+
+fn untold(name: &str, error: &anyhow::Error) -> anyhow::Error {
+    anyhow!(
+        "{name} could not be told ({error:#}), so what was open there may go on. It is signed and kept, and {name} is \
+         told when `foreman` reaches it next, as with `foreman status {name}`"
+    )
 }
 
 /// A device with its pinned identity.

@@ -56,18 +56,24 @@ fn show(context: &Context) -> Result<()> {
 
 async fn rotate_client(context: &Context) -> Result<()> {
     let old = context.store.client_key()?.public();
+    let mut untold = Vec::new();
     for device in context.store.devices()?.into_iter().filter(|device| device.grant.is_some()) {
-        // A device that cannot be told keeps the old key until its grant ends; say which.
         match take_back(context, &device, Revoked::Client(old.clone())).await {
-            Ok(()) => note(format!("{} does not take the old key any more", device.name)),
-            Err(error) => note(format!(
-                "{} could not be told ({error:#}): do it later with `foreman revoke {} --client {old}`",
-                device.name, device.name
-            )),
+            Ok(said) => note(said),
+            Err(error) => {
+                note(format!("{error:#}"));
+                untold.push(device.name);
+            }
         }
     }
     let fresh = context.store.rotate_client_key()?.public();
     say(format!("The client key is now {fresh}. Devices that trust your owner key take it at once."));
+    if !untold.is_empty() {
+        say(format!(
+            "Not told yet: {}. They take the old key until they are reached from here, or until its grants end.",
+            untold.join(", ")
+        ));
+    }
     Ok(())
 }
 

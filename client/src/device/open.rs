@@ -49,7 +49,9 @@ impl DeviceConnection {
         let (device, grants) = meet(store, server, id).await?;
         let key = store.client_key()?;
         let device = with_grant(store, device, &key.public(), grants.then_some(server).flatten()).await?;
-        Ok(Self::new(device, key, Some(store.clone()), server.cloned(), options)?)
+        let connection = Self::new(device, key, Some(store.clone()), server.cloned(), options)?;
+        connection.tell_untold(store, id).await;
+        Ok(connection)
     }
 }
 

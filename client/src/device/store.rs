@@ -36,6 +36,8 @@ const OWNER_KEY: &str = "owner.key";
 const CLIENT_KEY: &str = "client.key";
 const UPLOADS: &str = "uploads.json";
 const MOST_UPLOADS: usize = 200;
+const UNTOLD: &str = "taken-back.json";
+const MOST_UNTOLD: usize = 1_000;
 
 /// Why something could not be kept or read. Its text is for people and makes sense alone.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,14 @@ pub enum StoreError {
     Io { path: PathBuf, error: io::Error },
     #[error("{path} is damaged ({reason}); it was left as it is: move it away to begin anew", path = .path.display())]
     Damaged { path: PathBuf, reason: String },
+}
+
+/// Something taken back that a device has not confirmed itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untold {
+    pub device: DeviceId,
+    /// Signed; see [`foreman_protocol::Revocation`].
+    pub signed: String,
 }
 
 /// Where a program is signed in.
@@ -222,6 +232,45 @@ impl Store {
             None => drop(begun.remove(key)),
         }
         write_json(&path, &begun)
+    }
+
+    /// Remembers what a device is to be told.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn keep_untold(&self, untold: &Untold) -> Result<(), StoreError> {
+        self.change_untold(|all| {
+            all.push(untold.clone());
+            // Far more than anybody takes back; the oldest are the likeliest to have ended by themselves.
+            all.drain(..all.len().saturating_sub(MOST_UNTOLD));
+        })
+    }
+
+    /// Forgets what the device knows.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn forget_untold(&self, untold: &Untold) -> Result<(), StoreError> {
+        self.change_untold(|all| all.retain(|one| one != untold))
+    }
+
+    /// What a device is to be told, in order.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn untold(&self, device: DeviceId) -> Result<Vec<Untold>, StoreError> {
+        let all: Vec<Untold> = read_json(&self.data.join(UNTOLD))?.unwrap_or_default();
+        Ok(all.into_iter().filter(|one| one.device == device).collect())
+    }
+
+    fn change_untold(&self, change: impl FnOnce(&mut Vec<Untold>)) -> Result<(), StoreError> {
+        let path = self.data.join(UNTOLD);
+        let mut all: Vec<Untold> = read_json(&path)?.unwrap_or_default();
+        change(&mut all);
+        match all.is_empty() {
+            true => remove(&path),
+            false => write_json(&path, &all),
+        }
     }
 
     fn record(&self, id: DeviceId) -> PathBuf {

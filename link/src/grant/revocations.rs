@@ -22,6 +22,15 @@ impl Revocations {
         }
     }
 
+    /// Whether this was said before.
+    #[must_use]
+    pub fn holds(&self, revoked: &Revoked) -> bool {
+        match revoked {
+            Revoked::Grant(id) => self.grants.contains_key(id),
+            Revoked::Client(client) => self.clients.contains_key(client),
+        }
+    }
+
     /// Whether this grant, or its client, was taken back.
     #[must_use]
     pub fn covers(&self, grant: &Grant) -> bool {

@@ -184,7 +184,7 @@ async fn revoke(
     app.db
         .write(move |tx| {
             Box::pin(async move {
-                mark(tx, id, &revocation).await?;
+                mark(tx, id, &revocation.revokes).await?;
                 let action = CommandAction::Revoke { revocation: text };
                 commands::add(tx, &cause, id, CommandId::fresh(), None, &action).await?;
                 let revoked = revocation.revokes;
@@ -208,8 +208,9 @@ fn check_revocation(text: &str, identity: &str) -> ApiResult<Revocation> {
         .map_err(|_| invalid("The revocation's signature is not its issuer's. Nothing was changed."))
 }
 
-async fn mark(tx: &mut Tx, device: DeviceId, revocation: &Revocation) -> ApiResult<()> {
-    let (sql, which) = match &revocation.revokes {
+/// Shows what is carried for a device as taken back.
+pub(super) async fn mark(tx: &mut Tx, device: DeviceId, revoked: &Revoked) -> ApiResult<()> {
+    let (sql, which) = match revoked {
         Revoked::Grant(id) => (
             "UPDATE grants SET revoked_at = $1 WHERE device_id = $2 AND id = $3 AND revoked_at IS NULL",
             id.to_string(),

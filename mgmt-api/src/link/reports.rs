@@ -11,6 +11,8 @@ use crate::{
     problem::ApiResult,
 };
 
+use super::grants;
+
 /// For people: who, from where.
 const NAME_CHARS: usize = 256;
 const PATH_CHARS: usize = 4_096;
@@ -37,6 +39,9 @@ pub async fn take(tx: &mut Tx, cause: &Cause, device: DeviceId, mut report: Link
         && let Some(name) = account_name(tx, cause.tenant, from).await?
     {
         *from = format!("{RELAY}{name}");
+    }
+    if let LinkUse::TakenBack { revoked, .. } = &report.what {
+        grants::mark(tx, device, revoked).await?;
     }
     let Some(event) = event(report.what) else { return Ok(()) };
     announce(tx, cause, device, event).await?;
@@ -79,6 +84,8 @@ fn event(what: LinkUse) -> Option<impl FnOnce(Box<Device>) -> Event + Send> {
             path: clipped(&path, PATH_CHARS),
             by: clipped(&by, NAME_CHARS),
         },
+        // Who carried it there is worth less than what it was, which an owner signed.
+        LinkUse::TakenBack { revoked, by: _ } => Event::GrantRevoked { device, revoked },
         LinkUse::Unknown => Event::DeviceUpdated { device },
     })
 }

@@ -1042,6 +1042,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/push/receivers/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tells a browser at its new address what it was told at its old one, for the session that asks. `not_found` where
+         *     this account is not told there: then the browser gives its subscription up.
+         */
+        post: operations["post_push_receivers_renew"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/push/receivers/{id}": {
         parameters: {
             query?: never;
@@ -2476,6 +2496,13 @@ export interface components {
             /** @enum {string} */
             type: "model_key.created";
         } | {
+            /** @description What it may ask is called otherwise: a provider was renamed or removed. */
+            data: {
+                key: components["schemas"]["ModelKey"];
+            };
+            /** @enum {string} */
+            type: "model_key.updated";
+        } | {
             data: {
                 key_id: components["schemas"]["ModelKeyId"];
                 name: string;
@@ -2798,6 +2825,11 @@ export interface components {
             /** @enum {string} */
             what: "file_changed";
         } | {
+            by: string;
+            revoked: components["schemas"]["Revoked"];
+            /** @enum {string} */
+            what: "taken_back";
+        } | {
             /** @enum {string} */
             what: "unknown";
         };
@@ -2927,10 +2959,13 @@ export interface components {
             output_tokens: number;
         };
         /** @enum {string} */
-        MissCause: "unreachable" | "timeout" | "model_missing" | "rate_limited" | "failed" | "paused" | "locked" | "key_refused";
+        MissCause: "unreachable" | "timeout" | "model_missing" | "rate_limited" | "failed" | "paused" | "locked" | "key_refused" | "format";
         /** @description A model of a provider. What is absent is not known. */
         Model: {
-            /** Format: int32 */
+            /**
+             * Format: int32
+             * @description What a request can count on. Ollama runs a model with less than it can do unless it is told otherwise.
+             */
             context_tokens?: number | null;
             /** @description Makes embeddings and does not chat. */
             embeddings: boolean;
@@ -2942,6 +2977,11 @@ export interface components {
             known_from: components["schemas"]["KnownFrom"];
             /** @description In the device's memory now. */
             loaded?: boolean | null;
+            /**
+             * Format: int32
+             * @description On a device: what the model can do at most, however it is run.
+             */
+            most_context_tokens?: number | null;
             /** Format: int32 */
             output_tokens?: number | null;
             price?: components["schemas"]["ModelPrice"] | null;
@@ -3225,7 +3265,10 @@ export interface components {
         /** @description One page of a list. `next` is the cursor for the following page, absent on the last one. */
         Page_Model: {
             items: {
-                /** Format: int32 */
+                /**
+                 * Format: int32
+                 * @description What a request can count on. Ollama runs a model with less than it can do unless it is told otherwise.
+                 */
                 context_tokens?: number | null;
                 /** @description Makes embeddings and does not chat. */
                 embeddings: boolean;
@@ -3237,6 +3280,11 @@ export interface components {
                 known_from: components["schemas"]["KnownFrom"];
                 /** @description In the device's memory now. */
                 loaded?: boolean | null;
+                /**
+                 * Format: int32
+                 * @description On a device: what the model can do at most, however it is run.
+                 */
+                most_context_tokens?: number | null;
                 /** Format: int32 */
                 output_tokens?: number | null;
                 price?: components["schemas"]["ModelPrice"] | null;
@@ -3315,8 +3363,7 @@ export interface components {
                 fingerprint: string;
                 id: components["schemas"]["PushReceiverId"];
                 kind: components["schemas"]["PushKind"];
-                /** @description Why the last push did not get through, for people. */
-                last_failure?: string | null;
+                last_failure?: components["schemas"]["PushFailure"] | null;
                 last_failure_at?: components["schemas"]["i64"] | null;
                 last_success_at?: components["schemas"]["i64"] | null;
                 name: string;
@@ -3569,6 +3616,22 @@ export interface components {
             /** @description The receiver's P-256 public key, uncompressed. */
             p256dh: string;
         };
+        /** @description Why a push did not get through: a code that readers have words for, and what the carrier itself said. */
+        PushFailure: {
+            code: components["schemas"]["PushFailureCode"];
+            /** @description What the carrier or the network said, in its own words: one line of at most 160 characters. */
+            detail?: string | null;
+            /**
+             * Format: int32
+             * @description The HTTP status of the carrier's answer, where there was one.
+             */
+            status?: number | null;
+        };
+        /**
+         * @description What kept a push from its receiver.
+         * @enum {string}
+         */
+        PushFailureCode: "not_configured" | "not_allowed" | "account_refused" | "unusable_keys" | "address_refused" | "no_answer" | "unreachable" | "busy" | "trouble" | "refused" | "gone" | "internal" | "unknown";
         /**
          * @description Who carries a push.
          * @enum {string}
@@ -3592,8 +3655,7 @@ export interface components {
             fingerprint: string;
             id: components["schemas"]["PushReceiverId"];
             kind: components["schemas"]["PushKind"];
-            /** @description Why the last push did not get through, for people. */
-            last_failure?: string | null;
+            last_failure?: components["schemas"]["PushFailure"] | null;
             last_failure_at?: components["schemas"]["i64"] | null;
             last_success_at?: components["schemas"]["i64"] | null;
             name: string;
@@ -3648,6 +3710,13 @@ export interface components {
          * @enum {string}
          */
         RefusedBecause: "handshake" | "forged" | "expired" | "revoked" | "too_many" | "unknown";
+        /** @description A browser that is told already has another address now, or is somebody's who signed in there anew. */
+        RenewPushReceiver: {
+            /** @description Where the browser is told from now on. */
+            target: components["schemas"]["PushEndpoint"];
+            /** @description The endpoint it had before, where the browser still knows it. */
+            was?: string | null;
+        };
         /** @description `POST /api/v1/devices/{id}/reports`: acknowledged commands and what became of tasks. Idempotent. */
         Reports: {
             /**
@@ -3816,6 +3885,13 @@ export interface components {
              * @description One-minute load average.
              */
             load1?: number | null;
+            /**
+             * @description The context that each of them runs with, tokens, where Ollama tells. It is often far below what the model can
+             *     do, and Ollama cuts what is longer without a word.
+             */
+            loaded_context?: {
+                [key: string]: number;
+            } | null;
             /** @description Ollama models in memory now. */
             loaded_models?: string[];
             /**
@@ -4170,7 +4246,7 @@ export interface components {
             reason: string;
         };
         /** @enum {string} */
-        UnfitBecause: "disabled" | "not_private" | "use_for" | "context" | "tools" | "vision" | "kind" | "key";
+        UnfitBecause: "disabled" | "not_private" | "use_for" | "context" | "tools" | "vision" | "kind" | "key" | "price";
         UnlockVault: {
             password: components["schemas"]["Secret"];
         };
@@ -6198,6 +6274,29 @@ export interface operations {
                 };
             };
             201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PushReceiver"];
+                };
+            };
+        };
+    };
+    post_push_receivers_renew: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RenewPushReceiver"];
+            };
+        };
+        responses: {
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };

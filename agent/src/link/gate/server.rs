@@ -3,7 +3,7 @@
 use foreman_link::grant::{self, sign_grant};
 use foreman_protocol::{Grant, GrantId, Level, Millis, RefusedBecause};
 
-use super::{Gate, Held, now};
+use super::{Gate, Held};
 use crate::{
     link::trust::{Dashboard, Trust},
     state::replace_file,
@@ -95,7 +95,7 @@ impl Gate {
             // The one of an earlier life, so that each start is not news.
             held.server_grant = std::fs::read_to_string(&self.server_grant).ok();
         }
-        let now = now();
+        let now = self.clock.now();
         if let Some(kept) = held.server_grant.as_ref().and_then(|text| grant::read_grant(text).ok())
             && kept.issuer == self.device
             && kept.device == self.device

@@ -78,6 +78,27 @@ fn only_owners_say_who_comes_in_and_only_while_they_are_owners() {
     assert!(house.gate.open(grant, &house.gate.lock().unwrap()).is_none());
 }
 
+fn now() -> Millis {
+    foreman_machine::run::Moment::now().wall_ms
+}
+
+#[test]
+fn a_right_that_ended_stays_so_when_the_clock_is_set_back() {
+    let house = House::new();
+    let grant = Grant { expires_at: now() + 3_600_000, ..house.grant(Level::View) };
+    assert_eq!(house.judge(&grant, &house.owner), Ok(Level::View));
+    // It was two hours later already, and the grant's end passed.
+    std::fs::write(house.state.link_time(), (now() + 7_200_000).to_string()).unwrap();
+    let later = Gate::new(&house.state, house.identity.clone(), &[]);
+    let signed = sign_grant(&grant, &house.owner);
+    assert_eq!(later.judge(&grant.client, &signed).unwrap_err(), RefusedBecause::Expired);
+    let lock = later.lock().unwrap();
+    assert!(later.open(grant, &lock).is_none(), "not even between judging and opening");
+    let signed = later.facts(Vec::new(), None).unwrap().server_grant.unwrap();
+    let servers = grant::read_grant(&signed).unwrap();
+    assert!(later.judge(&servers.client, &signed).is_ok(), "what is made now counts now");
+}
+
 #[test]
 fn a_damaged_trust_file_lets_nobody_in() {
     let house = House::new();
