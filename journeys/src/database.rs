@@ -1,9 +1,10 @@
 //! Where a server keeps its data: an SQLite file of its own, or a database of its own in a PostgreSQL of ours.
 
 use std::{
+    io::{BufRead, BufReader, Write},
     os::unix::{fs::chown, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::{
         Arc, LazyLock,
         atomic::{AtomicU32, Ordering},
@@ -36,6 +37,37 @@ impl Database {
         Self::PostgreSql { url, database: Arc::new(Lent { name, cluster }) }
     }
 
+    /// Holds every change to what is stored up until what is given is dropped, as another program would that writes for
+    /// long. Reading goes on.
+    ///
+    /// # Panics
+    /// When the lock is not to be had.
+    #[must_use]
+    pub fn hold(&self, data: &Path) -> Hold {
+        let mut command = match self {
+            Self::Sqlite => {
+                let mut command = Command::new("python3");
+                command.arg("-c").arg(HOLD_SQLITE).arg(data.join("foreman.db"));
+                command
+            }
+            Self::PostgreSql { database, .. } => {
+                let mut command = database.cluster.tool("psql");
+                command
+                    .args(["-qAtX", "-U", "foreman", "-d", &database.name, "-h"])
+                    .arg(&database.cluster.folder);
+                command
+            }
+        };
+        let mut program =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the other program runs");
+        let mut input = program.stdin.take().expect("its input");
+        input.write_all(HOLD_POSTGRESQL.as_bytes()).expect("it listens");
+        let mut said = String::new();
+        BufReader::new(program.stdout.take().expect("its output")).read_line(&mut said).expect("it speaks");
+        assert_eq!(said.trim(), "held");
+        Hold { program, _input: input }
+    }
+
     /// Everything that is stored, as text, to look for what should not be there.
     ///
     /// # Panics
@@ -55,6 +87,31 @@ impl Database {
             all.extend(output.stdout);
         }
         all
+    }
+}
+
+/// `held` is said once nobody else can write; it ends with its input.
+const HOLD_SQLITE: &str = "import sqlite3, sys
+held = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
+held.execute('BEGIN IMMEDIATE')
+print('held', flush=True)
+sys.stdin.read()";
+/// A program that reads other input than SQL does not mind it.
+const HOLD_POSTGRESQL: &str = "BEGIN;
+LOCK TABLE model_usage, model_spend, model_keys IN EXCLUSIVE MODE;
+SELECT 'held';
+";
+
+/// Lets changes go on when it is dropped.
+pub struct Hold {
+    program: Child,
+    _input: ChildStdin,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -47,6 +48,8 @@ pub struct Model {
     pub size: u64,
     pub context: u32,
     pub capabilities: Vec<&'static str>,
+    /// Its own, one a line.
+    pub parameters: &'static str,
     /// Where it really runs.
     pub remote_host: Option<&'static str>,
 }
@@ -54,13 +57,22 @@ pub struct Model {
 impl Model {
     #[must_use]
     pub fn with(capabilities: &[&'static str]) -> Self {
-        Self { size: 2_019_393_189, context: 131_072, capabilities: capabilities.to_vec(), remote_host: None }
+        Self {
+            size: 2_019_393_189,
+            context: 131_072,
+            capabilities: capabilities.to_vec(),
+            parameters: "stop \"<|eot_id|>\"",
+            remote_host: None,
+        }
     }
 }
 
 struct Inner {
     models: Mutex<BTreeMap<String, Model>>,
-    loaded: Mutex<Vec<String>>,
+    /// With the context they run with.
+    loaded: Mutex<BTreeMap<String, u32>>,
+    /// How long it thinks before it tells of a model.
+    show_takes: Mutex<Duration>,
     /// Steps of pulls, and words of answers, that may be taken; none is counted without a number.
     may: watch::Sender<Option<usize>>,
     script: Mutex<Script>,
@@ -117,6 +129,7 @@ impl Ollama {
         let inner = Arc::new(Inner {
             models: Mutex::default(),
             loaded: Mutex::default(),
+            show_takes: Mutex::default(),
             may: watch::Sender::new(Some(0)),
             script: Mutex::new(Script { say: "Hello from the device.".to_owned(), piece: 0 }),
             calls: Mutex::default(),
@@ -148,7 +161,17 @@ impl Ollama {
     }
 
     pub fn load(&self, name: &str) {
-        locked(&self.inner.loaded).push(name.to_owned());
+        self.load_with(name, 4_096);
+    }
+
+    /// With so much context, tokens.
+    pub fn load_with(&self, name: &str, context: u32) {
+        locked(&self.inner.loaded).insert(name.to_owned(), context);
+    }
+
+    /// From now on it thinks so long before it tells of a model; of one that is called `stuck` it never tells.
+    pub fn show_takes(&self, time: Duration) {
+        *locked(&self.inner.show_takes) = time;
     }
 
     /// Lets so many steps of a pull, or words of an answer, happen.
@@ -260,15 +283,23 @@ async fn loaded(State(inner): State<Arc<Inner>>) -> Json<Value> {
     let models = locked(&inner.loaded).clone();
     let models: Vec<Value> = models
         .iter()
-        .map(|name| json!({ "name": name, "model": name, "size": 6_591_830_464_u64, "context_length": 4096 }))
+        .map(|(name, context)| {
+            json!({ "name": name, "model": name, "size": 6_591_830_464_u64, "context_length": context })
+        })
         .collect();
     Json(json!({ "models": models }))
 }
 
 async fn show(State(inner): State<Arc<Inner>>, body: Bytes) -> Response {
     let name = asked(&inner, "show", &body).unwrap_or_default();
+    let takes = *locked(&inner.show_takes);
+    tokio::time::sleep(takes).await;
+    if name.starts_with("stuck") {
+        std::future::pending::<()>().await;
+    }
     match locked(&inner.models).get(&name) {
         Some(model) => Json(json!({ "capabilities": model.capabilities, "details": { "family": "llama" },
+            "parameters": model.parameters,
             "model_info": { "general.architecture": "llama", "llama.context_length": model.context } }))
         .into_response(),
         None => error(StatusCode::NOT_FOUND, &format!("model '{name}' not found")),

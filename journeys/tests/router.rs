@@ -33,16 +33,21 @@ struct Scene {
 }
 
 async fn scene(database: Database) -> Scene {
+    scene_with(database, 2, 3).await
+}
+
+/// Seconds that a connection, and everything else, may take.
+async fn scene_with(database: Database, connect: u32, rest: u32) -> Scene {
     let folder = Folder::new();
     let openai = Models::start(&[GPT, "text-embedding-3-small"]).await;
     openai.want_key(OPENAI_KEY);
     let anthropic = Models::start(&[CLAUDE]).await;
     anthropic.want_key(ANTHROPIC_KEY);
     let setting = Setting::on(database.clone())
-        .env("FOREMAN_MODEL_CONNECT_S", 2)
-        .env("FOREMAN_MODEL_FIRST_TOKEN_S", 3)
-        .env("FOREMAN_MODEL_IDLE_S", 3)
-        .env("FOREMAN_MODEL_WHOLE_S", 3);
+        .env("FOREMAN_MODEL_CONNECT_S", connect)
+        .env("FOREMAN_MODEL_FIRST_TOKEN_S", rest)
+        .env("FOREMAN_MODEL_IDLE_S", rest)
+        .env("FOREMAN_MODEL_WHOLE_S", rest);
     let server = Server::start(folder.join("server"), setting).await;
     let (_, owner) = server.client("owner").await;
     let client = foreman_link::http::client().expect("a client");
@@ -72,6 +77,27 @@ impl Scene {
     async fn provider(&self, kind: &str, name: &str, base: &str, key: &str) -> Value {
         let body = json!({ "kind": kind, "name": name, "base_url": base, "key": key });
         self.api(Method::POST, "providers", body).await
+    }
+
+    /// One that wants no key, of which nothing more is known than what it lists.
+    async fn plain_provider(&self, name: &str, base: &str) -> Value {
+        let body = json!({ "kind": "openai_compatible", "name": name, "base_url": base });
+        self.api(Method::POST, "providers", body).await
+    }
+
+    /// `auto` tries these, in this order.
+    async fn auto_tries(&self, models: &[&str]) {
+        let mut routing = self.api(Method::GET, "routing", Value::Null).await;
+        routing["profiles"][0]["models"] = json!(models);
+        routing["profiles"][0]["order"] = json!("as_listed");
+        routing["profiles"][0]["by_request"] = json!(false);
+        self.api(Method::PUT, "routing", routing).await;
+    }
+
+    async fn cap(&self, day_micros: i64) {
+        let mut routing = self.api(Method::GET, "routing", Value::Null).await;
+        routing["caps"] = json!({ "day_micros": day_micros });
+        self.api(Method::PUT, "routing", routing).await;
     }
 
     /// One provider, as it is shown.

@@ -11,6 +11,7 @@ mod system;
 mod tegra;
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -105,7 +106,7 @@ impl Sampler {
 
     /// One measurement. Rates are since the call before, and 0 at the first.
     pub async fn sample(&mut self, running_tasks: u32) -> Sample {
-        let (reading, loaded_models) = tokio::join!(self.read_system(), async {
+        let (reading, loaded) = tokio::join!(self.read_system(), async {
             match &self.ollama {
                 Some(endpoint) => loaded_models(endpoint).await,
                 None => Vec::new(),
@@ -120,7 +121,11 @@ impl Sampler {
         gpus.extend(tegra.map(|report| report.gpu));
         let shift = u32::try_from(gpus.len()).unwrap_or_default();
         gpus.extend(reading.amd.into_iter().map(|gpu| GpuSample { index: gpu.index + shift, ..gpu }));
-        Sample { gpus, running_tasks, loaded_models, ..reading.sample }
+        let loaded_models = loaded.iter().map(|(name, _)| name.clone()).collect();
+        let contexts: BTreeMap<String, u32> =
+            loaded.into_iter().filter_map(|(name, context)| Some((name, context?))).collect();
+        let loaded_context = (!contexts.is_empty()).then_some(contexts);
+        Sample { gpus, running_tasks, loaded_models, loaded_context, ..reading.sample }
     }
 
     /// `None` when the system does not answer in time; the reading under way is then left to finish.

@@ -38,6 +38,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use keep::run as keep;
 #[allow(unused_imports, reason = "the router chooses the format by it")]
 pub use kinds::{Wire, wire};
+pub use lists::is_remote;
 
 use crate::{
     App,
@@ -147,7 +148,8 @@ impl Providers {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner).get(&tenant).cloned();
         match kept {
             Some(kept) => Ok(kept),
-            None => self.renew(app, tenant).await,
+            // Boxed, as all that is rare: else every request carries its room along.
+            None => Box::pin(self.renew(app, tenant)).await,
         }
     }
 

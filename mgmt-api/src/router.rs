@@ -15,6 +15,7 @@ mod choose;
 mod door;
 mod keys;
 mod ledger;
+pub mod naming;
 mod passing;
 mod peek;
 mod profiles;
@@ -48,6 +49,7 @@ use crate::{
     App,
     db::Db,
     problem::{ApiError, ApiResult},
+    providers::Catalogue,
 };
 
 /// What was missed of the log is looked for this often.
@@ -121,6 +123,13 @@ impl Router {
         Arc::clone(&self.routing.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Tokens of context that a request to a model or a profile of this name can count on; `unknown` stands for a model
+    /// that does not tell. `None` where nothing fits.
+    #[must_use]
+    pub fn context(&self, catalogue: &Catalogue, name: &str, unknown: u32) -> Option<u32> {
+        choose::context(catalogue, &self.routing(), name, unknown)
+    }
+
     /// Somebody saw that a provider answers: nothing holds requests to it back any more. Whether anything did.
     pub fn reopen(&self, app: &App, tenant: TenantId, provider: &Provider) -> bool {
         let change = self.breakers.reset(provider.id);
@@ -133,6 +142,15 @@ impl Router {
     /// A provider has another key or address, or is gone: what is known of it is of no use.
     pub fn forget(&self, provider: ProviderId) {
         self.breakers.reset(provider);
+    }
+
+    /// Reads keys and rules anew, after something else changed them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn learn(&self, app: &App) -> ApiResult<()> {
+        self.keys.learn(&app.db).await?;
+        self.learn_routing(app).await
     }
 
     async fn learn_routing(&self, app: &App) -> ApiResult<()> {

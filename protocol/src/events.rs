@@ -186,6 +186,9 @@ pub enum Event {
     RoutingChanged { routing: Box<Routing> },
     #[serde(rename = "model_key.created")]
     ModelKeyCreated { key: Box<ModelKey> },
+    /// What it may ask is called otherwise: a provider was renamed or removed.
+    #[serde(rename = "model_key.updated")]
+    ModelKeyUpdated { key: Box<ModelKey> },
     #[serde(rename = "model_key.revoked")]
     ModelKeyRevoked { key_id: ModelKeyId, name: String },
     /// The first request over a cap in its period; `name` is the key's, absent for the caps of all.
@@ -299,6 +302,7 @@ impl Event {
             Event::ModelDeleted { .. } => "model.deleted",
             Event::RoutingChanged { .. } => "routing.changed",
             Event::ModelKeyCreated { .. } => "model_key.created",
+            Event::ModelKeyUpdated { .. } => "model_key.updated",
             Event::ModelKeyRevoked { .. } => "model_key.revoked",
             Event::SpendCapReached { .. } => "spend_cap.reached",
             Event::ChatChanged { .. } => "chat.changed",

@@ -1,5 +1,7 @@
 //! What a machine is (capabilities), how it is doing (sample) and what it allows (policy).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use crate::Millis;
@@ -126,6 +128,10 @@ pub struct Sample {
     /// Ollama models in memory now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub loaded_models: Vec<String>,
+    /// The context that each of them runs with, tokens, where Ollama tells. It is often far below what the model can
+    /// do, and Ollama cuts what is longer without a word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loaded_context: Option<BTreeMap<String, u32>>,
     pub uptime_s: u64,
 }
 

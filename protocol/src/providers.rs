@@ -236,8 +236,12 @@ pub struct Model {
     pub provider: String,
     /// What the provider calls it.
     pub id: String,
+    /// What a request can count on. Ollama runs a model with less than it can do unless it is told otherwise.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub context_tokens: Option<u32>,
+    /// On a device: what the model can do at most, however it is run.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub most_context_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub output_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none", default)]

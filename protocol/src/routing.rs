@@ -136,6 +136,8 @@ pub enum MissCause {
     Locked,
     /// It does not take its key.
     KeyRefused,
+    /// Its API has no word for something in the request.
+    Format,
 }
 
 /// Asks which model a request would get. What is said of the request stands for the request itself.
@@ -207,6 +209,8 @@ pub enum UnfitBecause {
     Kind,
     /// The caller's key is not for it.
     Key,
+    /// What may be spent is capped, and its price is not known.
+    Price,
 }
 
 /// What a cap of a key counts over.

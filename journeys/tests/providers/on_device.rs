@@ -1,5 +1,7 @@
 //! An Ollama on a device: found, listed, asked, filled and emptied over the device link.
 
+use std::time::Duration;
+
 use journeys::{
     database::Database,
     eventually,
@@ -72,6 +74,70 @@ impl Scene {
     }
 }
 
+/// Ollama cuts what is longer than the context it runs a model with, and says nothing.
+async fn a_request_counts_on_the_context_that_ollama_runs_with(database: Database) {
+    let scene = Scene::new(database).await;
+    scene.found(3).await;
+    let of = async |name: &str| scene.owner.get(&format!("/models/journey/{name}")).await;
+    // By the graphics cards of the machine that this runs on.
+    let usual = of(LLAMA).await["context_tokens"].clone();
+    assert!([4_096, 32_768, 131_072].iter().any(|tokens| usual == *tokens), "{usual}");
+    let cloud = of("gpt-oss:120b-cloud").await;
+    assert_eq!((&cloud["context_tokens"], cloud.get("most_context_tokens")), (&json!(131_072), None));
+
+    let wide = Model { parameters: "temperature 0.7\nnum_ctx 16384", ..Model::with(&["completion"]) };
+    scene.ollama.add("wide:latest", wide);
+    scene.ollama.load_with(LLAMA, 8_192);
+    scene.found(4).await;
+    eventually("both are known", || async {
+        let (llama, wide) = (of(LLAMA).await, of("wide:latest").await);
+        (llama["context_tokens"] == 8_192 && wide["context_tokens"] == 16_384).then_some(())
+    })
+    .await;
+    assert_eq!(of(LLAMA).await["most_context_tokens"], 131_072);
+    let fits = async |input_tokens: u32| {
+        let asked = json!({ "model": "auto:private", "input_tokens": input_tokens });
+        let (_, explained) = scene.owner.post("/routing/explain", asked).await;
+        let routes = explained["routes"].as_array().expect("a list").clone();
+        routes.iter().map(|route| route["model"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(fits(5_000).await, [LLAMA, "wide:latest"]);
+    assert_eq!(fits(10_000).await, ["wide:latest"]);
+    assert!(fits(20_000).await.is_empty());
+
+    // What the device did is counted as the device's.
+    scene.ollama.let_all_happen();
+    let asked = json!({ "model": "journey/wide", "messages": [{ "role": "user", "content": "hello" }] });
+    let client = foreman_link::http::client().expect("a client");
+    let answer = client.post(format!("{}/v1/chat/completions", scene.server.url));
+    let answer = answer.bearer_auth(&scene.owner.token).json(&asked).send().await.expect("an answer");
+    assert_eq!(answer.status().as_u16(), 200, "{:?}", answer.text().await);
+    let sum = eventually("it is a row", || async {
+        scene.owner.get("/usage?by=device").await["sums"].as_array().and_then(|sums| sums.first().cloned())
+    })
+    .await;
+    assert_eq!((&sum["name"], &sum["requests"], &sum["unpriced"]), (&json!("journey"), &json!(1), &json!(0)));
+}
+
+/// A slow machine with many models, and one that it says nothing of.
+async fn models_are_asked_about_side_by_side_and_what_is_told_is_kept(database: Database) {
+    let scene = Scene::new(database).await;
+    scene.found(3).await;
+    scene.ollama.show_takes(Duration::from_secs(1));
+    for nth in 0..30 {
+        scene.ollama.add(&format!("m{nth}:latest"), Model::with(&["completion", "vision"]));
+    }
+    scene.ollama.add("stuck:latest", Model::with(&["completion"]));
+    scene.found(34).await;
+    let models = scene.owner.models("provider=journey").await;
+    let told = |model: &&Value| {
+        model["id"].as_str().is_some_and(|id| id.starts_with('m')) && model["vision"] == true
+    };
+    assert_eq!(models.iter().filter(told).count(), 30, "{models:?}");
+    let stuck = models.iter().find(|model| model["id"] == "stuck:latest").expect("it is listed");
+    assert_eq!((stuck.get("tools"), stuck["private"].as_bool()), (None, Some(true)));
+}
+
 async fn ollama_is_found_by_itself_and_its_models_are_known(database: Database) {
     let scene = Scene::new(database).await;
     let provider = scene.found(3).await;
@@ -88,7 +154,7 @@ async fn ollama_is_found_by_itself_and_its_models_are_known(database: Database) 
     let of = |name: &str| models.iter().find(|model| model["id"] == name).expect("it is listed");
     let llama = of(LLAMA);
     assert_eq!(
-        (&llama["context_tokens"], &llama["tools"], &llama["vision"]),
+        (&llama["most_context_tokens"], &llama["tools"], &llama["vision"]),
         (&json!(131_072), &json!(true), &json!(false))
     );
     assert_eq!(
@@ -306,6 +372,8 @@ async fn chat_streams_over_the_link_and_ends_at_ollama_when_its_reader_goes(data
 }
 
 crate::on_both_databases!(
+    a_request_counts_on_the_context_that_ollama_runs_with,
+    models_are_asked_about_side_by_side_and_what_is_told_is_kept,
     ollama_is_found_by_itself_and_its_models_are_known,
     a_pull_goes_on_without_its_page_and_newcomers_see_it,
     a_pull_is_ended_and_says_what_went_wrong,

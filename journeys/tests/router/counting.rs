@@ -1,6 +1,12 @@
 //! Usage and what may be spent: counted from the answers, kept through a kill, and the end of the money.
 
-use journeys::{database::Database, eventually, models::Behaviour};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use journeys::{
+    database::Database,
+    eventually,
+    models::{Behaviour, Models},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -110,8 +116,140 @@ async fn a_kill_loses_no_usage(database: Database) {
     assert_eq!(scene.usage("model").await["total"]["requests"], 4);
 }
 
+async fn an_answer_that_speaks_of_the_protocol_is_counted_to_its_end(database: Database) {
+    let scene = scene(database).await;
+    // Each word is a token of the stub's.
+    let said = |model: &str| format!("{model} heard: end it with message_stop, or so I am told");
+    let mut asked = message(CLAUDE, true);
+    asked["messages"][0]["content"] = json!("end it with message_stop, or so I am told");
+    let heard = scene.ask(&scene.owner, "/v1/messages", &asked).await;
+    let text: String = heard.events().iter().filter_map(|event| event["delta"]["text"].as_str()).collect();
+    assert_eq!(text, said(CLAUDE));
+    let report = eventually("it is a row", || async {
+        let report = scene.usage("model").await;
+        (report["total"]["requests"] == 1).then_some(report)
+    })
+    .await;
+    assert_eq!(report["total"]["output_tokens"], json!(said(CLAUDE).split(' ').count()), "{report}");
+    // One that breaks after the word is broken, and what came of it is counted.
+    scene.anthropic.once(Behaviour::Break);
+    asked["model"] = json!("anthropic/message_stop");
+    let heard = scene.ask(&scene.owner, "/v1/messages", &asked).await;
+    assert_eq!(heard.events().last().expect("one")["error"]["code"], "upstream_failed", "{}", heard.text);
+    let csv = eventually("it is a row too", || async {
+        let csv =
+            scene.request(Method::GET, "/api/v1/usage.csv", &scene.owner).send().await.expect("an answer");
+        let csv = csv.text().await.expect("text");
+        (csv.lines().count() == 3).then_some(csv)
+    })
+    .await;
+    assert_eq!((csv.matches(",broken\r\n").count(), csv.matches(",yes,").count()), (1, 1), "{csv}");
+}
+
+async fn under_a_cap_nothing_is_asked_whose_price_nobody_knows(database: Database) {
+    let scene = scene(database).await;
+    let lab = Models::start(&["mystery"]).await;
+    scene.plain_provider("lab", &lab.base()).await;
+    assert_eq!(scene.chat("lab/mystery").await.status, 200, "without a cap anybody may");
+    let unpriced = eventually("it is counted as what it is", || async {
+        let sums = scene.usage("provider").await["sums"].clone();
+        sums.as_array().expect("a list").iter().find(|sum| sum["name"] == "lab").cloned()
+    })
+    .await;
+    assert_eq!((&unpriced["unpriced"], &unpriced["cost_micros"]), (&json!(1), &json!(0)));
+
+    scene.cap(1_000_000).await;
+    let (key, _) = scene.key(json!({ "cap_micros": 1_000_000, "cap_period": "month" })).await;
+    let asked = (lab.count(), scene.openai.count());
+    for secret in [&scene.owner, &key] {
+        for model in ["lab/mystery", "openai/gpt-of-tomorrow"] {
+            let heard = scene.ask(secret, "/v1/chat/completions", &chat(model, false)).await;
+            let error = &heard.json()["error"];
+            assert_eq!((heard.status, &error["code"]), (404, &json!("model_unavailable")), "{}", heard.text);
+            assert_eq!(error["details"]["unfit"][0]["because"], "price");
+            assert!(
+                error["message"]
+                    .as_str()
+                    .is_some_and(|said| said.contains("price of") && said.contains(model))
+            );
+        }
+    }
+    assert_eq!((lab.count(), scene.openai.count()), asked, "nothing was sent");
+    assert_eq!(scene.chat(GPT).await.status, 200, "its price is known");
+    let explained = scene.api(Method::POST, "routing/explain", json!({ "model": "lab/mystery" })).await;
+    assert_eq!(explained["unfit"][0]["because"], "price", "{explained}");
+    // Somebody says that it costs nothing.
+    let price = json!({ "price": { "input_micros": 0, "output_micros": 0 }, "enabled": true });
+    scene.api(Method::PATCH, "models/lab/mystery", price).await;
+    assert_eq!(scene.ask(&key, "/v1/chat/completions", &chat("lab/mystery", false)).await.status, 200);
+    // A key's own cap is enough.
+    let mut routing = scene.api(Method::GET, "routing", Value::Null).await;
+    routing["caps"] = json!({});
+    scene.api(Method::PUT, "routing", routing).await;
+    let tomorrow = chat("openai/gpt-of-tomorrow", false);
+    assert_eq!(scene.ask(&scene.owner, "/v1/chat/completions", &tomorrow).await.status, 200);
+    assert_eq!(scene.ask(&key, "/v1/chat/completions", &tomorrow).await.status, 404);
+}
+
+async fn a_keys_month_is_capped_and_each_provider_has_its_sum(database: Database) {
+    let scene = scene(database).await;
+    let (key, _) = scene.key(json!({ "cap_micros": COST, "cap_period": "month" })).await;
+    assert_eq!(scene.ask(&key, "/v1/chat/completions", &chat(GPT, false)).await.status, 200);
+    let heard = scene.ask(&key, "/v1/chat/completions", &chat(GPT, false)).await;
+    let details = &heard.json()["error"]["details"];
+    assert_eq!((heard.status, &details["cap"]), (402, &json!("key_month")), "{}", heard.text);
+    assert_eq!((&details["cap_micros"], &details["spent_micros"]), (&json!(COST), &json!(COST)));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("later than 1970").as_millis();
+    let (resets, now) = (details["resets_at"].as_i64().expect("a time"), i64::try_from(now).expect("a time"));
+    assert!((now..now + 31 * 86_400_000).contains(&resets) && resets % 86_400_000 == 0, "{details}");
+    // Whoever has another key goes on.
+    assert_eq!(scene.ask(&scene.owner, "/v1/messages", &message(CLAUDE, false)).await.status, 200);
+    // Vectors have nothing but input, and what the provider says of it is exact.
+    let vectors = json!({ "model": "text-embedding-3-small", "input": ["a", "b"] });
+    assert_eq!(scene.ask(&scene.owner, "/v1/embeddings", &vectors).await.status, 200);
+    let sums = eventually("three are rows", || async {
+        let report = scene.usage("provider").await;
+        (report["total"]["requests"] == 3).then(|| report["sums"].as_array().expect("a list").clone())
+    })
+    .await;
+    let of = |name: &str| sums.iter().find(|sum| sum["name"] == name).expect("there")["requests"].clone();
+    assert_eq!((of("openai"), of("anthropic")), (json!(2), json!(1)));
+    let devices = scene.usage("device").await;
+    assert_eq!(devices["sums"][0]["name"], "", "on none: {devices}");
+    let csv = scene.request(Method::GET, "/api/v1/usage.csv", &scene.owner).send().await.expect("an answer");
+    assert_eq!(csv.text().await.expect("text").matches(",yes,").count(), 0, "nothing is estimated");
+    // The vault says when its keys were used.
+    let keys = eventually("it is written down", || async {
+        let keys = scene.api(Method::GET, "vault/keys", Value::Null).await["items"].clone();
+        keys.as_array().expect("a list").iter().all(|key| key["last_used_at"].is_i64()).then_some(keys)
+    })
+    .await;
+    assert_eq!(keys.as_array().map(Vec::len), Some(2), "{keys}");
+}
+
+async fn an_answer_waits_for_no_row(database: Database) {
+    let scene = scene(database).await;
+    let (key, _) = scene.key(json!({ "name": "held up" })).await;
+    // The first reads the vault's rows, and notes when they were used.
+    assert_eq!(scene.ask(&key, "/v1/chat/completions", &chat(GPT, false)).await.status, 200);
+    let requests = async || scene.usage("model").await["total"]["requests"].clone();
+    eventually("it is a row", || async { (requests().await == 1).then_some(()) }).await;
+    let hold = scene.database.hold(&scene.folder.join("server"));
+    for stream in [false, true] {
+        let heard = scene.ask(&key, "/v1/chat/completions", &chat(GPT, stream)).await;
+        assert_eq!(heard.status, 200, "{}", heard.text);
+    }
+    assert_eq!(requests().await, 1, "both are whole, and neither is a row");
+    drop(hold);
+    eventually("they are rows", || async { (requests().await == 3).then_some(()) }).await;
+}
+
 crate::on_both_databases!(
     usage_is_what_the_answers_say,
+    an_answer_that_speaks_of_the_protocol_is_counted_to_its_end,
+    under_a_cap_nothing_is_asked_whose_price_nobody_knows,
+    a_keys_month_is_capped_and_each_provider_has_its_sum,
+    an_answer_waits_for_no_row,
     a_cap_ends_spending_with_the_numbers,
     a_kill_loses_no_usage,
 );

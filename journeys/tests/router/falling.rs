@@ -1,5 +1,7 @@
 //! Falling back: on each cause, before the first token and never after; patience, the circuit, and going away.
 
+use std::time::{Duration, Instant};
+
 use journeys::{
     database::Database,
     eventually,
@@ -7,8 +9,9 @@ use journeys::{
 };
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::{CLAUDE, GPT, PASSWORD, Scene, chat, message, scene, until};
+use super::{CLAUDE, GPT, PASSWORD, Scene, chat, message, scene, scene_with, until};
 
 /// `auto` tries OpenAI and then Anthropic.
 async fn in_order(scene: &Scene) {
@@ -180,6 +183,105 @@ async fn patience_is_respected_and_the_circuit_opens_and_closes(database: Databa
     .await;
 }
 
+async fn an_answer_that_was_on_its_way_ends_no_patience(database: Database) {
+    let scene = scene(database).await;
+    in_order(&scene).await;
+    scene.openai.once(Behaviour::Slow(1_500));
+    let slow = scene.request(Method::POST, "/v1/chat/completions", &scene.owner).json(&chat("auto", false));
+    let slow = tokio::spawn(slow.send());
+    eventually("it is on its way", || async { (scene.openai.count() == 1).then_some(()) }).await;
+    scene.openai.once(Behaviour::Fail(429, Some(60)));
+    assert_eq!(
+        scene.chat("auto").await.header("x-foreman-instead-of"),
+        format!("openai/{GPT}: rate limited (429)")
+    );
+    let answered = slow.await.expect("it ends").expect("an answer");
+    assert_eq!(answered.headers()["x-foreman-provider"], "openai");
+    for _ in 0..2 {
+        let heard = scene.chat("auto").await;
+        assert_eq!(
+            heard.header("x-foreman-instead-of"),
+            format!("openai/{GPT}: rate limited"),
+            "{}",
+            heard.text
+        );
+    }
+    assert_eq!(scene.openai.count(), 2, "left alone for as long as it said");
+    let health = scene.provider_of("openai").await["health"].clone();
+    assert!(health["retry_at"].is_i64() && health["state"] == "failing", "{health}");
+}
+
+async fn what_one_format_has_no_word_for_goes_to_the_next(database: Database) {
+    let scene = scene(database).await;
+    scene.auto_tries(&[&format!("anthropic/{CLAUDE}"), &format!("openai/{GPT}")]).await;
+    let mut several = chat("auto", false);
+    several["n"] = json!(2);
+    let heard = scene.ask(&scene.owner, "/v1/chat/completions", &several).await;
+    assert_eq!((heard.status, heard.header("x-foreman-provider")), (200, "openai"), "{}", heard.text);
+    assert_eq!(
+        heard.header("x-foreman-instead-of"),
+        format!("anthropic/{CLAUDE}: cannot be asked this in its format")
+    );
+    assert!(heard.header("x-foreman-reason").ends_with("those before it failed"));
+    assert_eq!((scene.anthropic.count(), &scene.openai.asked()[0].body["n"]), (0, &json!(2)));
+    // Nobody else can do it: why is the answer.
+    several["model"] = json!(CLAUDE);
+    let heard = scene.ask(&scene.owner, "/v1/chat/completions", &several).await;
+    assert_eq!(
+        (heard.status, &heard.json()["error"]["code"]),
+        (422, &json!("invalid_request")),
+        "{}",
+        heard.text
+    );
+    assert!(heard.text.contains("one answer"), "{}", heard.text);
+    // The circuit knows nothing of it.
+    assert_eq!(scene.chat(CLAUDE).await.status, 200);
+}
+
+/// Somebody listens there and takes nobody in: a connection is neither refused nor made.
+async fn nobody_home() -> (Vec<TcpStream>, TcpListener, String) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let listener = socket.listen(0).expect("it listens");
+    let address = listener.local_addr().expect("bound");
+    let mut waiting = Vec::new();
+    // Until the queue is full.
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await
+    {
+        waiting.push(stream);
+    }
+    (waiting, listener, format!("http://{address}/v1"))
+}
+
+async fn who_does_not_open_the_door_is_left_after_the_time_for_it(database: Database) {
+    let scene = scene_with(database, 1, 120).await;
+    let (_waiting, _listener, address) = nobody_home().await;
+    scene.plain_provider("shut", &address).await;
+    scene.auto_tries(&["shut/any", &format!("openai/{GPT}")]).await;
+    let since = Instant::now();
+    let heard = scene.chat("shut/any").await;
+    assert_eq!(
+        (heard.status, &heard.json()["error"]["details"]["tried"][0]["cause"]),
+        (502, &json!("timeout"))
+    );
+    let took = since.elapsed();
+    assert!((Duration::from_secs(1)..Duration::from_secs(60)).contains(&took), "{took:?}");
+}
+
+async fn so_many_models_are_tried_and_no_more(database: Database) {
+    let scene = scene(database).await;
+    let names: Vec<String> = (1..=9).map(|nth| format!("missing-{nth}")).collect();
+    let lab = Models::start(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    scene.plain_provider("lab", &lab.base()).await;
+    let listed: Vec<String> = names.iter().map(|name| format!("lab/{name}")).collect();
+    scene.auto_tries(&listed.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let heard = scene.chat("auto").await;
+    let error = heard.json()["error"].clone();
+    assert_eq!((heard.status, &error["code"]), (404, &json!("model_unavailable")), "{}", heard.text);
+    assert_eq!((lab.count(), error["details"]["tried"].as_array().map(Vec::len)), (6, Some(6)));
+}
+
 async fn whoever_asks_too_much_of_all_hears_when_the_first_is_ready(database: Database) {
     let scene = scene(database).await;
     in_order(&scene).await;
@@ -288,6 +390,10 @@ crate::on_both_databases!(
     nothing_is_tried_twice_once_a_token_was_sent,
     who_goes_away_ends_the_request_upstream,
     patience_is_respected_and_the_circuit_opens_and_closes,
+    an_answer_that_was_on_its_way_ends_no_patience,
+    what_one_format_has_no_word_for_goes_to_the_next,
+    who_does_not_open_the_door_is_left_after_the_time_for_it,
+    so_many_models_are_tried_and_no_more,
     whoever_asks_too_much_of_all_hears_when_the_first_is_ready,
     a_key_that_is_refused_is_shown_until_it_is_taken,
     a_test_that_goes_well_opens_the_circuit,

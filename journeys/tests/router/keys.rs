@@ -96,4 +96,42 @@ async fn what_is_taken_back_at_one_server_is_refused_at_the_other() {
     soon("locked at one, it is locked at the other", &scene.owner, 423).await;
 }
 
-crate::on_both_databases!(a_key_opens_what_it_is_for_and_nothing_once_revoked);
+async fn rights_follow_a_provider_and_not_its_name(database: Database) {
+    let scene = scene(database).await;
+    let (key, _) = scene.key(json!({ "models": ["openai/*", "anthropic/claude-haiku-4-5"] })).await;
+    scene.auto_tries(&[&format!("openai/{GPT}"), &format!("anthropic/{CLAUDE}")]).await;
+    let path = |provider: &Value| format!("providers/{}", provider["id"].as_str().expect("an id"));
+    let of = async |name: &str| path(&scene.provider_of(name).await);
+    let asks = async |model: &str| scene.ask(&key, "/v1/chat/completions", &chat(model, false)).await.status;
+
+    scene.api(Method::PATCH, &of("openai").await, json!({ "name": "work" })).await;
+    assert_eq!(asks("work/gpt-4o").await, 200, "at once");
+    let kept = scene.api(Method::GET, "model-keys", Value::Null).await;
+    assert_eq!(kept["items"][0]["models"], json!(["work/*", "anthropic/claude-haiku-4-5"]));
+    let routing = scene.api(Method::GET, "routing", Value::Null).await;
+    assert_eq!(routing["profiles"][0]["models"], json!(["work/gpt-4o", "anthropic/claude-haiku-4-5"]));
+    assert_eq!(scene.chat("auto").await.header("x-foreman-provider"), "work");
+    // Whoever gets the name gets none of the rights.
+    scene.provider("openai", "openai", &scene.openai.base(), OPENAI_KEY).await;
+    assert_eq!(asks("openai/gpt-4o").await, 404);
+
+    // The same for one that is removed; the key is not for everything then.
+    scene.api(Method::DELETE, &of("work").await, Value::Null).await;
+    scene.api(Method::PATCH, &of("openai").await, json!({ "name": "work" })).await;
+    assert_eq!((asks("work/gpt-4o").await, asks(CLAUDE).await), (404, 200));
+    scene.api(Method::DELETE, &of("anthropic").await, Value::Null).await;
+    scene.provider("anthropic", "anthropic", &scene.anthropic.base(), ANTHROPIC_KEY).await;
+    assert_eq!((asks("work/gpt-4o").await, asks(CLAUDE).await), (404, 404));
+    let kept = scene.api(Method::GET, "model-keys", Value::Null).await;
+    assert_eq!(
+        kept["items"][0]["models"],
+        json!(["work (removed)/*", "anthropic (removed)/claude-haiku-4-5"])
+    );
+    let log = scene.api(Method::GET, "audit?type=model_key.updated", Value::Null).await;
+    assert_eq!(log["items"].as_array().map(Vec::len), Some(3), "{log}");
+}
+
+crate::on_both_databases!(
+    a_key_opens_what_it_is_for_and_nothing_once_revoked,
+    rights_follow_a_provider_and_not_its_name,
+);

@@ -33,6 +33,9 @@ struct ModelRow {
     name: String,
     #[serde(default)]
     size: u64,
+    /// Of a loaded one.
+    #[serde(default)]
+    context_length: Option<u32>,
 }
 
 pub(super) async fn probe(host: Option<&str>) -> Result<Ollama, Skip> {
@@ -48,17 +51,26 @@ pub async fn now(host: Option<&str>) -> Option<Ollama> {
     probe(host).await.ok()
 }
 
-/// Names of the models in memory; none when Ollama does not answer in time.
-pub(crate) async fn loaded_models(endpoint: &str) -> Vec<String> {
+/// The models in memory, each with the context it runs with, tokens, where Ollama tells; none when it does not answer
+/// in time.
+pub(crate) async fn loaded_models(endpoint: &str) -> Vec<(String, Option<u32>)> {
     let answer = tokio::time::timeout(PATIENCE, get(endpoint, "/api/ps")).await;
-    let models = answer.ok().and_then(Result::ok).and_then(|body| parse_models(&body));
-    models.unwrap_or_default().into_iter().map(|model| model.name).collect()
+    answer.ok().and_then(Result::ok).map(|body| parse_loaded(&body)).unwrap_or_default()
+}
+
+fn parse_loaded(body: &[u8]) -> Vec<(String, Option<u32>)> {
+    let rows = parse_rows(body).unwrap_or_default();
+    rows.into_iter().map(|row| (row.name, row.context_length.filter(|tokens| *tokens > 0))).collect()
 }
 
 pub(super) fn parse_models(body: &[u8]) -> Option<Vec<OllamaModel>> {
-    let answer: ModelsAnswer = serde_json::from_slice(body).ok()?;
-    let rows = answer.models.unwrap_or_default();
+    let rows = parse_rows(body)?;
     Some(rows.into_iter().map(|row| OllamaModel { name: row.name, size: row.size }).collect())
+}
+
+fn parse_rows(body: &[u8]) -> Option<Vec<ModelRow>> {
+    let answer: ModelsAnswer = serde_json::from_slice(body).ok()?;
+    Some(answer.models.unwrap_or_default())
 }
 
 /// Where a client on this machine finds the server that listens at `OLLAMA_HOST`.
@@ -121,6 +133,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_is_loaded_says_how_much_context_it_runs_with() {
+        let answer = br#"{"models":[{"name":"a","context_length":4096},{"name":"b"},{"name":"c","context_length":0}]}"#;
+        let said = |name: &str, context| (name.to_owned(), context);
+        assert_eq!(parse_loaded(answer), [said("a", Some(4_096)), said("b", None), said("c", None)]);
+        assert_eq!(parse_loaded(b"<html>"), []);
+    }
 
     #[test]
     fn the_variable_is_read_as_ollama_reads_it() {

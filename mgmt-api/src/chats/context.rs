@@ -1,7 +1,7 @@
 //! What a model is sent: the branch that ends in the question, as much of its end as fits into the model's context.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use foreman_protocol::{Attachment, ChatId, ChatRole, Message, MessageId, Model, TenantId};
+use foreman_protocol::{Attachment, ChatId, ChatRole, Message, MessageId, TenantId};
 use serde_json::{Value, json};
 use sqlx::AnyConnection;
 
@@ -9,7 +9,6 @@ use super::{attachments, branch, tree};
 use crate::{
     App,
     problem::{ApiError, ApiResult},
-    providers::Catalogue,
 };
 
 /// Where nothing is known of a model. Tokens.
@@ -41,7 +40,8 @@ pub async fn build(
     question: MessageId,
     model: &str,
 ) -> ApiResult<Context> {
-    let room = room(&*app.providers.catalogue(app, tenant).await?, model);
+    let catalogue = app.providers.catalogue(app, tenant).await?;
+    let room = room(app.router.context(&catalogue, model, UNKNOWN_CONTEXT).unwrap_or(UNKNOWN_CONTEXT));
     let mut conn = app.db.read().acquire().await?;
     let kept = newest_that_fit(&mut conn, chat, question, room).await?;
     let left_out = match kept.last().and_then(|oldest| oldest.parent) {
@@ -64,20 +64,8 @@ pub async fn build(
     })
 }
 
-/// Tokens that a conversation may fill: of the model that was named, or of the largest that may be chosen.
-fn room(catalogue: &Catalogue, wanted: &str) -> u64 {
-    let may_answer = |model: &&Model| match wanted {
-        "auto:private" => model.private,
-        profile if profile == "auto" || profile.starts_with("auto:") => true,
-        name => name == model.id || name.split_once('/') == Some((&*model.provider, &*model.id)),
-    };
-    let models = catalogue.providers.iter().filter(|known| known.provider.enabled).flat_map(|k| &k.models);
-    let context = models
-        .filter(|model| model.enabled && !model.embeddings)
-        .filter(may_answer)
-        .map(|model| model.context_tokens.unwrap_or(UNKNOWN_CONTEXT))
-        .max()
-        .unwrap_or(UNKNOWN_CONTEXT);
+/// Tokens of a context that a conversation may fill.
+fn room(context: u32) -> u64 {
     u64::from(context - ANSWER_ROOM.min(context / 4))
 }
 
@@ -221,8 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_that_of_the_model_that_was_named_or_of_the_largest() {
-        let empty = Catalogue::default();
-        assert_eq!(room(&empty, "auto"), u64::from(UNKNOWN_CONTEXT - ANSWER_ROOM));
+    fn an_answer_has_its_room_in_every_context() {
+        assert_eq!([room(4_096), room(131_072)], [3_072, 122_880]);
     }
 }

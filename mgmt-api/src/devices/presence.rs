@@ -3,7 +3,10 @@
 //! Heartbeats that arrive while a commit is under way are written together in the next one, by two statements
 //! for all of them. Only turns (online, offline, warning, all clear) are events.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use axum::extract::State;
 use foreman_protocol::{DeviceId, DeviceStatus, Event, HeartbeatAnswer, Millis, Sample, TenantId};
@@ -90,6 +93,7 @@ fn check(sample: &Sample) -> ApiResult<()> {
         ("gpus", sample.gpus.len(), 64),
         ("temperatures", sample.temperatures.len(), 128),
         ("loaded_models", sample.loaded_models.len(), 256),
+        ("loaded_context", sample.loaded_context.as_ref().map_or(0, BTreeMap::len), 256),
     ] {
         if length > most {
             return Err(ApiError::invalid(field, format!("At most {most} are taken.")));

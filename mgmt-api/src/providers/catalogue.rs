@@ -87,11 +87,35 @@ fn models_of(
     }
     let loaded = device.and_then(|device| device.latest.as_ref()).map(|sample| &sample.loaded_models);
     let is_loaded = |id: &str| loaded.map(|loaded| online && loaded.iter().any(|name| name == id));
-    rows.into_iter().filter_map(|(id, row)| model(provider, is_loaded(&id), id, row)).collect()
+    let running = device.and_then(|device| device.latest.as_ref()).filter(|_| online);
+    let graphics = device
+        .and_then(|device| device.capabilities.as_ref())
+        .map_or(0, |has| has.gpus.iter().filter_map(|gpu| gpu.memory_total).fold(0, u64::saturating_add));
+    let runs_with = |id: &str, listed: &lists::Listed| match running
+        .and_then(|now| now.loaded_context.as_ref()?.get(id))
+    {
+        Some(tokens) => *tokens,
+        None => listed.num_ctx.unwrap_or_else(|| lists::usual_context(graphics)),
+    };
+    let of_device =
+        |id: &str, listed: &lists::Listed| OnDevice { loaded: is_loaded(id), context: runs_with(id, listed) };
+    rows.into_iter().filter_map(|(id, row)| model(provider, of_device, id, row)).collect()
+}
+
+/// How a model stands on its device.
+struct OnDevice {
+    loaded: Option<bool>,
+    /// What Ollama runs it with, or would, tokens.
+    context: u32,
 }
 
 /// What a person entered wins over what the provider tells, and that over the table.
-fn model(provider: &Provider, loaded: Option<bool>, id: String, row: StoredModel) -> Option<Model> {
+fn model(
+    provider: &Provider,
+    of_device: impl Fn(&str, &lists::Listed) -> OnDevice,
+    id: String,
+    row: StoredModel,
+) -> Option<Model> {
     let listed = row.listed?;
     let ollama = provider.kind == ProviderKind::Ollama;
     let (entry, date) = match table::find(provider.kind, &id) {
@@ -99,6 +123,12 @@ fn model(provider: &Provider, loaded: Option<bool>, id: String, row: StoredModel
         None => (None, None),
     };
     let private = ollama && !listed.remote;
+    let here = private.then(|| of_device(&id, &listed));
+    // Ollama's cloud runs models with all they can do.
+    let context = match &here {
+        Some(here) => Some(listed.context.map_or(here.context, |most| most.min(here.context))),
+        None => listed.context,
+    };
     // What runs on one's own device costs nothing for a token.
     let told_price = listed.price.or_else(|| private.then(ModelPrice::default));
     let from_table = entry
@@ -116,7 +146,8 @@ fn model(provider: &Provider, loaded: Option<bool>, id: String, row: StoredModel
     Some(Model {
         provider_id: provider.id,
         provider: provider.name.clone(),
-        context_tokens: entered.context_tokens.or(listed.context).or(entry.map(|entry| entry.context)),
+        context_tokens: entered.context_tokens.or(context).or(entry.map(|entry| entry.context)),
+        most_context_tokens: listed.context.filter(|_| here.is_some()),
         output_tokens: entered.output_tokens.or(listed.output).or(entry.and_then(|entry| entry.output)),
         tools: entered.tools.or(listed.tools).or(entry.and_then(|entry| entry.tools)),
         vision: entered.vision.or(listed.vision).or(entry.and_then(|entry| entry.vision)),
@@ -126,7 +157,7 @@ fn model(provider: &Provider, loaded: Option<bool>, id: String, row: StoredModel
         known_at: date.filter(|_| known_from == KnownFrom::Table).map(str::to_owned),
         private,
         size: listed.size,
-        loaded: if ollama { loaded } else { None },
+        loaded: here.and_then(|here| here.loaded),
         enabled: entered.enabled,
         id,
     })

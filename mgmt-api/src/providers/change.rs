@@ -13,6 +13,7 @@ use crate::{
     devices,
     events::Cause,
     problem::{ApiError, ApiResult},
+    router::naming,
     vault,
 };
 
@@ -133,6 +134,7 @@ pub async fn update(app: &App, cause: Cause, id: ProviderId, request: UpdateProv
     };
     fits(&next)?;
     let again = elsewhere || sealed.is_some() || (next.enabled && !seen.enabled);
+    let renamed = next.name != seen.name;
     app.db
         .write(move |tx| {
             Box::pin(async move {
@@ -157,6 +159,9 @@ pub async fn update(app: &App, cause: Cause, id: ProviderId, request: UpdateProv
         app.providers.stands(id, None);
     }
     app.providers.renew(app, tenant).await?;
+    if renamed {
+        app.router.learn(app).await?;
+    }
     Ok(again)
 }
 
@@ -164,6 +169,10 @@ async fn write(tx: &mut Tx, cause: &Cause, seen: &Provider, next: Provider) -> A
     let all = store::all(tx.conn(), cause.tenant).await?;
     if all.iter().any(|other| other.provider.id != next.id && other.provider.name == next.name) {
         return Err(ApiError::conflict("There is a provider of this name already."));
+    }
+    let before = all.iter().find(|other| other.provider.id == next.id).map(|row| row.provider.name.clone());
+    if let Some(before) = before.filter(|before| *before != next.name) {
+        naming::renamed(tx, cause, &before, &next.name).await?;
     }
     if next.is_default && !seen.is_default {
         for other in all.into_iter().map(|row| row.provider).filter(|other| other.is_default) {
@@ -197,6 +206,7 @@ pub async fn remove(app: &App, cause: Cause, id: ProviderId) -> ApiResult<()> {
                 {
                     vault::store::take_out(tx, &cause, under, name).await?;
                 }
+                naming::removed(tx, &cause, &provider.name).await?;
                 tx.emit(&cause, Event::ProviderRemoved { provider_id: id, name: provider.name }).await?;
                 Ok(())
             })
@@ -205,6 +215,7 @@ pub async fn remove(app: &App, cause: Cause, id: ProviderId) -> ApiResult<()> {
     app.vault.forget();
     app.providers.stands(id, None);
     app.providers.renew(app, tenant).await?;
+    app.router.learn(app).await?;
     Ok(())
 }
 

@@ -5,13 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::http::{HeaderMap, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use foreman_protocol::{
-    Event, ProblemCode, Provider, ProviderFault, ProviderHealth, ProviderId, ProviderKind, TenantId,
+    Device, Event, ProblemCode, Provider, ProviderFault, ProviderHealth, ProviderId, ProviderKind, TenantId,
 };
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use serde_json::json;
 
 use super::{
@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     App,
+    auth::Caller,
     db::now,
     events::Cause,
     problem::{ApiError, ApiResult},
@@ -29,6 +30,10 @@ use crate::{
 const CONNECT: Duration = Duration::from_secs(10);
 /// A whole look at a provider.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A device's list is kept with what is known of its models by then: the rest of the time is for what is under way.
+const DETAILS: Duration = Duration::from_secs(18);
+/// Models that a device is asked about at once.
+const AT_ONCE: usize = 8;
 /// The longest list known is a tenth of it.
 const LIST_BYTES: usize = 8 * 1024 * 1024;
 /// Lists change rarely.
@@ -82,14 +87,14 @@ pub async fn run_if(
     };
     let took = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
     let (list, check) = match outcome {
-        Ok((list, latency_ms)) => {
+        Ok(Told { list, latency_ms, whole }) => {
             let models = u32::try_from(list.len()).ok();
             let check = Check {
                 fault: None,
                 reason: None,
                 models,
                 latency_ms: Some(latency_ms),
-                due_at: now() + EVERY_MS,
+                due_at: now() + if whole { EVERY_MS } else { AGAIN_MS },
             };
             (Some(list), check)
         }
@@ -143,8 +148,16 @@ async fn keep(
         .await
 }
 
-/// The list, and how long the provider took to give it, in milliseconds.
-async fn list(app: &App, tenant: TenantId, known: &Known) -> Result<(Vec<Listed>, u32), Trouble> {
+/// What a provider told of its models.
+struct Told {
+    list: Vec<Listed>,
+    /// How long it took to name them.
+    latency_ms: u32,
+    /// Of some, more is to be asked.
+    whole: bool,
+}
+
+async fn list(app: &App, tenant: TenantId, known: &Known) -> Result<Told, Trouble> {
     let provider = &known.provider;
     if provider.kind == ProviderKind::Ollama {
         return of_device(app, tenant, known).await;
@@ -161,7 +174,7 @@ async fn list(app: &App, tenant: TenantId, known: &Known) -> Result<(Vec<Listed>
     let took = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
     checked(provider.kind, status, &headers)?;
     let list = lists::read(provider.kind, &body).ok_or_else(not_an_api)?;
-    Ok((list, took))
+    Ok(Told { list, latency_ms: took, whole: true })
 }
 
 async fn get(
@@ -254,7 +267,7 @@ where
     Ok(whole.freeze())
 }
 
-async fn of_device(app: &App, tenant: TenantId, known: &Known) -> Result<(Vec<Listed>, u32), Trouble> {
+async fn of_device(app: &App, tenant: TenantId, known: &Known) -> Result<Told, Trouble> {
     let Some(device) = known.device.as_ref().filter(|_| known.online) else {
         return Err(Trouble::new(
             ProviderFault::DeviceOffline,
@@ -262,14 +275,9 @@ async fn of_device(app: &App, tenant: TenantId, known: &Known) -> Result<(Vec<Li
         ));
     };
     let caller = device::own(tenant).map_err(|error| trouble(SendFailed::Refused(error)))?;
-    let ask =
-        async |method: Method, path: &str, body: Option<Bytes>| -> Result<Response<Incoming>, Trouble> {
-            device::ask(app, &caller, device, device::Asked { method, path, body, connect: CONNECT })
-                .await
-                .map_err(trouble)
-        };
     let started = Instant::now();
-    let answer = ask(Method::GET, "api/tags", None).await?;
+    let tags = device::Asked { method: Method::GET, path: "api/tags", body: None, connect: CONNECT };
+    let answer = device::ask(app, &caller, device, tags).await.map_err(trouble)?;
     let (status, headers) = (answer.status(), answer.headers().clone());
     let body = body_of(answer.into_body()).await?;
     let took = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
@@ -281,19 +289,55 @@ async fn of_device(app: &App, tenant: TenantId, known: &Known) -> Result<(Vec<Li
         .remove(&known.provider.id)
         .unwrap_or_default();
     let before: HashMap<String, StoredModel> = before.into_iter().collect();
-    for model in &mut list {
+    let mut shows: Vec<BoxFuture<'_, (usize, Result<Option<Bytes>, Trouble>)>> = Vec::new();
+    for (at, model) in list.iter_mut().enumerate() {
         let told = before.get(&model.id).and_then(|row| row.listed.as_ref());
-        if let Some(told) = told.filter(|told| told.digest == model.digest && told.tools.is_some()) {
+        if let Some(told) = told.filter(|told| told.digest == model.digest) {
             *model = Listed { size: model.size, ..told.clone() };
-            continue;
         }
-        let question = json!({ "model": model.id }).to_string();
-        let answer = ask(Method::POST, "api/show", Some(question.into())).await?;
-        if answer.status().is_success() {
-            let body = body_of(answer.into_body()).await?;
-            // One that tells nothing of itself is still a model.
-            let _ = lists::show(&body, model);
+        if !model.shown {
+            let question = json!({ "model": model.id }).to_string();
+            shows.push(show(app, &caller, device, question).map(move |told| (at, told)).boxed());
         }
     }
-    Ok((list, took))
+    let mut shows = stream::iter(shows).buffer_unordered(AT_ONCE);
+    let until = tokio::time::Instant::from_std(started + DETAILS);
+    let mut whole = true;
+    loop {
+        match tokio::time::timeout_at(until, shows.next()).await {
+            Ok(None) => break,
+            Ok(Some((at, Ok(told)))) => {
+                // One that tells nothing of itself is still a model.
+                let _ = told.zip(list.get_mut(at)).and_then(|(told, model)| lists::show(&told, model));
+            }
+            // What was told is kept, and the rest asked for soon.
+            Ok(Some((_, Err(_)))) => whole = false,
+            Err(_) => {
+                whole = false;
+                break;
+            }
+        }
+    }
+    drop(shows);
+    Ok(Told { list, latency_ms: took, whole })
+}
+
+/// What Ollama says of one model; `None` when it says that there is none.
+async fn show(
+    app: &App,
+    caller: &Caller,
+    device: &Device,
+    question: String,
+) -> Result<Option<Bytes>, Trouble> {
+    let asked = device::Asked {
+        method: Method::POST,
+        path: "api/show",
+        body: Some(question.into()),
+        connect: CONNECT,
+    };
+    let answer = device::ask(app, caller, device, asked).await.map_err(trouble)?;
+    match answer.status().is_success() {
+        true => body_of(answer.into_body()).await.map(Some),
+        false => Ok(None),
+    }
 }

@@ -14,8 +14,15 @@ const LONGEST_ID: usize = 256;
 pub struct Listed {
     #[serde(skip)]
     pub id: String,
+    /// What it can do, tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<u32>,
+    /// Ollama: the context that the model's own parameters ask for, tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub num_ctx: Option<u32>,
+    /// Ollama: it was asked for everything that is of use here.
+    #[serde(skip_serializing_if = "is_false")]
+    pub shown: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,6 +174,8 @@ fn number(value: &Value) -> Option<u32> {
 /// Adds what Ollama tells of one model.
 pub fn show(answer: &[u8], model: &mut Listed) -> Option<()> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
+    model.shown = true;
+    model.num_ctx = answer["parameters"].as_str().and_then(num_ctx);
     if let Some(can) = answer["capabilities"].as_array() {
         let can = |word: &str| can.iter().any(|entry| entry == word);
         model.tools = Some(can("tools"));
@@ -181,6 +190,26 @@ pub fn show(answer: &[u8], model: &mut Listed) -> Option<()> {
     };
     model.context = context.and_then(number);
     Some(())
+}
+
+/// Of a model's parameters, one a line: `temperature 0.7` and `num_ctx 2048`.
+fn num_ctx(parameters: &str) -> Option<u32> {
+    let mut named = parameters.lines().filter_map(|line| line.trim().split_once(char::is_whitespace));
+    let (_, value) = named.find(|(name, _)| *name == "num_ctx")?;
+    value.trim().parse().ok().filter(|tokens| *tokens > 0)
+}
+
+/// The context that Ollama gives a model for which nobody asked for another, tokens, by the memory of all graphics
+/// cards together. The bounds are Ollama's: a little below the 24 and 48 GiB of its documentation.
+///
+/// Source: <https://docs.ollama.com/context-length>.
+pub const fn usual_context(graphics_memory: u64) -> u32 {
+    const GIB: u64 = 1 << 30;
+    match graphics_memory / GIB {
+        47.. => 262_144,
+        23.. => 32_768,
+        _ => 4_096,
+    }
 }
 
 #[cfg(test)]
@@ -251,6 +280,19 @@ mod tests {
             "model_info": { "general.architecture": "llama", "llama.context_length": 131_072 } });
         show(shown.to_string().as_bytes(), &mut model).unwrap();
         assert_eq!((model.context, model.tools, model.vision), (Some(131_072), Some(true), Some(false)));
+        assert_eq!((model.num_ctx, model.shown), (None, true));
+        for (parameters, context) in [
+            ("temperature 0.7\nnum_ctx 2048", Some(2_048)),
+            ("num_ctx                        16384\nstop \"<eot>\"", Some(16_384)),
+            ("stop \"num_ctx 5\"", None),
+            ("num_ctx many", None),
+        ] {
+            assert_eq!(num_ctx(parameters), context, "{parameters}");
+        }
+        let gib = |gib: u64| usual_context(gib << 30);
+        assert_eq!([gib(0), gib(16), gib(24), gib(48)], [4_096, 4_096, 32_768, 262_144]);
+        // A card of 24 GB has a little less.
+        assert_eq!(usual_context(24_564 << 20), 32_768);
     }
 
     #[test]

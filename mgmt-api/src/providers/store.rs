@@ -15,6 +15,7 @@ use crate::{
     db::{Db, Tx, now},
     events::Cause,
     problem::{ApiError, ApiResult},
+    router::naming,
 };
 
 const COLUMNS: &str = "id, kind, auth, name, base_url, device_id, vault_key, found, enabled, is_default, default_model, \
@@ -191,6 +192,7 @@ pub async fn device_left(tx: &mut Tx, cause: &Cause, device: DeviceId) -> ApiRes
     let gone = all(tx.conn(), cause.tenant).await?;
     for provider in gone.into_iter().map(|row| row.provider).filter(|row| row.device_id == Some(device)) {
         delete(tx, provider.id).await?;
+        naming::removed(tx, cause, &provider.name).await?;
         tx.emit(cause, Event::ProviderRemoved { provider_id: provider.id, name: provider.name }).await?;
     }
     Ok(())

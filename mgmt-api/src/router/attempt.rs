@@ -10,8 +10,8 @@ use std::{collections::HashSet, time::Instant};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use foreman_protocol::{
-    MessageUsage, MissCause, ProblemCode, ProviderFault, ProviderId, ProviderKind, Route, RouteMiss, Routing,
-    UsageOutcome,
+    MessageUsage, MissCause, ProblemCode, ProviderFault, ProviderId, ProviderKind, Route, RouteMiss,
+    RouteUnfit, Routing, SpendCaps, UnfitBecause, UsageOutcome,
 };
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ use super::{
     choose::{self, Candidate, Choice},
     ledger::{Meter, Target},
     passing::Passing,
-    peek::Peek,
+    peek::{Needs, Peek},
     translate::{ask_anthropic, ask_openai},
     words,
 };
@@ -75,7 +75,8 @@ enum Try {
         status: Option<u16>,
         why: Option<String>,
     },
-    /// The vault is locked, or a device does not allow it: of use to whoever asked only when nothing else answers.
+    /// The vault is locked, a device does not allow it, or its format has no word for what was asked: of use to
+    /// whoever asked only when nothing else answers.
     Refused {
         cause: MissCause,
         error: ApiError,
@@ -164,7 +165,10 @@ pub async fn answer(app: &App, asked: &Inquiry) -> ApiResult<Answered> {
 fn chosen<'c>(asked: &Inquiry, catalogue: &'c Catalogue, routing: &'c Routing) -> Choice<'c> {
     let allowed =
         |profile: Option<&str>, provider: &str, model: &str| asked.who.allows(profile, provider, model);
-    choose::choose(catalogue, routing, &asked.peek.model, &asked.peek.needs, &allowed)
+    let capped = routing.caps != SpendCaps::default()
+        || asked.who.key.as_ref().is_some_and(|key| key.cap_micros.is_some());
+    let needs = Needs { price: capped, ..asked.peek.needs };
+    choose::choose(catalogue, routing, &asked.peek.model, &needs, &allowed)
 }
 
 /// Vectors of one model mean nothing to another: only the same model may stand in.
@@ -183,6 +187,7 @@ fn miss(candidate: &Candidate<'_>, cause: MissCause, status: Option<u16>) -> Rou
 
 fn nothing_fits(asked: &Inquiry, choice: &Choice<'_>) -> ApiError {
     let name = &asked.peek.model;
+    let unpriced = choice.unfit.iter().find(|unfit| unfit.because == UnfitBecause::Price);
     let message = match (choice.profile, choice.unfit.is_empty()) {
         (None, true) => {
             format!("No provider has a model {name:?}, as far as is known. GET /v1/models lists them.")
@@ -190,9 +195,15 @@ fn nothing_fits(asked: &Inquiry, choice: &Choice<'_>) -> ApiError {
         (Some(_), true) => {
             "There is no model yet. Add a provider, or connect a device that runs Ollama.".to_owned()
         }
-        (_, false) => format!(
-            "No model fits {name:?}: those that are known are switched off, not allowed here or cannot do it."
-        ),
+        (_, false) => match unpriced {
+            Some(RouteUnfit { provider, model, .. }) => format!(
+                "The price of {provider}/{model} is not known, and what may be spent is capped. Nothing was sent. \
+                 Enter its price under Models; 0 where it costs nothing."
+            ),
+            None => format!(
+                "No model fits {name:?}: those that are known are switched off, not allowed here or cannot do it."
+            ),
+        },
     };
     ApiError::new(ProblemCode::ModelUnavailable, message).with(json!({ "tried": [], "unfit": choice.unfit }))
 }
@@ -270,7 +281,9 @@ async fn attempt(
     }
     let body = match request(asked, candidate, spoken) {
         Ok(body) => body,
-        Err(error) => return (Some(meter), Try::Over(error)),
+        // In the client's own format it is the same for every provider.
+        Err(error) if asked.format == spoken => return (Some(meter), Try::Over(error)),
+        Err(error) => return (Some(meter), Try::Refused { cause: MissCause::Format, error }),
     };
     let limits = &app.router.limits;
     let call = Call {
@@ -301,8 +314,9 @@ fn note_health(app: &App, asked: &Inquiry, candidate: &Candidate<'_>, tried: &Tr
         refusal::taken(app, asked.who.tenant, provider);
     }
     let (change, why) = match tried {
-        Try::Answered { .. } => (breakers.succeeded(provider.id), None),
-        Try::Missed { cause: MissCause::ModelMissing, .. } => (breakers.succeeded(provider.id), None),
+        Try::Answered { .. } | Try::Missed { cause: MissCause::ModelMissing, .. } => {
+            (breakers.succeeded(provider.id, Instant::now()), None)
+        }
         // Who asks for patience was told so where its headers were read.
         Try::Missed { cause: MissCause::RateLimited, .. } | Try::Refused { .. } | Try::Over(_) => return,
         Try::Missed { why, .. } => (breakers.failed(provider.id, Instant::now()), why.clone()),

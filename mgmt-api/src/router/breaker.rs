@@ -76,10 +76,16 @@ impl Breakers {
         Ok(())
     }
 
-    /// It answered.
-    pub fn succeeded(&self, provider: ProviderId) -> Option<Change> {
+    /// It answered. That says nothing against patience it asked another request for: this one was on its way then.
+    pub fn succeeded(&self, provider: ProviderId, now: Instant) -> Option<Change> {
         let mut all = self.all();
         let breaker = all.entry(provider).or_default();
+        if breaker.is_limited(now) {
+            // A circuit that was open closes with the first request after.
+            let paused_until = breaker.paused_until.map(|until| until.min(now));
+            *breaker = Breaker { limited_until: breaker.limited_until, paused_until, ..Breaker::default() };
+            return None;
+        }
         if breaker.up && breaker.failures == 0 {
             return None;
         }
@@ -108,7 +114,9 @@ impl Breakers {
         let was_up = std::mem::take(&mut breaker.up);
         let tried = breaker.trial_until.take().is_some();
         if breaker.failures < FAILURES && !tried {
-            return (was_up || breaker.failures == 1).then_some(Change::Failing);
+            // That it wants to be left alone, and until when, is the better word.
+            let tells = (was_up || breaker.failures == 1) && !breaker.is_limited(now);
+            return tells.then_some(Change::Failing);
         }
         // Requests that were on their way when it opened do not make the pause longer.
         if !tried && breaker.paused_until.is_some() {
@@ -127,15 +135,21 @@ impl Breakers {
         let breaker = all.entry(provider).or_default();
         breaker.trial_until = None;
         breaker.up = false;
-        breaker.limited_until = Some(now + retry);
-        Some(Change::Limited { retry })
+        // Of several answers that were on their way together, the longest patience counts.
+        let until = breaker.limited_until.map_or(now + retry, |before| before.max(now + retry));
+        breaker.limited_until = Some(until);
+        Some(Change::Limited { retry: until - now })
     }
 }
 
 impl Breaker {
+    fn is_limited(&self, now: Instant) -> bool {
+        self.limited_until.is_some_and(|until| now < until)
+    }
+
     fn closed_to(&self, now: Instant) -> Option<MissCause> {
         let ahead = |until: Option<Instant>| until.is_some_and(|until| now < until);
-        if ahead(self.limited_until) {
+        if self.is_limited(now) {
             return Some(MissCause::RateLimited);
         }
         (ahead(self.paused_until) || ahead(self.trial_until)).then_some(MissCause::Paused)
@@ -192,8 +206,8 @@ mod tests {
     #[test]
     fn it_opens_after_failures_lets_one_try_and_closes_again() {
         let (breakers, id, start) = (Breakers::default(), ProviderId::fresh(), Instant::now());
-        assert_eq!(breakers.succeeded(id), Some(Change::Up { was_paused: false }));
-        assert_eq!(breakers.succeeded(id), None);
+        assert_eq!(breakers.succeeded(id, start), Some(Change::Up { was_paused: false }));
+        assert_eq!(breakers.succeeded(id, start), None);
         assert_eq!(breakers.failed(id, start), Some(Change::Failing));
         assert_eq!(breakers.failed(id, start), None);
         assert_eq!(breakers.failed(id, start), Some(Change::Paused { retry: PAUSE }));
@@ -213,7 +227,7 @@ mod tests {
             Ok(()),
             "one that never ended blocks nobody for ever"
         );
-        assert_eq!(breakers.succeeded(id), Some(Change::Up { was_paused: true }));
+        assert_eq!(breakers.succeeded(id, start), Some(Change::Up { was_paused: true }));
         assert_eq!(breakers.let_through(id, later), Ok(()));
         assert_eq!(breakers.let_through(id, later), Ok(()));
     }
@@ -224,6 +238,31 @@ mod tests {
         breakers.limited(id, Duration::from_secs(20), start);
         assert_eq!(breakers.let_through(id, start + Duration::from_secs(19)), Err(MissCause::RateLimited));
         assert_eq!(breakers.let_through(id, start + Duration::from_secs(20)), Ok(()));
+    }
+
+    #[test]
+    fn an_answer_that_was_on_its_way_ends_no_patience() {
+        let (breakers, id, start) = (Breakers::default(), ProviderId::fresh(), Instant::now());
+        let seconds = |seconds| start + Duration::from_secs(seconds);
+        breakers.succeeded(id, start);
+        breakers.limited(id, Duration::from_secs(20), start);
+        assert_eq!(breakers.succeeded(id, seconds(1)), None, "nothing is told of it either");
+        assert_eq!(breakers.failed(id, seconds(1)), None);
+        assert_eq!(breakers.let_through(id, seconds(19)), Err(MissCause::RateLimited));
+        // A second one that was limited too, for less.
+        breakers.limited(id, Duration::from_secs(5), seconds(2));
+        assert_eq!(breakers.let_through(id, seconds(19)), Err(MissCause::RateLimited));
+        assert_eq!(breakers.let_through(id, seconds(20)), Ok(()));
+        assert_eq!(breakers.succeeded(id, seconds(21)), Some(Change::Up { was_paused: false }));
+
+        // An open circuit stays half open behind it.
+        for _ in 0..FAILURES {
+            breakers.failed(id, seconds(21));
+        }
+        breakers.limited(id, Duration::from_secs(20), seconds(21));
+        assert_eq!(breakers.succeeded(id, seconds(22)), None);
+        assert_eq!(breakers.let_through(id, seconds(41)), Ok(()));
+        assert_eq!(breakers.succeeded(id, seconds(42)), Some(Change::Up { was_paused: true }));
     }
 
     #[test]

@@ -2,22 +2,23 @@
 //!
 //! A request names a model (`provider/model`, a bare name, or a provider for its default model) or a profile. With a
 //! profile, models that cannot do it are left out: switched off, not private where it must be, of a provider that is
-//! not used for this, too small, without tools or without eyes where those are known to be missing. The rest is put
-//! in order by the profile. `auto` looks at the request when told to: a search of the web goes to `auto:research`,
-//! more than [`LONG_TOKENS`] to `auto:long`, tools or code between fences to `auto:code`, where these find a model.
+//! not used for this, too small, without tools or without eyes where those are known to be missing, without a known
+//! price where what may be spent is capped. The rest is put in order by the profile. `auto` looks at the request when
+//! told to: a search of the web goes to `auto:research`, more than [`LONG_TOKENS`] to `auto:long`, tools or code
+//! between fences to `auto:code`, where these find a model.
 
 use std::borrow::Cow;
 
 use foreman_protocol::{
     KnownFrom, Model, ModelPrice, Route, RouteMiss, RouteReason, RouteUnfit, Routing, RoutingOrder,
-    RoutingProfile, UnfitBecause, UseFor,
+    RoutingProfile, SpendCaps, UnfitBecause, UseFor,
 };
 
 use super::{
     peek::Needs,
     profiles::{AUTO, LONG_TOKENS},
 };
-use crate::providers::{Catalogue, Known};
+use crate::providers::{Catalogue, Known, is_remote};
 
 /// Room for the answer that a context must have beside the request, tokens.
 const ANSWER_ROOM: u32 = 1_000;
@@ -90,6 +91,25 @@ pub fn choose<'c>(
     by_profile(catalogue, profile, asked, needs, allowed)
 }
 
+/// Tokens of context that a request by this name can count on, `unknown` for a model that does not tell: of the largest
+/// model that the profile may choose; of models with a name, each of which may have to answer, the least. Models that
+/// cannot be reached now count only where there are no others. `None` where nothing fits.
+pub fn context(catalogue: &Catalogue, routing: &Routing, asked: &str, unknown: u32) -> Option<u32> {
+    let asked = if asked.is_empty() { AUTO } else { asked };
+    let needs = Needs { price: routing.caps != SpendCaps::default(), ..Needs::default() };
+    let of = |choice: &Choice<'_>| -> Vec<u32> {
+        let reachable = choice.candidates.iter().any(|candidate| candidate.known.online);
+        let counts = choice.candidates.iter().filter(|candidate| candidate.known.online == reachable);
+        counts.map(|candidate| candidate.model.context_tokens.unwrap_or(unknown)).collect()
+    };
+    let Some(profile) = find(routing, asked) else {
+        return of(&named(catalogue, asked, &needs, &|_, _, _| true)).into_iter().min();
+    };
+    let long = find(routing, "auto:long").filter(|_| profile.by_request);
+    let profiles = std::iter::once(profile).chain(long);
+    profiles.flat_map(|profile| of(&by_profile(catalogue, profile, asked, &needs, &|_, _, _| true))).max()
+}
+
 fn find<'c>(routing: &'c Routing, name: &str) -> Option<&'c RoutingProfile> {
     routing.profiles.iter().find(|profile| profile.name == name)
 }
@@ -110,7 +130,7 @@ fn named<'c>(catalogue: &'c Catalogue, asked: &str, needs: &Needs, allowed: Allo
                 // Its list may be older than the model.
                 None => Cow::Owned(unlisted(known, name)),
             };
-            choice.add_named(known, model, allowed);
+            choice.add_named(known, model, needs, allowed);
             return choice;
         }
     }
@@ -118,7 +138,7 @@ fn named<'c>(catalogue: &'c Catalogue, asked: &str, needs: &Needs, allowed: Allo
         all(catalogue).filter(|(_, model)| is_called(&model.id, asked)).collect();
     found.sort_by_key(|(known, model)| order_key(RoutingOrder::LocalFirst, known, model, needs));
     for (known, model) in found {
-        choice.add_named(known, Cow::Borrowed(model), allowed);
+        choice.add_named(known, Cow::Borrowed(model), needs, allowed);
     }
     choice
 }
@@ -134,6 +154,7 @@ fn unlisted(known: &Known, name: &str) -> Model {
         provider: known.provider.name.clone(),
         id: name.to_owned(),
         context_tokens: None,
+        most_context_tokens: None,
         output_tokens: None,
         tools: None,
         vision: None,
@@ -141,7 +162,7 @@ fn unlisted(known: &Known, name: &str) -> Model {
         price: None,
         known_from: KnownFrom::Unknown,
         known_at: None,
-        private: known.provider.device_id.is_some(),
+        private: known.provider.device_id.is_some() && !is_remote(name),
         size: None,
         loaded: None,
         enabled: true,
@@ -149,12 +170,12 @@ fn unlisted(known: &Known, name: &str) -> Model {
 }
 
 impl<'c> Choice<'c> {
-    fn add_named(&mut self, known: &'c Known, model: Cow<'c, Model>, allowed: Allowed<'_>) {
+    fn add_named(&mut self, known: &'c Known, model: Cow<'c, Model>, needs: &Needs, allowed: Allowed<'_>) {
         let why =
             match (known.provider.enabled && model.enabled, allowed(None, &known.provider.name, &model.id)) {
                 (false, _) => Some(UnfitBecause::Disabled),
                 (true, false) => Some(UnfitBecause::Key),
-                (true, true) => None,
+                (true, true) => needs.misses_price(&model).then_some(UnfitBecause::Price),
             };
         match why {
             Some(because) => self.leave_out(known, &model, because),
@@ -232,6 +253,13 @@ fn place(profile: &RoutingProfile, known: &Known, model: &Model) -> Option<usize
     })
 }
 
+impl Needs {
+    /// Whether the model costs what nobody knows, where that must be known.
+    fn misses_price(&self, model: &Model) -> bool {
+        self.price && !model.private && model.price.is_none()
+    }
+}
+
 fn unfit(
     profile: &RoutingProfile,
     known: &Known,
@@ -258,6 +286,7 @@ fn unfit(
         (needs.tools && model.tools == Some(false), UnfitBecause::Tools),
         (needs.vision && model.vision == Some(false), UnfitBecause::Vision),
         (small || (short && !listed), UnfitBecause::Context),
+        (needs.misses_price(model), UnfitBecause::Price),
     ]
     .into_iter()
     .find_map(|(is, because)| is.then_some(because))

@@ -17,6 +17,7 @@ use sqlx::{Row, any::AnyRow};
 use subtle::ConstantTimeEq;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::naming::carried;
 use crate::{
     App,
     auth::{Caller, Identity, parse},
@@ -253,6 +254,25 @@ async fn insert(tx: &mut Tx, cause: &Cause, key: ModelKey, hash: String) -> ApiR
     .await?;
     tx.emit(cause, Event::ModelKeyCreated { key: Box::new(key.clone()) }).await?;
     Ok(key)
+}
+
+/// Gives live keys that name a provider its other name.
+pub async fn rename(tx: &mut Tx, cause: &Cause, from: &str, to: &str) -> ApiResult<()> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM model_keys WHERE tenant_id = $1 AND revoked_at IS NULL ORDER BY id");
+    let rows =
+        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(cause.tenant.to_string()).fetch_all(tx.conn()).await?;
+    for row in &rows {
+        let key = read(row)?;
+        let Some(models) = carried(&key.models, from, to) else { continue };
+        sqlx::query("UPDATE model_keys SET models = $1 WHERE id = $2")
+            .bind(serde_json::to_string(&models)?)
+            .bind(key.id.to_string())
+            .execute(tx.conn())
+            .await?;
+        tx.emit(cause, Event::ModelKeyUpdated { key: Box::new(ModelKey { models, ..key }) }).await?;
+    }
+    Ok(())
 }
 
 /// Revokes a key: dead at once, and what it used stays readable. An answer that is on its way is finished.

@@ -229,7 +229,7 @@ impl Passing {
                 self.ended |= says_why_it_ended(event);
                 event.trim_ascii_end().ends_with(b"[DONE]")
             }
-            Wire::Anthropic => memmem::find(event, b"message_stop").is_some(),
+            Wire::Anthropic => is_the_last(event),
         };
         let mut out = Vec::new();
         let stays = match &mut self.translator {
@@ -315,6 +315,23 @@ fn says_why_it_ended(event: &[u8]) -> bool {
     FINISH.find_iter(event).any(|at| event[at + 16..].trim_ascii_start().starts_with(b"\""))
 }
 
+/// Anthropic's `message_stop`. An answer may have the word in its text: only the event's own type counts.
+fn is_the_last(event: &[u8]) -> bool {
+    static STOP: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(b"message_stop"));
+    // Most events do not have the word at all.
+    STOP.find(event).is_some()
+        && sse::data(event).is_some_and(|data| type_of(&data).is_some_and(|kind| kind == "message_stop"))
+}
+
+/// What Anthropic says that an event is.
+fn type_of(data: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Event {
+        r#type: String,
+    }
+    serde_json::from_slice::<Event>(data).ok().map(|event| event.r#type)
+}
+
 /// OpenAI's chunk, as far as it tells whether the answer has begun.
 #[derive(Deserialize)]
 struct Chunk {
@@ -333,17 +350,11 @@ struct ChunkChoice {
 fn kind(event: &[u8], format: Wire) -> Kind {
     let Some(data) = sse::data(event) else { return Kind::Preamble };
     match format {
-        Wire::Anthropic => {
-            #[derive(Deserialize)]
-            struct Event {
-                r#type: String,
-            }
-            match serde_json::from_slice::<Event>(&data).map(|event| event.r#type).as_deref() {
-                Ok("error") => Kind::Error(shape::message_of(&data).unwrap_or_else(|| "It failed.".into())),
-                Ok("message_start" | "ping" | "content_block_start") => Kind::Preamble,
-                _ => Kind::Token,
-            }
-        }
+        Wire::Anthropic => match type_of(&data).as_deref() {
+            Some("error") => Kind::Error(shape::message_of(&data).unwrap_or_else(|| "It failed.".into())),
+            Some("message_start" | "ping" | "content_block_start") => Kind::Preamble,
+            _ => Kind::Token,
+        },
         Wire::OpenAi => {
             let Ok(chunk) = serde_json::from_slice::<Chunk>(&data) else { return Kind::Token };
             if chunk.error.is_some_and(|error| !error.is_null()) {
@@ -390,6 +401,21 @@ mod tests {
             Kind::Error("Overloaded".into())
         );
         assert_eq!(kind(b": keep-alive\n\n", Wire::OpenAi), Kind::Preamble);
+    }
+
+    #[test]
+    fn an_answer_that_speaks_of_the_last_event_is_not_over() {
+        let last = |data: &str| is_the_last(format!("event: message_stop\ndata: {data}\n\n").as_bytes());
+        assert!(last(r#"{"type":"message_stop"}"#));
+        assert!(last(r#"{ "usage": {}, "type" : "message_stop" }"#));
+        for said in [
+            r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"then message_stop ends it"}}"#,
+            r#"{"type":"content_block_delta","delta":{"type":"text_delta","text":"{\"type\":\"message_stop\"}"}}"#,
+            r#"{"type":"content_block_start","content_block":{"type":"message_stop"}}"#,
+            "message_stop",
+        ] {
+            assert!(!last(said), "{said}");
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Needs {
     /// A search of the web is asked for.
     pub research: bool,
     pub embeddings: bool,
+    /// A known price: what may be spent is capped, and what cannot be counted is not spent.
+    pub price: bool,
 }
 
 /// A request, looked at.
@@ -96,6 +98,7 @@ pub fn peek(body: &Bytes, embeddings: bool) -> ApiResult<Peek> {
         code: tools || has("```"),
         research: top.web_search_options.is_some() || (tools && has("\"web_search")),
         embeddings,
+        price: false,
     };
     let options = top.stream_options.map(|raw| (place(body, raw), raw.get().to_owned()));
     Ok(Peek {

@@ -8,11 +8,12 @@ use foreman_protocol::{
 use sqlx::{AnyConnection, Row};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{choose, peek::Needs};
+use super::{choose, naming::carried, peek::Needs};
 use crate::{
     App,
     auth::Caller,
-    db::Db,
+    db::{Db, Tx},
+    events::Cause,
     extract::Json,
     problem::{ApiError, ApiResult},
 };
@@ -87,7 +88,7 @@ async fn read(State(app): State<App>, caller: Caller) -> ApiResult<Json<Routing>
 async fn replace(
     State(app): State<App>,
     caller: Caller,
-    Json(mut routing): Json<Routing>,
+    Json(routing): Json<Routing>,
 ) -> ApiResult<Json<Routing>> {
     caller.at_least(Role::Admin)?;
     check(&routing)?;
@@ -103,24 +104,44 @@ async fn replace(
                         "Somebody else changed the routing meanwhile. Nothing was saved; look at it and try again.",
                     ));
                 }
-                routing.revision += 1;
-                sqlx::query(
-                    "INSERT INTO routing (tenant_id, body, revision) VALUES ($1, $2, $3) \
-                     ON CONFLICT (tenant_id) DO UPDATE SET body = excluded.body, revision = excluded.revision",
-                )
-                .bind(cause.tenant.to_string())
-                .bind(serde_json::to_string(&routing)?)
-                .bind(routing.revision)
-                .execute(tx.conn())
-                .await?;
-                tx.emit(&cause, Event::RoutingChanged { routing: Box::new(routing.clone()) }).await?;
-                Ok(routing)
+                write(tx, &cause, routing).await
             })
         })
         .await?;
     // Whoever saved it sees it at work at once; other servers follow by the event.
     app.router.learn_routing(&app).await?;
     Ok(Json(saved))
+}
+
+async fn write(tx: &mut Tx, cause: &Cause, mut routing: Routing) -> ApiResult<Routing> {
+    routing.revision += 1;
+    sqlx::query(
+        "INSERT INTO routing (tenant_id, body, revision) VALUES ($1, $2, $3) \
+         ON CONFLICT (tenant_id) DO UPDATE SET body = excluded.body, revision = excluded.revision",
+    )
+    .bind(cause.tenant.to_string())
+    .bind(serde_json::to_string(&routing)?)
+    .bind(routing.revision)
+    .execute(tx.conn())
+    .await?;
+    tx.emit(cause, Event::RoutingChanged { routing: Box::new(routing.clone()) }).await?;
+    Ok(routing)
+}
+
+/// Gives what profiles list of a provider its other name.
+pub async fn rename(tx: &mut Tx, cause: &Cause, from: &str, to: &str) -> ApiResult<()> {
+    let mut routing = find(tx.conn(), cause.tenant).await?;
+    let mut changed = false;
+    for profile in &mut routing.profiles {
+        if let Some(models) = carried(&profile.models, from, to) {
+            profile.models = models;
+            changed = true;
+        }
+    }
+    if changed {
+        write(tx, cause, routing).await?;
+    }
+    Ok(())
 }
 
 fn check(routing: &Routing) -> ApiResult<()> {
@@ -177,6 +198,7 @@ async fn explain(
     Json(asked): Json<foreman_protocol::ExplainRoute>,
 ) -> ApiResult<Json<RouteExplained>> {
     caller.at_least(Role::Viewer)?;
+    let routing = app.router.routing();
     let needs = Needs {
         tools: asked.tools,
         vision: asked.vision,
@@ -184,9 +206,9 @@ async fn explain(
         code: asked.code || asked.tools,
         research: asked.research,
         embeddings: asked.embeddings,
+        price: routing.caps != SpendCaps::default(),
     };
     let catalogue = app.providers.catalogue(&app, caller.tenant).await?;
-    let routing = app.router.routing();
     let choice = choose::choose(&catalogue, &routing, &asked.model, &needs, &|_, _, _| true);
     let mut explained = RouteExplained {
         profile: choice.profile.map(str::to_owned),

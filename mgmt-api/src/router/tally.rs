@@ -38,6 +38,7 @@ impl Tally {
 struct Said {
     prompt_tokens: Option<i64>,
     completion_tokens: Option<i64>,
+    total_tokens: Option<i64>,
     prompt_tokens_details: Option<Details>,
     input_tokens: Option<i64>,
     output_tokens: Option<i64>,
@@ -109,7 +110,9 @@ impl Heard {
                 said.cache_read_input_tokens.unwrap_or(0) + said.cache_creation_input_tokens.unwrap_or(0);
             self.input = Some(input + beside);
         }
-        self.output = said.completion_tokens.or(said.output_tokens).or(self.output);
+        // Embeddings have nothing but input, and say so by the sum.
+        let only_input = said.prompt_tokens.filter(|prompt| said.total_tokens == Some(*prompt)).map(|_| 0);
+        self.output = said.completion_tokens.or(said.output_tokens).or(only_input).or(self.output);
         self.cached = details.or(said.cache_read_input_tokens).or(self.cached);
     }
 
@@ -165,6 +168,16 @@ mod tests {
             "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{},\"usage\":{\"output_tokens\":7}}\n\n",
         ]);
         assert_eq!(anthropic.tally(1, true), expected);
+    }
+
+    #[test]
+    fn embeddings_are_counted_as_the_provider_says() {
+        let mut heard = Heard::default();
+        heard.json(br#"{"object":"list","data":[],"usage":{"prompt_tokens":8,"total_tokens":8}}"#);
+        assert_eq!(heard.tally(1, true), Tally { input: 8, output: 0, cached: 0, estimated: false });
+        let mut silent = Heard::default();
+        silent.json(br#"{"object":"list","data":[]}"#);
+        assert_eq!(silent.tally(1, true), Tally { input: 1, output: 0, cached: 0, estimated: true });
     }
 
     #[test]

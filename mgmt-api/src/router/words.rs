@@ -9,16 +9,22 @@ const DEVICE: HeaderName = HeaderName::from_static("x-foreman-device");
 const REASON: HeaderName = HeaderName::from_static("x-foreman-reason");
 const INSTEAD_OF: HeaderName = HeaderName::from_static("x-foreman-instead-of");
 
+/// A header's value, bytes.
+const LONGEST: usize = 1_000;
+
 /// `llama3.2 on home-server: private, loaded`
 #[must_use]
 pub fn sentence(route: &Route) -> String {
-    let place = match &route.device {
-        Some(device) => format!("on {device}"),
-        None => format!("at {}", route.provider),
+    let (at, place) = match &route.device {
+        Some(device) => ("on", device),
+        None => ("at", &route.provider),
     };
-    let because: Vec<&str> = route.because.iter().map(|reason| reason_word(*reason)).collect();
-    let colon = if because.is_empty() { "" } else { ": " };
-    format!("{} {place}{colon}{}", route.model, because.join(", "))
+    let mut said = format!("{} {at} {place}", route.model);
+    for (nth, reason) in route.because.iter().enumerate() {
+        said.push_str(if nth == 0 { ": " } else { ", " });
+        said.push_str(reason_word(*reason));
+    }
+    said
 }
 
 const fn reason_word(reason: RouteReason) -> &'static str {
@@ -50,6 +56,7 @@ pub fn miss(miss: &RouteMiss) -> String {
         MissCause::Paused => "paused after failures",
         MissCause::Locked => "its key is in the locked vault",
         MissCause::KeyRefused => "does not take its key",
+        MissCause::Format => "cannot be asked this in its format",
     };
     let status = miss.status.map(|status| format!(" ({status})")).unwrap_or_default();
     format!("{}/{}: {cause}{status}", miss.provider, miss.model)
@@ -71,8 +78,11 @@ pub fn tell(route: &Route, headers: &mut HeaderMap) {
 
 /// Headers are ASCII; a name's other letters become question marks.
 fn value(text: &str) -> HeaderValue {
-    let ascii: String =
-        text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).take(1_000).collect();
+    let plain = |c: char| c.is_ascii_graphic() || c == ' ';
+    if text.len() <= LONGEST && text.chars().all(plain) {
+        return HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("?"));
+    }
+    let ascii: String = text.chars().map(|c| if plain(c) { c } else { '?' }).take(LONGEST).collect();
     HeaderValue::from_str(&ascii).unwrap_or(HeaderValue::from_static("?"))
 }
 

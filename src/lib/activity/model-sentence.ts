@@ -88,6 +88,8 @@ export function modelSentence(record: ModelRecord, actor: string): string {
 			return m.activity_routing_changed({ actor });
 		case 'model_key.created':
 			return m.activity_model_key_created({ actor, name: record.data.key.name });
+		case 'model_key.updated':
+			return m.activity_model_key_updated({ name: record.data.key.name });
 		case 'model_key.revoked':
 			return m.activity_model_key_revoked({ actor, name: record.data.name });
 		case 'spend_cap.reached': {

@@ -28,7 +28,8 @@ const MISSES: Record<RouteMiss['cause'], () => string> = {
 	failed: m.chat_miss_failed,
 	paused: m.chat_miss_paused,
 	locked: m.chat_miss_locked,
-	key_refused: m.chat_miss_key_refused
+	key_refused: m.chat_miss_key_refused,
+	format: m.chat_miss_format
 };
 
 /** `llama3.2 on home-server`, `claude-sonnet-5 at anthropic`. */

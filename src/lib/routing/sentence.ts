@@ -68,7 +68,8 @@ export function causeWord(cause: MissCause): string {
 		failed: m.miss_failed,
 		paused: m.miss_paused,
 		locked: m.miss_locked,
-		key_refused: m.miss_key_refused
+		key_refused: m.miss_key_refused,
+		format: m.miss_format
 	}[cause]();
 }
 

@@ -196,3 +196,85 @@ fn what_is_switched_off_or_not_allowed_is_no_candidate_and_says_why() {
         choice.unfit.iter().any(|unfit| unfit.provider == "openai" && unfit.because == UnfitBecause::Key)
     );
 }
+
+#[test]
+fn under_a_cap_only_models_with_a_price_are_asked() {
+    let mut catalogue = catalogue();
+    catalogue.providers[1].models.push(Model { provider: "openai".into(), ..model("gpt-secret", None) });
+    let routing = defaults();
+    let asked = |name: &str, price: bool| {
+        let needs = Needs { price, ..Needs::default() };
+        let choice = choose(&catalogue, &routing, name, &needs, &|_, _, _| true);
+        let names: Vec<String> =
+            choice.candidates.iter().map(|candidate| candidate.model.id.clone()).collect();
+        (names, choice.unfit.iter().any(|unfit| unfit.because == UnfitBecause::Price))
+    };
+    for name in ["openai/gpt-secret", "gpt-secret", "openai/not-even-listed"] {
+        assert_eq!(asked(name, true), (vec![], true), "{name}");
+        assert_eq!(asked(name, false).0.len(), 1, "{name}");
+    }
+    let (names, left_out) = asked("auto", true);
+    assert!(left_out && !names.contains(&"gpt-secret".to_owned()), "{names:?}");
+    // One's own devices cost nothing, and nothing is a price.
+    assert!(names.contains(&"qwen3".to_owned()) && names.contains(&"gpt-big".to_owned()), "{names:?}");
+    assert_eq!(asked("hidden/secret", true).0, ["secret"]);
+}
+
+#[test]
+fn what_ollama_passes_on_to_its_cloud_is_not_private_even_where_it_is_not_listed() {
+    let (catalogue, routing) = (catalogue(), defaults());
+    let needs = Needs { price: true, ..Needs::default() };
+    for (name, private) in [("home/new", true), ("home/new:cloud", false), ("home/new:120b-cloud", false)] {
+        let choice = choose(&catalogue, &routing, name, &Needs::default(), &|_, _, _| true);
+        let candidate = &choice.candidates[0];
+        assert_eq!(
+            (candidate.model.private, candidate.because.contains(&RouteReason::Private)),
+            (private, private)
+        );
+        assert_eq!(
+            choose(&catalogue, &routing, name, &needs, &|_, _, _| true).candidates.is_empty(),
+            !private
+        );
+    }
+}
+
+#[test]
+fn what_a_conversation_may_fill_is_what_its_models_have() {
+    let mut catalogue = catalogue();
+    catalogue.providers[1].models[0].context_tokens = Some(1_000_000);
+    catalogue.providers[2].models[0].context_tokens = Some(64_000);
+    let mut routing = defaults();
+    let of = |catalogue: &Catalogue, routing: &Routing, name: &str| context(catalogue, routing, name, 32_000);
+    assert_eq!(of(&catalogue, &routing, "auto"), Some(1_000_000));
+    assert_eq!(of(&catalogue, &routing, ""), Some(1_000_000));
+    assert_eq!(of(&catalogue, &routing, "auto:private"), Some(64_000));
+    // Only what is on the list, whatever else there is.
+    routing.profiles.push(RoutingProfile {
+        name: "auto:mine".into(),
+        order: RoutingOrder::AsListed,
+        models: vec!["home/llama3.2".into(), "groq/fast".into()],
+        ..routing.profiles[2].clone()
+    });
+    assert_eq!(of(&catalogue, &routing, "auto:mine"), Some(32_000), "one does not tell");
+    // By name, with or without the tag that Ollama adds by itself.
+    for name in ["llama3.2", "llama3.2:latest", "home/llama3.2"] {
+        assert_eq!(of(&catalogue, &routing, name), Some(8_000), "{name}");
+    }
+    assert_eq!(of(&catalogue, &routing, "nothing-like-it"), None);
+    // The same model on two devices: either may have to answer, unless it is away.
+    let mut other = known(
+        "attic",
+        true,
+        &[UseFor::All],
+        vec![Model { context_tokens: Some(4_000), ..model("qwen3", None) }],
+    );
+    other.online = false;
+    catalogue.providers.push(other);
+    assert_eq!(of(&catalogue, &routing, "qwen3"), Some(64_000));
+    catalogue.providers[4].online = true;
+    assert_eq!(of(&catalogue, &routing, "qwen3"), Some(4_000));
+    // What a profile may not use does not count, nor what no price is known of under a cap.
+    catalogue.providers[1].models[0].price = None;
+    routing.caps.day_micros = Some(1);
+    assert_eq!(of(&catalogue, &routing, "auto"), Some(128_000));
+}

@@ -32,6 +32,8 @@ pub struct Journal {
     number: u64,
     file: File,
     length: u64,
+    /// The last line was not written wholly.
+    torn: bool,
     open: HashMap<u64, u64>,
     line: Vec<u8>,
 }
@@ -81,6 +83,7 @@ impl Journal {
             folder: folder.to_owned(),
             number,
             length: 0,
+            torn: false,
             open: HashMap::new(),
             line: Vec::new(),
         };
@@ -94,10 +97,16 @@ impl Journal {
             self.next_file()?;
         }
         self.line.clear();
+        if self.torn {
+            // Or what is left of that line would swallow this one.
+            self.line.push(b'\n');
+        }
         self.line.push(kind);
         serde_json::to_writer(&mut self.line, entry)?;
         self.line.push(b'\n');
+        self.torn = true;
         self.file.write_all(&self.line)?;
+        self.torn = false;
         self.length += self.line.len() as u64;
         if !settle.0.contains(&self.number) {
             settle.0.push(self.number);
@@ -111,6 +120,7 @@ impl Journal {
         self.file = start(&self.folder, before + 1)?;
         self.number = before + 1;
         self.length = 0;
+        self.torn = false;
         self.remove_if_done(before);
         Ok(())
     }
@@ -158,5 +168,56 @@ fn read(bytes: &[u8], entries: &mut HashMap<Uuid, Entry>) {
             entry.outcome = UsageOutcome::Interrupted;
         }
         entries.insert(entry.id, entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use foreman_protocol::{ProviderId, TenantId};
+
+    use super::*;
+
+    fn entry(output: i64) -> Entry {
+        Entry {
+            id: Uuid::now_v7(),
+            tenant: TenantId::fresh(),
+            at: 0,
+            account: "user x".into(),
+            key: None,
+            project: None,
+            provider_id: ProviderId::fresh(),
+            provider: "openai".into(),
+            model: "gpt".into(),
+            device_id: None,
+            device: None,
+            input: 1,
+            output,
+            cached: 0,
+            cost_micros: None,
+            estimated: false,
+            latency_ms: 0,
+            first_token_ms: None,
+            outcome: UsageOutcome::Answered,
+        }
+    }
+
+    #[test]
+    fn a_line_that_the_full_disk_cut_swallows_none_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(folder.path()).unwrap();
+        journal.write(ENDED, &entry(1), &mut Settle::default()).unwrap();
+        // No room for the second: some of it is in the file, and the call failed.
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut file = std::mem::replace(&mut journal.file, full);
+        let error = journal.write(ENDED, &entry(2), &mut Settle::default()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        file.write_all(b"E{\"id\":\"01").unwrap();
+        journal.file = file;
+        journal.write(ENDED, &entry(3), &mut Settle::default()).unwrap();
+        journal.write(ENDED, &entry(4), &mut Settle::default()).unwrap();
+        drop(journal);
+        let (_, left) = Journal::open(folder.path()).unwrap();
+        let outputs: Vec<i64> = left.entries.iter().map(|entry| entry.output).collect();
+        assert_eq!(outputs, [1, 3, 4]);
     }
 }

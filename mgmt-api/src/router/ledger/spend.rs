@@ -254,3 +254,56 @@ impl Spend {
 fn add(days: &mut Days, tenant: TenantId, key: Option<ModelKeyId>, day: i64, cost: i64) {
     *days.entry((tenant, key)).or_default().entry(day).or_insert(0) += cost;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TODAY: i64 = 20_778;
+    /// 2026-11-01.
+    const FIRST: i64 = 20_758;
+
+    #[test]
+    fn what_was_spent_counts_until_its_day_or_month_is_over() {
+        let (tenant, key) = (TenantId::fresh(), ModelKeyId::fresh());
+        let mut spend = Spend::default();
+        for (day, cost) in [(FIRST - 1, 1_000), (FIRST, 100), (TODAY, 10)] {
+            add(&mut spend.days, tenant, None, day, cost);
+            add(&mut spend.days, tenant, Some(key), day, cost);
+        }
+        // This one is no row yet.
+        add(&mut spend.waiting_days, tenant, Some(key), TODAY, 1);
+        let last = |day: i64| (day + 1) * DAY_MS - 1;
+        for (period, now, spent) in [
+            (CapPeriod::Day, last(TODAY), 11),
+            (CapPeriod::Day, last(TODAY) + 1, 0),
+            (CapPeriod::Month, last(TODAY), 111),
+            (CapPeriod::Month, last(FIRST + 29), 111),
+            (CapPeriod::Month, last(FIRST + 29) + 1, 0),
+            (CapPeriod::Day, last(FIRST - 1), 1_000),
+            (CapPeriod::Month, last(FIRST - 1), 1_000),
+            (CapPeriod::Month, FIRST * DAY_MS, 100),
+        ] {
+            assert_eq!(spend.of(tenant, Some(key), period, now), spent, "{period:?} at {now}");
+        }
+        assert_eq!(spend.of(tenant, None, CapPeriod::Month, last(TODAY)), 110);
+        assert_eq!(spend.of(tenant, Some(ModelKeyId::fresh()), CapPeriod::Month, last(TODAY)), 0);
+    }
+
+    #[test]
+    fn a_keys_cap_of_a_month_is_reached_and_free_again_with_the_next() {
+        let (tenant, key) = (TenantId::fresh(), ModelKeyId::fresh());
+        let mut spend = Spend::default();
+        add(&mut spend.days, tenant, Some(key), FIRST, 500);
+        let cap = Cap { tenant, key: Some(key), name: None, period: CapPeriod::Month, micros: 500 };
+        let end = (FIRST + 30) * DAY_MS;
+        let details = spend.reached(&cap, end - 1).and_then(|refused| refused.details).unwrap();
+        assert_eq!((&details["cap"], &details["spent_micros"]), (&"key_month".into(), &500.into()));
+        assert_eq!(details["resets_at"], end, "with the first moment of December");
+        assert!(spend.reached(&cap, end).is_none());
+        assert!(spend.reached(&Cap { micros: 501, ..cap.clone() }, end - 1).is_none());
+        // It is told once for each period.
+        spend.note_announced(&cap, end - 1);
+        assert!(spend.is_announced(&cap, FIRST * DAY_MS) && !spend.is_announced(&cap, end));
+    }
+}
