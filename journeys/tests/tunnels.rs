@@ -1,11 +1,12 @@
 //! Cloudflare Tunnels against the documented API: made whole, taken back when half made, mended when they drift,
 //! removed with their device; and their secrets are nowhere to be read.
 
-use foreman_client::Foreman;
+use foreman_client::{AuditFilter, Foreman};
 use foreman_link::http;
 use foreman_protocol::{DeviceId, TunnelAccess, TunnelToken};
+use futures_util::TryStreamExt;
 use journeys::{
-    cloudflare::{Cloudflare, SERVICE_SECRET, TOKEN, TUNNEL_TOKEN},
+    cloudflare::{Cloudflare, SERVICE_SECRET, TOKEN, TUNNEL_TOKEN, ends_in},
     database::Database,
     device::BareDevice,
     eventually,
@@ -181,8 +182,71 @@ async fn drift_is_mended(database: Database) {
     .await;
 }
 
+/// A token ends after a year: it is prolonged before, and replaced when nobody was there to do it.
+async fn the_key_to_a_tunnel_does_not_end(database: Database) {
+    let scene = scene(database).await;
+    let device = scene.device().await;
+    scene.hostname(device.id).await;
+    let token = || scene.cloudflare.all("service_tokens/")[0].clone();
+    let made = token();
+    assert_eq!(made["duration"], "8760h");
+    scene.mend(device.id).await;
+    let refreshed = || scene.cloudflare.calls().iter().filter(|call| call.ends_with("/refresh")).count();
+    let checks = || {
+        let calls = scene.cloudflare.calls();
+        calls.iter().filter(|call| call.starts_with("GET") && call.contains("service_tokens/")).count()
+    };
+    eventually("it is looked at", || async { (checks() > 0).then_some(()) }).await;
+    assert_eq!(refreshed(), 0, "a year is long");
+
+    scene.cloudflare.change("service_tokens/", "expires_at", &json!(ends_in(20)));
+    let mended = async || {
+        let log = scene.foreman.audit(&AuditFilter {
+            event_type: Some("device.tunnel.changed".into()),
+            ..AuditFilter::default()
+        });
+        log.try_collect::<Vec<_>>().await.expect("the log").len()
+    };
+    let before = mended().await;
+    eventually("it is prolonged, and stays the same", || async {
+        scene.mend(device.id).await;
+        (token()["expires_at"].as_str() > Some(ends_in(300).as_str())).then_some(())
+    })
+    .await;
+    assert_eq!((refreshed(), &token()["id"]), (1, &made["id"]));
+    eventually("that is in the log", || async { (mended().await > before).then_some(()) }).await;
+
+    scene.cloudflare.change("service_tokens/", "expires_at", &json!(ends_in(-1)));
+    eventually("another opens the way", || async {
+        scene.mend(device.id).await;
+        let tokens = scene.cloudflare.all("service_tokens/");
+        let other = tokens.first().map(|token| token["id"].clone()).filter(|id| *id != made["id"])?;
+        let policies = scene.cloudflare.all("/policies/");
+        let ours = json!([{ "service_token": { "token_id": other } }]);
+        (tokens.len() == 1 && policies.len() == 1 && policies[0]["include"] == ours).then_some(())
+    })
+    .await;
+    let client = &token()["client_id"];
+    eventually("clients are given it", || async {
+        let answer = scene.client.get(device.address("tunnel/access")).bearer_auth(&scene.owner);
+        let access: TunnelAccess = http::json(answer).await.expect("an answer");
+        (*client == access.client_id).then_some(())
+    })
+    .await;
+
+    scene.cloudflare.open_to_everyone();
+    assert_eq!(scene.cloudflare.all("/policies/").len(), 2);
+    eventually("only the token is let in", || async {
+        scene.mend(device.id).await;
+        let policies = scene.cloudflare.all("/policies/");
+        (policies.len() == 1 && policies[0]["decision"] == "non_identity").then_some(())
+    })
+    .await;
+}
+
 crate::on_both_databases!(
     a_device_gets_a_guarded_tunnel_and_it_goes_with_the_device,
     what_is_half_made_is_taken_back_and_then_made,
     drift_is_mended,
+    the_key_to_a_tunnel_does_not_end,
 );

@@ -3,7 +3,7 @@
 //!
 //! Source: <https://developers.cloudflare.com/api/> (Zero Trust: tunnels, Access; DNS records).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use foreman_link::http::{self, RequestError};
 use reqwest::Method;
@@ -11,6 +11,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a service token is good, in Cloudflare's words: a year.
+const TOKEN_LIFE: &str = "8760h";
+/// One that ends sooner is prolonged: long enough for a server that is off for weeks.
+const RENEW_AHEAD: Duration = Duration::from_secs(60 * 86_400);
 
 /// One account and one zone in it, and the right to change them.
 pub struct Cloudflare {
@@ -61,6 +65,16 @@ pub struct ServiceToken {
     pub id: String,
     pub client_id: String,
     pub client_secret: String,
+}
+
+/// How a service token stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenStanding {
+    Good,
+    /// It is good still, but not for long.
+    Ending,
+    /// It opens nothing any more, or is not there.
+    Gone,
 }
 
 type Outcome<T> = Result<T, CloudflareError>;
@@ -168,14 +182,21 @@ impl Cloudflare {
     }
 
     pub async fn make_service_token(&self, name: &str) -> Outcome<ServiceToken> {
-        let body = json!({ "name": name });
+        let body = json!({ "name": name, "duration": TOKEN_LIFE });
         self.call("the service token", Method::POST, self.in_account("access/service_tokens"), Some(body))
             .await
     }
 
-    pub async fn has_service_token(&self, id: &str) -> Outcome<bool> {
+    pub async fn service_token(&self, id: &str) -> Outcome<TokenStanding> {
         let path = self.in_account(&format!("access/service_tokens/{id}"));
-        Ok(self.find("the service token", path).await?.is_some())
+        let found = self.find("the service token", path).await?;
+        Ok(found.map_or(TokenStanding::Gone, |token| standing(&token, SystemTime::now())))
+    }
+
+    /// Prolongs it from now on; its secret stays.
+    pub async fn refresh_service_token(&self, id: &str) -> Outcome<()> {
+        let path = self.in_account(&format!("access/service_tokens/{id}/refresh"));
+        self.call::<Value>("to prolong the service token", Method::POST, path, None).await.map(drop)
     }
 
     pub async fn delete_service_token(&self, id: &str) -> Outcome<()> {
@@ -213,6 +234,18 @@ impl Cloudflare {
         Ok(found.is_some_and(|policy| {
             policy["decision"] == "non_identity" && policy["include"] == include(token)
         }))
+    }
+
+    /// Policies of the application that let in somebody else than `ours`: whoever adds one opens the device.
+    pub async fn other_policies(&self, app: &str, ours: Option<&str>) -> Outcome<Vec<String>> {
+        let path = self.in_account(&format!("access/apps/{app}/policies"));
+        let all = self.list("the Access policies", path).await?;
+        let opens = all.iter().filter(|policy| policy["decision"] != "deny");
+        Ok(opens
+            .filter_map(|policy| policy["id"].as_str())
+            .filter(|id| Some(*id) != ours)
+            .map(str::to_owned)
+            .collect())
     }
 
     pub async fn delete_policy(&self, app: &str, id: &str) -> Outcome<()> {
@@ -271,6 +304,17 @@ impl Cloudflare {
     }
 }
 
+/// One that does not say when it ends does not end.
+fn standing(token: &Value, now: SystemTime) -> TokenStanding {
+    let ends = token["expires_at"].as_str().and_then(|text| humantime::parse_rfc3339(text).ok());
+    match ends.map(|ends| ends.duration_since(now)) {
+        None => TokenStanding::Good,
+        Some(Ok(left)) if left > RENEW_AHEAD => TokenStanding::Good,
+        Some(Ok(_)) => TokenStanding::Ending,
+        Some(Err(_)) => TokenStanding::Gone,
+    }
+}
+
 /// Of those whose `field` says exactly this.
 fn ids(items: &[Value], field: &str, says: &str) -> Vec<String> {
     let ours = items.iter().filter(|item| item[field] == says);
@@ -283,4 +327,26 @@ fn ingress(hostname: &str, target: &str) -> Value {
 
 fn include(token: &str) -> Value {
     json!([{ "service_token": { "token_id": token } }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_prolonged_ahead_of_its_end_and_of_no_use_after_it() {
+        let at = |text: &str| humantime::parse_rfc3339(text).unwrap();
+        let token = json!({ "expires_at": "2027-01-01T05:20:00.12345Z" });
+        for (now, stands) in [
+            ("2026-01-01T00:00:00Z", TokenStanding::Good),
+            ("2026-12-01T00:00:00Z", TokenStanding::Ending),
+            ("2027-01-01T05:20:00Z", TokenStanding::Ending),
+            ("2027-01-01T05:20:01Z", TokenStanding::Gone),
+        ] {
+            assert_eq!(standing(&token, at(now)), stands, "{now}");
+        }
+        for forever in [json!({}), json!({ "expires_at": null }), json!({ "expires_at": "who knows" })] {
+            assert_eq!(standing(&forever, at("2099-01-01T00:00:00Z")), TokenStanding::Good);
+        }
+    }
 }

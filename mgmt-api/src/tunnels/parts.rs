@@ -1,7 +1,7 @@
 //! What a device has at Cloudflare, made in an order in which the hostname never leads to the device before Access
 //! guards it, mended where it drifted, and taken back when it could not be made whole.
 
-use super::cloudflare::{Cloudflare, CloudflareError};
+use super::cloudflare::{Cloudflare, CloudflareError, TokenStanding};
 use crate::{problem::ApiResult, sealing::Seal};
 
 /// Ids at Cloudflare; absent: not made (yet).
@@ -20,6 +20,8 @@ pub struct Parts {
     pub app: Option<String>,
     pub policy: Option<String>,
     pub record: Option<String>,
+    /// Something was put right that has no id of its own. Not kept.
+    pub mended: bool,
 }
 
 /// What happened to a set.
@@ -94,10 +96,24 @@ impl Parts {
         self.tunnel = Some(tunnel.clone());
         if !step!(cloudflare.is_configured(&tunnel, &self.hostname, &self.target)) {
             step!(cloudflare.configure(&tunnel, &self.hostname, &self.target));
+            self.mended = true;
         }
-        let token = match (&self.service_token, &self.secret) {
-            (Some(id), Some(_)) if step!(cloudflare.has_service_token(id)) => id.clone(),
-            _ => {
+        let standing = match (&self.service_token, &self.secret) {
+            (Some(id), Some(_)) => step!(cloudflare.service_token(id)),
+            _ => TokenStanding::Gone,
+        };
+        let token = match &self.service_token {
+            Some(id) if standing == TokenStanding::Good => id.clone(),
+            Some(id) if standing == TokenStanding::Ending => {
+                step!(cloudflare.refresh_service_token(id));
+                self.mended = true;
+                id.clone()
+            }
+            ended => {
+                // Its name is to be free for the next.
+                if let Some(id) = ended {
+                    step!(cloudflare.delete_service_token(id));
+                }
                 let made = step!(cloudflare.make_service_token(&self.name));
                 self.service_token = Some(made.id.clone());
                 self.secret = Some(seal.seal(&self.about(), made.client_secret.as_bytes())?);
@@ -110,6 +126,10 @@ impl Parts {
             _ => step!(cloudflare.make_app(&self.name, &self.hostname)),
         };
         self.app = Some(app.clone());
+        for id in step!(cloudflare.other_policies(&app, self.policy.as_deref())) {
+            step!(cloudflare.delete_policy(&app, &id));
+            self.mended = true;
+        }
         self.policy = Some(match &self.policy {
             Some(id) if step!(cloudflare.has_policy(&app, id, &token)) => id.clone(),
             // One that lets somebody else in goes before ours comes.

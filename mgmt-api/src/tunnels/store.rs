@@ -59,6 +59,7 @@ fn read(row: &AnyRow) -> ApiResult<Parts> {
         app: row.try_get("app_id")?,
         policy: row.try_get("policy_id")?,
         record: row.try_get("dns_record_id")?,
+        mended: false,
     })
 }
 
