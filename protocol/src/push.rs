@@ -164,9 +164,63 @@ pub struct PushReceiver {
     pub last_success_at: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub last_failure_at: Option<Millis>,
-    /// Why the last push did not get through, for people.
+    /// Why the last push did not get through.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub last_failure: Option<String>,
+    pub last_failure: Option<PushFailure>,
+}
+
+/// Why a push did not get through: a code that readers have words for, and what the carrier itself said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PushFailure {
+    pub code: PushFailureCode,
+    /// The HTTP status of the carrier's answer, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub status: Option<u16>,
+    /// What the carrier or the network said, in its own words: one line of at most 160 characters.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub detail: Option<String>,
+}
+
+impl PushFailure {
+    #[must_use]
+    pub const fn of(code: PushFailureCode) -> Self {
+        Self { code, status: None, detail: None }
+    }
+}
+
+/// What kept a push from its receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum PushFailureCode {
+    /// This server is not configured for this kind any more.
+    NotConfigured,
+    /// The carrier does not let this server write there: a token that is missing or no longer good.
+    NotAllowed,
+    /// The carrier does not take this server's own account with it.
+    AccountRefused,
+    /// The receiver's keys cannot be used.
+    UnusableKeys,
+    /// This server does not write to such an address.
+    AddressRefused,
+    /// No answer in time.
+    NoAnswer,
+    /// No connection; `detail` says what the network said.
+    Unreachable,
+    /// The carrier asks to be left alone for a while.
+    Busy,
+    /// The carrier has trouble of its own.
+    Trouble,
+    /// The carrier refused this push.
+    Refused,
+    /// The receiver is no more.
+    Gone,
+    /// Something went wrong on this server; its log says more.
+    Internal,
+    /// One that this version does not know, or from before there were codes: `detail` says it.
+    #[serde(other)]
+    Unknown,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -189,6 +243,18 @@ pub struct UpdatePushReceiver {
     pub name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub choice: Option<PushChoice>,
+}
+
+/// A browser that is told already has another address now, or is somebody's who signed in there anew.
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RenewPushReceiver {
+    /// Where the browser is told from now on.
+    pub target: PushEndpoint,
+    /// The endpoint it had before, where the browser still knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<String>,
 }
 
 /// Why a receiver is told nothing any more.

@@ -95,18 +95,49 @@ async fn a_test_in_the_middle_of_a_push_does_not_send_that_again(database: Datab
 async fn a_service_that_asks_for_time_gets_it(database: Database) {
     let (scene, browser) = subscribed(database).await;
     let device = scene.device("Spark").await;
-    scene.carriers.answer_next(429, Some(9), "");
+    scene.carriers.answer_next(429, Some(9), "slow\ndown");
     fill(&device, 95).await;
     let first = scene.carriers.nth(1).await;
     let failed = eventually("it is said", || async {
         let receiver = scene.receivers().await.first().cloned()?;
-        receiver["last_failure"].as_str().map(str::to_owned)
+        receiver["last_failure"].is_object().then(|| receiver["last_failure"].clone())
     })
     .await;
-    assert!(failed.contains("429"), "{failed}");
+    assert_eq!(failed, json!({ "code": "busy", "status": 429, "detail": "slow down" }));
     let again = scene.carriers.nth(2).await;
     assert!(again.at.duration_since(first.at) >= Duration::from_secs(9));
     assert_eq!(browser.read(&again), browser.read(&first));
+}
+
+/// A code for each, which readers have words for, and what the carrier said beside it.
+async fn each_way_to_fail_has_its_code(database: Database) {
+    let scene = scene(database, plain).await;
+    let address = format!("{}/my-topic", scene.carriers.url);
+    let ntfy = json!({ "name": "Desk", "target": { "kind": "ntfy", "address": address } });
+    for (status, body, failure) in [
+        (
+            403,
+            r#"{"code":40301,"http":403,"error":"forbidden"}"#,
+            json!({ "code": "not_allowed", "status": 403, "detail": "forbidden" }),
+        ),
+        (400, "", json!({ "code": "refused", "status": 400 })),
+        (503, "nobody here", json!({ "code": "trouble", "status": 503, "detail": "nobody here" })),
+    ] {
+        // A fresh one each time: one receiver is not tried twice in a moment.
+        let id = scene.add(ntfy.clone()).await;
+        scene.carriers.answer_next(status, None, body);
+        let (answered, problem) = scene.ask(Method::POST, &format!("/receivers/{id}/test"), None).await;
+        assert_eq!((answered, &problem["code"]), (StatusCode::BAD_GATEWAY, &json!("upstream_failed")));
+        assert_eq!(problem["details"]["failure"], failure);
+        assert_eq!(scene.receivers().await[0]["last_failure"], failure);
+        scene.ask(Method::DELETE, &format!("/receivers/{id}"), None).await;
+    }
+    // Nobody listens there.
+    let nowhere = json!({ "kind": "ntfy", "address": "http://127.0.0.1:9/my-topic" });
+    let id = scene.add(json!({ "name": "Nowhere", "target": nowhere })).await;
+    let (_, problem) = scene.ask(Method::POST, &format!("/receivers/{id}/test"), None).await;
+    let failure = &problem["details"]["failure"];
+    assert_eq!((&failure["code"], &failure["detail"]), (&json!("unreachable"), &json!("Connection refused")));
 }
 
 async fn many_at_once_are_one_push(database: Database) {
@@ -129,6 +160,7 @@ crate::on_both_databases!(
     a_receiver_that_is_gone_is_removed,
     a_test_in_the_middle_of_a_push_does_not_send_that_again,
     a_service_that_asks_for_time_gets_it,
+    each_way_to_fail_has_its_code,
     many_at_once_are_one_push,
 );
 

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use foreman_protocol::PushFailureCode;
 use serde_json::{Value, json};
 
 use super::{
-    carrier::{Outcome, by_status, text, vendor_client, wait_asked},
+    carrier::{Outcome, answered, by_status, text, vendor_client, wait_asked},
     message::Message,
     signed::{Kept, Signer},
 };
@@ -83,7 +84,10 @@ impl Apns {
             (410, _) | (400, "BadDeviceToken" | "DeviceTokenNotForTopic") => Outcome::Gone,
             (403, "ExpiredProviderToken") => {
                 self.token.forget();
-                Outcome::Later { after: None, why: "Apple wants a new token.".into() }
+                Outcome::Later { after: None, why: answered(PushFailureCode::AccountRefused, status, reason) }
+            }
+            (403, "InvalidProviderToken" | "MissingProviderToken") => {
+                Outcome::Refused { why: answered(PushFailureCode::AccountRefused, status, reason) }
             }
             _ => by_status(status, after, reason),
         })

@@ -3,10 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use foreman_link::http;
-use foreman_protocol::{Millis, PushKind, PushTarget};
+use foreman_protocol::{Millis, ProblemCode, PushFailure, PushFailureCode, PushKind, PushTarget};
 use reqwest::{Response, StatusCode, header::RETRY_AFTER};
 
-use super::{apns::Apns, fcm::Fcm, message::Message, ntfy, place::Reach, web_push};
+use super::{
+    apns::Apns,
+    fcm::Fcm,
+    message::Message,
+    ntfy,
+    place::{NotAllowed, Reach},
+    web_push,
+};
 use crate::{
     config::Settings,
     db::now,
@@ -32,12 +39,24 @@ pub enum Outcome {
     /// Not now: try again, not before what the service asked for.
     Later {
         after: Option<Duration>,
-        why: String,
+        why: PushFailure,
     },
     /// This one never.
     Refused {
-        why: String,
+        why: PushFailure,
     },
+}
+
+impl Outcome {
+    /// Not now, for a reason that needs no more words.
+    pub const fn later(code: PushFailureCode) -> Self {
+        Self::Later { after: None, why: PushFailure::of(code) }
+    }
+
+    /// Never, for a reason that needs no more words.
+    pub const fn refused(code: PushFailureCode) -> Self {
+        Self::Refused { why: PushFailure::of(code) }
+    }
 }
 
 /// Everybody who carries pushes.
@@ -98,19 +117,15 @@ impl Carriers {
             }
             PushTarget::Apns { token } => match &self.apns {
                 Some(apns) => apns.carry(token, message).await,
-                None => Ok(not_configured()),
+                None => Ok(Outcome::refused(PushFailureCode::NotConfigured)),
             },
             PushTarget::Fcm { token } => match &self.fcm {
                 Some(fcm) => fcm.carry(token, message).await,
-                None => Ok(not_configured()),
+                None => Ok(Outcome::refused(PushFailureCode::NotConfigured)),
             },
         };
         carried.unwrap_or_else(|failed| failed)
     }
-}
-
-fn not_configured() -> Outcome {
-    Outcome::Refused { why: "This server is not configured for it any more.".into() }
 }
 
 fn client(reach: Reach) -> ApiResult<reqwest::Client> {
@@ -140,8 +155,13 @@ pub fn vendor_client(only_http2: bool) -> ApiResult<reqwest::Client> {
 }
 
 impl From<ApiError> for Outcome {
+    /// What is wrong with a receiver is wrong with its address: nothing else of it is looked at on the way.
     fn from(error: ApiError) -> Self {
-        Self::Refused { why: error.message }
+        if error.code == ProblemCode::InvalidRequest {
+            return Self::refused(PushFailureCode::AddressRefused);
+        }
+        tracing::warn!(cause = ?error.internal, %error, "a push could not be made");
+        Self::refused(PushFailureCode::Internal)
     }
 }
 
@@ -149,15 +169,20 @@ impl From<reqwest::Error> for Outcome {
     /// The innermost cause says what happened; an address may hold what is nobody's business.
     fn from(error: reqwest::Error) -> Self {
         if error.is_timeout() {
-            return Self::Later { after: None, why: "It did not answer in time.".into() };
+            return Self::later(PushFailureCode::NoAnswer);
         }
         let error = error.without_url();
-        let mut cause: &dyn std::error::Error = &error;
+        let mut cause: &(dyn std::error::Error + 'static) = &error;
         while let Some(inner) = cause.source() {
             cause = inner;
         }
+        if cause.is::<NotAllowed>() {
+            return Self::later(PushFailureCode::AddressRefused);
+        }
         let said = cause.to_string();
-        Self::Later { after: None, why: short(said.split(" (os error").next().unwrap_or_default()) }
+        let detail = short(said.split(" (os error").next().unwrap_or_default());
+        let why = PushFailure { detail: Some(detail), ..PushFailure::of(PushFailureCode::Unreachable) };
+        Self::Later { after: None, why }
     }
 }
 
@@ -178,16 +203,21 @@ pub async fn text(mut answer: Response) -> String {
     String::from_utf8_lossy(&read).into_owned()
 }
 
+/// An answer that was no yes, with what it said.
+pub fn answered(code: PushFailureCode, status: StatusCode, said: &str) -> PushFailure {
+    let detail = (!said.is_empty()).then(|| short(said));
+    PushFailure { code, status: Some(status.as_u16()), detail }
+}
+
 /// What a status says where nothing better is known.
-pub fn by_status(status: StatusCode, after: Option<Duration>, why: &str) -> Outcome {
-    let why = match why {
-        "" => format!("It answered {}.", status.as_u16()),
-        why => short(&format!("It answered {}: {why}", status.as_u16())),
-    };
+pub fn by_status(status: StatusCode, after: Option<Duration>, said: &str) -> Outcome {
+    let why = |code| answered(code, status, said);
     match status.as_u16() {
         200..=299 => Outcome::Taken,
-        429 | 408 | 425 | 500..=599 => Outcome::Later { after, why },
-        _ => Outcome::Refused { why },
+        429 => Outcome::Later { after, why: why(PushFailureCode::Busy) },
+        408 | 425 | 500..=599 => Outcome::Later { after, why: why(PushFailureCode::Trouble) },
+        401 | 403 => Outcome::Refused { why: why(PushFailureCode::NotAllowed) },
+        _ => Outcome::Refused { why: why(PushFailureCode::Refused) },
     }
 }
 

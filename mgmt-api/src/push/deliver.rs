@@ -11,7 +11,8 @@ use super::{
     carrier::{Outcome, PATIENCE, back_off},
     gather::json,
     message::Voice,
-    quiet, store,
+    quiet,
+    store::{self, Standing},
 };
 use crate::{
     App,
@@ -37,6 +38,8 @@ pub struct Claimed {
     tenant: TenantId,
     target: PushTarget,
     failures: i64,
+    /// As it was when it was claimed: it may be renewed meanwhile.
+    standing: Standing,
     /// What made it has ended.
     orphaned: bool,
 }
@@ -76,12 +79,14 @@ async fn claim_in(tx: &mut Tx, app: &App) -> ApiResult<Option<Claimed>> {
         .await?;
     let Some(row) = row else { return Ok(None) };
     let place: String = row.try_get("place")?;
+    let origin: String = row.try_get("origin")?;
     let claimed = Claimed {
         receiver: store::read(&row)?,
         tenant: parse(&row.try_get::<String, _>("tenant_id")?)?,
         target: store::open_target(&app.seal, &place, &row.try_get::<String, _>("target")?)?,
         failures: row.try_get("failures")?,
-        orphaned: !stands(tx, &row.try_get::<String, _>("origin")?).await?,
+        orphaned: !stands(tx, &origin).await?,
+        standing: Standing { place, origin },
     };
     Ok(Some(claimed))
 }
@@ -100,9 +105,12 @@ async fn stands(tx: &mut Tx, origin: &str) -> ApiResult<bool> {
 
 /// Everything that is due to it, until something fails.
 pub async fn deliver(app: App, claimed: Claimed) -> ApiResult<()> {
-    let (id, tenant) = (claimed.receiver.id, claimed.tenant);
+    let id = claimed.receiver.id;
     if claimed.orphaned {
-        return remove(&app.db, tenant, id, PushRemoved::SignedOut).await;
+        return app
+            .db
+            .write(move |tx| Box::pin(async move { ends(tx, &claimed, PushRemoved::SignedOut).await }))
+            .await;
     }
     let mut turn = Turn { settled: Vec::new(), outcome: None, next_at: 0 };
     let due = due(&app.db, id).await?;
@@ -203,22 +211,18 @@ impl Turn {
     }
 
     async fn end(self, db: &Db, claimed: Claimed) -> ApiResult<()> {
-        let (id, tenant) = (claimed.receiver.id, claimed.tenant);
-        if self.outcome == Some(Outcome::Gone) {
-            return remove(db, tenant, id, PushRemoved::Gone).await;
-        }
+        let id = claimed.receiver.id;
         db.write(move |tx| {
             Box::pin(async move {
                 for (due, shown) in self.settled {
                     settle(tx, id, due, shown).await?;
                 }
+                if self.outcome == Some(Outcome::Gone) {
+                    return ends(tx, &claimed, PushRemoved::Gone).await;
+                }
                 note(tx, id, self.outcome.as_ref(), claimed.failures, self.next_at).await?;
                 // Here and not with every note: a test in between must not end a claim that is not its own.
-                sqlx::query("UPDATE push_receivers SET busy_until = 0 WHERE id = $1")
-                    .bind(id.to_string())
-                    .execute(tx.conn())
-                    .await?;
-                Ok(())
+                store::let_go(tx, id).await
             })
         })
         .await
@@ -277,10 +281,11 @@ pub async fn note(
     let (why, next_at, failures) = match outcome {
         None => (None, next_at, failures),
         Some(Outcome::Taken | Outcome::Gone) => (None, next_at, 0),
-        Some(Outcome::Refused { why }) => (Some(why.clone()), next_at, 0),
+        Some(Outcome::Refused { why }) => (Some(serde_json::to_string(why)?), next_at, 0),
         Some(Outcome::Later { after, why }) => {
             let asked = after.map_or(0, |after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX / 2));
-            (Some(why.clone()), next_at.max(now() + asked.max(back_off(failures))), failures + 1)
+            let why = serde_json::to_string(why)?;
+            (Some(why), next_at.max(now() + asked.max(back_off(failures))), failures + 1)
         }
     };
     sqlx::query(
@@ -299,6 +304,13 @@ pub async fn note(
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// It ends, unless it was renewed since it was claimed: then the next turn goes where it is now.
+async fn ends(tx: &mut Tx, claimed: &Claimed, because: PushRemoved) -> ApiResult<()> {
+    let id = claimed.receiver.id;
+    store::remove_as_it_was(tx, &Cause::system(claimed.tenant), id, &claimed.standing, because).await?;
+    store::let_go(tx, id).await
 }
 
 pub async fn remove(db: &Db, tenant: TenantId, id: PushReceiverId, because: PushRemoved) -> ApiResult<()> {

@@ -3,12 +3,12 @@
 use std::fmt;
 
 use anyhow::Context;
-use foreman_protocol::Millis;
+use foreman_protocol::{Millis, PushFailureCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    carrier::{Outcome, by_status, text, vendor_client, wait_asked},
+    carrier::{Outcome, answered, by_status, text, vendor_client, wait_asked},
     message::Message,
     options::ServiceAccount,
     signed::{Kept, Signer},
@@ -74,11 +74,12 @@ impl Fcm {
             .await?;
         let (status, after) = (answer.status(), wait_asked(&answer));
         if !status.is_success() {
-            let why = "Google gave no access token to the service account.".to_owned();
-            return Err(Outcome::Later { after, why: format!("{why} It answered {}.", status.as_u16()) });
+            return Err(Outcome::Later { after, why: answered(PushFailureCode::AccountRefused, status, "") });
         }
-        let token: Token = serde_json::from_str(&text(answer).await)
-            .map_err(|_| Outcome::Later { after: None, why: "Google's token cannot be read.".into() })?;
+        let token: Token = serde_json::from_str(&text(answer).await).map_err(|_| Outcome::Later {
+            after: None,
+            why: answered(PushFailureCode::Trouble, status, ""),
+        })?;
         self.token.keep(&token.access_token, now() + token.expires_in.clamp(0, CLAIM_S) * 1_000);
         Ok(token.access_token)
     }
@@ -116,7 +117,7 @@ impl Fcm {
             (404, "UNREGISTERED") => Outcome::Gone,
             (401, _) => {
                 self.token.forget();
-                Outcome::Later { after: None, why: "Google wants a new access token.".into() }
+                Outcome::Later { after: None, why: answered(PushFailureCode::AccountRefused, status, code) }
             }
             _ => by_status(status, after, code),
         })

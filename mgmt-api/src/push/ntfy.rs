@@ -1,7 +1,7 @@
 //! ntfy: published as JSON, taken away by its sequence id (from ntfy 2.16 on; older ones keep what was said).
 
 use reqwest::Url;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     carrier::{Carriers, Outcome, by_status, text, wait_asked},
@@ -39,6 +39,12 @@ fn topic(address: &str, private: bool) -> ApiResult<Topic> {
     Ok(Topic { name: name.to_owned(), base })
 }
 
+/// Of an answer: ntfy says why in its `error`, what stands in between in its own way.
+fn said(answer: &str) -> String {
+    let known: Value = serde_json::from_str(answer).unwrap_or_default();
+    known["error"].as_str().unwrap_or(answer.trim()).to_owned()
+}
+
 pub async fn carry(
     carriers: &Carriers,
     address: &str,
@@ -74,7 +80,6 @@ pub async fn carry(
         200..=299 => Outcome::Taken,
         // One that cannot take back, or has nothing to.
         404 | 405 if message.over => Outcome::Taken,
-        401 | 403 => Outcome::Refused { why: "The topic does not take messages with this token.".into() },
-        _ => by_status(status, after, text(answer).await.trim()),
+        _ => by_status(status, after, &said(&text(answer).await)),
     })
 }

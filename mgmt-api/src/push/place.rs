@@ -80,7 +80,7 @@ impl Resolve for Reach {
 
 #[derive(Debug, thiserror::Error)]
 #[error("its name leads to an address that is not written to")]
-struct NotAllowed;
+pub struct NotAllowed;
 
 #[cfg(test)]
 mod tests {

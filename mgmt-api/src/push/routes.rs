@@ -2,8 +2,8 @@
 
 use axum::{extract::State, http::StatusCode};
 use foreman_protocol::{
-    CreatePushReceiver, Page, ProblemCode, PushChoice, PushKind, PushOffer, PushReceiver, PushReceiverId,
-    PushRemoved, PushTarget, Role, UpdatePushReceiver,
+    CreatePushReceiver, Page, ProblemCode, PushChoice, PushFailure, PushFailureCode, PushKind, PushOffer,
+    PushReceiver, PushReceiverId, PushRemoved, PushTarget, RenewPushReceiver, Role, UpdatePushReceiver,
 };
 use sha2::{Digest, Sha256};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -35,6 +35,7 @@ pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(offer))
         .routes(routes!(list, create))
+        .routes(routes!(renew))
         .routes(routes!(update, remove))
         .routes(routes!(test))
 }
@@ -75,21 +76,33 @@ async fn create(
     caller.at_least(Role::Viewer)?;
     request.name = bounds::name("name", &request.name)?;
     request.choice = checked(request.choice)?;
-    let via = check_target(&app, &mut request.target)?;
-    let place = place_of(&request.target);
-    let kept = Kept {
-        owner: owner(&caller),
-        origin: origin(&caller, request.target.kind()),
-        via,
-        target: store::seal_target(&app.seal, &place, &request.target)?,
-        place,
-    };
+    let kept = kept(&app, &caller, &mut request.target)?;
     let cause = caller.cause();
     let (receiver, is_new) = app
         .db
         .write(move |tx| Box::pin(async move { store::put(tx, &cause, &kept, &request).await }))
         .await?;
     Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(receiver)))
+}
+
+/// Tells a browser at its new address what it was told at its old one, for the session that asks. `not_found` where
+/// this account is not told there: then the browser gives its subscription up.
+#[utoipa::path(post, path = "/api/v1/push/receivers/renew", tag = "push", request_body = RenewPushReceiver,
+    responses((status = 200, body = PushReceiver)))]
+async fn renew(
+    State(app): State<App>,
+    caller: Caller,
+    Json(request): Json<RenewPushReceiver>,
+) -> ApiResult<Json<PushReceiver>> {
+    caller.at_least(Role::Viewer)?;
+    let kept = kept(&app, &caller, &mut PushTarget::WebPush(request.target))?;
+    let (was, cause) = (request.was.map(|was| hashed(&was)), caller.cause());
+    let renewed = app
+        .db
+        .write(move |tx| Box::pin(async move { store::renew(tx, &cause, &kept, was.as_deref()).await }))
+        .await?;
+    app.push.due.notify_one();
+    Ok(Json(renewed))
 }
 
 /// Renames it, or chooses what it is told.
@@ -144,17 +157,32 @@ async fn test(
         return Err(error.with(serde_json::json!({ "retry_after_s": wait / 1_000 + 1 })));
     }
     let outcome = deliver::try_out(&app, &receiver, &target).await?;
-    let failed = |why: String| ApiError::new(ProblemCode::UpstreamFailed, why);
     if outcome == Outcome::Gone {
         deliver::remove(&app.db, caller.tenant, id, PushRemoved::Gone).await?;
-        return Err(failed("This receiver is no more, so it was removed here.".into()));
+        return Err(failed(&PushFailure::of(PushFailureCode::Gone)));
     }
     let noted = outcome.clone();
     app.db.write(move |tx| Box::pin(async move { deliver::note(tx, id, Some(&noted), 0, 0).await })).await?;
     match outcome {
         Outcome::Taken | Outcome::Gone => Ok(StatusCode::NO_CONTENT),
-        Outcome::Later { why, .. } | Outcome::Refused { why } => Err(failed(why)),
+        Outcome::Later { why, .. } | Outcome::Refused { why } => Err(failed(&why)),
     }
+}
+
+fn failed(why: &PushFailure) -> ApiError {
+    let message = match why.code {
+        PushFailureCode::Gone => "This receiver is no more, so it was removed here.",
+        _ => "The push did not get through. The details say why.",
+    };
+    ApiError::new(ProblemCode::UpstreamFailed, message).with(serde_json::json!({ "failure": why }))
+}
+
+/// As it is kept, once it is checked.
+fn kept(app: &App, caller: &Caller, target: &mut PushTarget) -> ApiResult<Kept> {
+    let via = check_target(app, target)?;
+    let place = place_of(target);
+    let sealed = store::seal_target(&app.seal, &place, target)?;
+    Ok(Kept { owner: owner(caller), origin: origin(caller, target.kind()), via, target: sealed, place })
 }
 
 fn checked(mut choice: PushChoice) -> ApiResult<PushChoice> {
@@ -213,6 +241,10 @@ fn place_of(target: &PushTarget) -> String {
         PushTarget::Ntfy { address, .. } => address,
         PushTarget::Apns { token } | PushTarget::Fcm { token } => token,
     };
+    hashed(address)
+}
+
+fn hashed(address: &str) -> String {
     hex(&Sha256::digest(address.as_bytes()))
 }
 

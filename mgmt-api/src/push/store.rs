@@ -1,8 +1,8 @@
 //! Receivers as rows.
 
 use foreman_protocol::{
-    CreatePushReceiver, Event, Page, ProblemCode, PushChoice, PushKind, PushReceiver, PushReceiverId,
-    PushRemoved, PushTarget, TenantId, UpdatePushReceiver,
+    CreatePushReceiver, Event, Page, ProblemCode, PushChoice, PushFailure, PushFailureCode, PushKind,
+    PushReceiver, PushReceiverId, PushRemoved, PushTarget, TenantId, UpdatePushReceiver,
 };
 use sqlx::{Any, Executor, Row, any::AnyRow};
 
@@ -41,6 +41,12 @@ pub struct Kept {
     pub target: String,
 }
 
+/// What a receiver may be renewed from.
+pub struct Standing {
+    pub place: String,
+    pub origin: String,
+}
+
 /// What `target` of a receiver is sealed for.
 fn about(id: &str) -> String {
     format!("push receiver {id}")
@@ -73,8 +79,14 @@ pub fn read(row: &AnyRow) -> ApiResult<PushReceiver> {
         created_at: row.try_get("created_at")?,
         last_success_at: row.try_get("last_success_at")?,
         last_failure_at: row.try_get("last_failure_at")?,
-        last_failure: row.try_get("last_failure")?,
+        last_failure: row.try_get::<Option<String>, _>("last_failure")?.map(failure),
     })
+}
+
+/// Rows from before there were codes hold a sentence.
+fn failure(text: String) -> PushFailure {
+    serde_json::from_str(&text)
+        .unwrap_or(PushFailure { detail: Some(text), ..PushFailure::of(PushFailureCode::Unknown) })
 }
 
 pub async fn list(db: &Db, owner: &Owner, paging: &Paging) -> ApiResult<Page<PushReceiver>> {
@@ -186,6 +198,46 @@ pub async fn put(
     Ok((read(&row(tx.conn(), &kept.owner, id).await?)?, is_new))
 }
 
+/// The receiver that this browser is gets another address, or the session that keeps it from now on: by the address it
+/// has, by the one it had (`was`, hashed), or by its session.
+pub async fn renew(tx: &mut Tx, cause: &Cause, kept: &Kept, was: Option<&str>) -> ApiResult<PushReceiver> {
+    hand_over(tx, cause, kept).await?;
+    let found = sqlx::query(
+        "SELECT id, place, origin FROM push_receivers WHERE tenant_id = $1 AND owner = $2 AND kind = $3 \
+         AND (place = $4 OR place = $5 OR origin = $6) \
+         ORDER BY CASE WHEN place = $4 THEN 0 WHEN place = $5 THEN 1 ELSE 2 END, id DESC LIMIT 1",
+    )
+    .bind(kept.owner.tenant.to_string())
+    .bind(&kept.owner.account)
+    .bind(PushKind::WebPush.as_str())
+    .bind(&kept.place)
+    .bind(was.unwrap_or(&kept.place))
+    .bind(&kept.origin)
+    .fetch_optional(tx.conn())
+    .await?
+    .ok_or_else(|| ApiError::not_found("receiver"))?;
+    let id = parse::<PushReceiverId>(&found.try_get::<String, _>("id")?)?;
+    let before = read(&row(tx.conn(), &kept.owner, id).await?)?;
+    let unchanged = found.try_get::<String, _>("place")? == kept.place
+        && found.try_get::<String, _>("origin")? == kept.origin;
+    if unchanged {
+        return Ok(before);
+    }
+    sqlx::query(
+        "UPDATE push_receivers SET place = $1, target = $2, via = $3, origin = $4, failures = 0, next_at = 0 WHERE id = $5",
+    )
+    .bind(&kept.place)
+    .bind(&kept.target)
+    .bind(&kept.via)
+    .bind(&kept.origin)
+    .bind(id.to_string())
+    .execute(tx.conn())
+    .await?;
+    let event = Event::PushReceiverUpdated { receiver_id: id, kind: before.kind, name: before.name };
+    tx.emit(cause, event).await?;
+    read(&row(tx.conn(), &kept.owner, id).await?)
+}
+
 /// A browser tells whoever signed in last: what others of this tenant were told there ends.
 async fn hand_over(tx: &mut Tx, cause: &Cause, kept: &Kept) -> ApiResult<()> {
     let others =
@@ -236,6 +288,45 @@ pub async fn remove(tx: &mut Tx, cause: &Cause, id: &str, because: PushRemoved) 
         .bind(id)
         .fetch_optional(tx.conn())
         .await?;
+    removed(tx, cause, id, row, because).await
+}
+
+/// Only as it was: one that has another address or session by now stays.
+pub async fn remove_as_it_was(
+    tx: &mut Tx,
+    cause: &Cause,
+    id: PushReceiverId,
+    was: &Standing,
+    because: PushRemoved,
+) -> ApiResult<()> {
+    let id = id.to_string();
+    let row = sqlx::query(
+        "DELETE FROM push_receivers WHERE id = $1 AND place = $2 AND origin = $3 RETURNING kind, name",
+    )
+    .bind(&id)
+    .bind(&was.place)
+    .bind(&was.origin)
+    .fetch_optional(tx.conn())
+    .await?;
+    removed(tx, cause, &id, row, because).await
+}
+
+/// Another server may write to it.
+pub async fn let_go(tx: &mut Tx, id: PushReceiverId) -> ApiResult<()> {
+    sqlx::query("UPDATE push_receivers SET busy_until = 0 WHERE id = $1")
+        .bind(id.to_string())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+async fn removed(
+    tx: &mut Tx,
+    cause: &Cause,
+    id: &str,
+    row: Option<AnyRow>,
+    because: PushRemoved,
+) -> ApiResult<()> {
     let Some(row) = row else { return Ok(()) };
     let event = Event::PushReceiverRemoved {
         receiver_id: parse(id)?,

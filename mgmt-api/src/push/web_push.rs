@@ -1,6 +1,6 @@
 //! Web Push and UnifiedPush: RFC 8030, sealed by RFC 8291, with who sends by RFC 8292.
 
-use foreman_protocol::PushEndpoint;
+use foreman_protocol::{PushEndpoint, PushFailureCode};
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::json;
 
@@ -18,7 +18,7 @@ const CLAIM_S: i64 = 12 * 3_600;
 
 pub async fn carry(carriers: &Carriers, to: &PushEndpoint, message: &Message) -> Result<Outcome, Outcome> {
     let url = place::checked("endpoint", &to.endpoint, carriers.private)?;
-    let unusable = || Outcome::Refused { why: "The receiver's keys cannot be used.".into() };
+    let unusable = || Outcome::refused(PushFailureCode::UnusableKeys);
     let keys = Keys::read(&to.p256dh, &to.auth).ok_or_else(unusable)?;
     let body = seal::seal(&keys, payload(message).as_bytes()).map_err(|_| unusable())?;
     let urgency = match (message.urgent, message.over) {

@@ -99,6 +99,7 @@ export type PushOffer = Schemas['PushOffer'];
 export type PushChoice = Schemas['PushChoice'];
 export type PushDetail = Schemas['PushDetail'];
 export type PushReceiver = Schemas['PushReceiver'];
+export type PushFailure = Schemas['PushFailure'];
 export type CreatePushReceiver = Schemas['CreatePushReceiver'];
 
 export type Actor = Schemas['Actor'];

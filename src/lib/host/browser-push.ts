@@ -21,10 +21,24 @@ export function pushAbility(): PushAbility {
 	return Notification.permission === 'default' ? 'ask' : Notification.permission;
 }
 
+/** Tells the worker which page is shown here, as long as the window is there. */
+export function answerWorker(): void {
+	if (!('serviceWorker' in navigator)) return;
+	navigator.serviceWorker.addEventListener('message', ({ data, ports: [back] }) => {
+		if (data === 'where') back?.postMessage(location.origin + location.pathname);
+	});
+}
+
 async function current(): Promise<PushSubscription | undefined> {
 	if (pushAbility() !== 'granted') return undefined;
 	const worker = await navigator.serviceWorker.getRegistration(WORKER);
 	return (await worker?.pushManager.getSubscription()) ?? undefined;
+}
+
+/** Where this browser is told; nothing without a subscription. */
+export async function pushEndpoint(): Promise<BrowserEndpoint | undefined> {
+	const subscription = await current();
+	return subscription && endpointOf(subscription);
 }
 
 /** What the server calls this browser's subscription; nothing without one. */
@@ -51,8 +65,11 @@ export async function subscribeToPush(key: string): Promise<BrowserEndpoint> {
 	const old = await worker.pushManager.getSubscription();
 	const known = old?.options.applicationServerKey;
 	if (old && known && !same(new Uint8Array(known), applicationServerKey)) await old.unsubscribe();
-	const made = await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey });
-	const { endpoint, keys } = made.toJSON();
+	return endpointOf(await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey }));
+}
+
+function endpointOf(subscription: PushSubscription): BrowserEndpoint {
+	const { endpoint, keys } = subscription.toJSON();
 	return { endpoint: endpoint ?? '', p256dh: keys?.p256dh ?? '', auth: keys?.auth ?? '' };
 }
 

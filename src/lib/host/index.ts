@@ -4,9 +4,11 @@
 export { answer, request } from './request';
 export { attend } from './attend';
 export {
+	answerWorker,
 	askForPush,
 	browserName,
 	pushAbility,
+	pushEndpoint,
 	pushFingerprint,
 	subscribeToPush,
 	unsubscribeFromPush,
