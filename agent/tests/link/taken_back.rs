@@ -39,7 +39,7 @@ async fn an_owner_hands_it_to_the_device_and_it_holds_at_once_and_for_good() {
         "none".to_owned(),
         "x".repeat(100_000),
     ] {
-        assert_eq!(hand_over(&owner, &wrong).await, StatusCode::BAD_REQUEST);
+        assert_eq!(hand_over(&owner, &wrong).await, StatusCode::UNPROCESSABLE_ENTITY);
     }
     assert_eq!(hello(&open).await.level, Level::Operate);
 
