@@ -15,5 +15,7 @@ mod place;
 mod repository;
 #[path = "files/searching.rs"]
 mod searching;
+#[path = "../../journeys/src/skipped.rs"]
+mod skipped;
 #[path = "files/uploading.rs"]
 mod uploading;

@@ -8,6 +8,10 @@
     reason = "a test that cannot be set up should stop there"
 )]
 
+#[path = "../../journeys/src/skipped.rs"]
+#[cfg(target_os = "linux")]
+mod skipped;
+
 use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -412,7 +416,7 @@ async fn a_full_disk_makes_the_task_wait_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Mounted::small(dir.path());
     let Some(disk) = disk else {
-        eprintln!("SKIPPED: a full disk can only be tried where a small tmpfs may be mounted (as root)");
+        skipped::skipped("a full disk can only be tried where a small tmpfs may be mounted (as root)");
         return;
     };
     let mut task = Task::at(dir, disk.0.join("task"), "head -c 2000000 /dev/zero; echo end", |spec| {

@@ -10,7 +10,10 @@ use std::{
 use foreman_machine::files::{Files, FilesError};
 use foreman_protocol::{FileKind, MoveFile, Policy};
 
-use crate::place::{Place, SmallDisk};
+use crate::{
+    place::{Place, SmallDisk},
+    skipped::skipped,
+};
 
 fn moving(place: &Place, from: &str, to: &str, replace: bool) -> Result<(), FilesError> {
     let wanted = MoveFile { from: place.text(from), to: place.text(to), replace };
@@ -197,7 +200,7 @@ fn nothing_is_deleted_where_the_agent_has_no_right() {
         // Root has every right but to what cannot be changed.
         let locked = Command::new("chattr").arg("+i").arg(place.path("work/readme.md")).status();
         if !locked.is_ok_and(|status| status.success()) {
-            eprintln!("SKIPPED: this file system has no immutable files");
+            skipped("this file system has no immutable files");
             return;
         }
     } else {

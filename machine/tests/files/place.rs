@@ -9,6 +9,8 @@ use foreman_machine::files::{Files, FilesError, ListOptions, Rules};
 use foreman_protocol::Policy;
 use tempfile::TempDir;
 
+use crate::skipped::skipped;
+
 pub const SECRET: &str = "what nobody may read";
 
 pub struct Place {
@@ -97,7 +99,7 @@ impl SmallDisk {
         if mounted.is_ok_and(|mounted| mounted.status.success()) {
             return Some(Self(folder));
         }
-        eprintln!("SKIPPED: a small disk can only be tried where a tmpfs may be mounted (as root)");
+        skipped("a small disk can only be tried where a tmpfs may be mounted (as root)");
         None
     }
 

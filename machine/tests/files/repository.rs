@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use foreman_machine::files::FilesError;
 
-use crate::place::Place;
+use crate::{place::Place, skipped::skipped};
 
 fn git(directory: &Path, arguments: &[&str]) {
     let done = Command::new("git")
@@ -159,7 +159,7 @@ fn a_repository_among_the_files_of_another_is_none() {
 #[test]
 fn somebody_elses_repository_is_read_as_them() {
     if !nix::unistd::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can become somebody else");
+        skipped("only root can become somebody else");
         return;
     }
     let place = Place::new();
