@@ -36,6 +36,7 @@ test('first start: one click sets this computer up, and a terminal answers, end 
 	await window.text(say('app_end_to_end'));
 	await desk.keep('device');
 	await window.go(`/devices/${id}/terminal`);
+	await window.text(say('app_end_to_end'));
 	await window.press(say('terminal_open_shell'));
 	const answer = join(desk.path, 'answer');
 	await inTerminal(window, `echo $((6*7)) | tee ${answer}`);
