@@ -220,10 +220,8 @@ test('services that are stopped are said to be, and can be started; a newer app 
 
 	await systemd.ctl('stop', ...SERVICES);
 	await window.text(say('app_keep_see'));
+	await window.text(say('app_keep_take_back'));
 	await desk.keep('kept-stopped');
-	await settings(window);
-	await window.text(say('app_keep_stopped'));
-	await desk.keep('kept-stopped-settings');
 	await window.press(say('app_keep_start'));
 	await window.text(say('app_keep_running'));
 	const started = await home.pids();
