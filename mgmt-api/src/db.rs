@@ -8,7 +8,7 @@
 mod open;
 mod writer;
 
-use std::sync::Arc;
+use std::{fmt::Write, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use sqlx::{Any, AnyConnection, AnyPool, pool::PoolConnection};
@@ -110,7 +110,13 @@ impl Db {
 
 /// `$1, $2, …` starting at `first`: one text for both databases.
 pub fn placeholders(first: usize, count: usize) -> String {
-    (first..first + count).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
+    let mut text = String::with_capacity(count * 6);
+    for n in first..first + count {
+        let comma = if n == first { "" } else { ", " };
+        // A string takes everything.
+        let _ = write!(text, "{comma}${n}");
+    }
+    text
 }
 
 /// Milliseconds since the Unix epoch by this machine's clock.

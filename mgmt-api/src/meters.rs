@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    extract::{MatchedPath, Request},
     http::{Method, StatusCode},
     middleware::Next,
     response::Response,
@@ -63,29 +63,24 @@ impl Meters {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.entry(route.to_owned()).or_default().insert(key, (count, time));
     }
-}
 
-/// Counts a request and the time until its headers are ready, by route and never by address.
-pub async fn count(
-    State(meters): State<Meters>,
-    route: Option<MatchedPath>,
-    request: Request,
-    next: Next,
-) -> Response {
-    // A method that HTTP does not know is one label, or anybody could make as many as they like.
-    let method = match request.method() {
-        known if STANDARD.contains(known) => known.clone(),
-        _ => Method::OPTIONS,
-    };
-    let started = Instant::now();
-    let response = next.run(request).await;
-    let route = route.as_ref().map_or("page", MatchedPath::as_str);
-    let status = response.status();
-    meters.note(route, method.clone(), status, started.elapsed().as_secs_f64());
-    if status.is_server_error() {
-        tracing::warn!(%method, route, status = status.as_u16(), "a request was not answered well");
+    /// Counts a request and the time until its headers are ready, by route and never by address.
+    pub async fn count(&self, route: Option<&MatchedPath>, request: Request, next: Next) -> Response {
+        // A method that HTTP does not know is one label, or anybody could make as many as they like.
+        let method = match request.method() {
+            known if STANDARD.contains(known) => known.clone(),
+            _ => Method::OPTIONS,
+        };
+        let started = Instant::now();
+        let response = next.run(request).await;
+        let route = route.map_or("page", MatchedPath::as_str);
+        let status = response.status();
+        self.note(route, method.clone(), status, started.elapsed().as_secs_f64());
+        if status.is_server_error() {
+            tracing::warn!(%method, route, status = status.as_u16(), "a request was not answered well");
+        }
+        response
     }
-    response
 }
 
 const STANDARD: [Method; 6] =

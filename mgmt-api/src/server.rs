@@ -1,5 +1,7 @@
 //! Putting a server together, running it and ending it without cutting anyone off.
 
+mod front;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
@@ -19,7 +21,7 @@ use foreman_protocol::{
     StreamSample, Terminal, TerminalEnded, TerminalState, Trashed, UpdateTerminal, Upload,
 };
 use tokio::{net::TcpListener, sync::mpsc};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -128,16 +130,13 @@ fn router(app: App) -> Router {
             tracing::debug_span!("request", method = %request.method(), path = request.uri().path())
         }))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::map_request(web::read_out))
-        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
         .layer(DefaultBodyLimit::max(bounds::BODY_BYTES))
-        .layer(middleware::map_response(web::security_headers))
+        .layer(middleware::from_fn_with_state(front::Front::new(app.clone()), front::pass))
+        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
         .map_request(|request: Request<_>| request.map(axum::body::Body::new))
-        .layer(middleware::from_fn_with_state(app.clone(), auth::gate::known_host))
         .layer(
             CompressionLayer::new().compress_when(DefaultPredicate::new().and(link::through::not_passed_on)),
-        )
-        .layer(middleware::from_fn_with_state(meters::Meters::default(), meters::count));
+        );
     api.route("/healthz", get(healthy))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_page))
@@ -284,12 +283,15 @@ pub async fn serve(
             tracing::info!("stopping: streams end, open requests finish");
             ending.cancel();
         });
+    // By a worker: this may be the thread that waits for the end, and each new connection would first wake it, and then
+    // a worker.
+    let serving = AbortOnDropHandle::new(tokio::spawn(serving.into_future()));
     let drained = async {
         closing.cancelled().await;
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
-        served = serving => served?,
+        served = serving => served??,
         () = drained => tracing::warn!("some connections did not end in time and were closed"),
     }
     app.link.end(GOODBYE).await;

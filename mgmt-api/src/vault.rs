@@ -89,9 +89,19 @@ impl Vault {
         provider: VaultProvider,
         name: &str,
     ) -> ApiResult<Zeroizing<String>> {
-        if let Some(key) = self.kept_key(tenant, provider, name)? {
-            return Ok(key);
+        match self.kept_key(tenant, provider, name)? {
+            Some(key) => Ok(key),
+            // Boxed: what is at hand, as it nearly always is, needs no room for a query.
+            None => Box::pin(self.read_key(tenant, provider, name)).await,
         }
+    }
+
+    async fn read_key(
+        &self,
+        tenant: TenantId,
+        provider: VaultProvider,
+        name: &str,
+    ) -> ApiResult<Zeroizing<String>> {
         let as_of = self.changes();
         let (epoch, found) = store::sealed_key(&self.db, tenant, provider, name).await?;
         // Before it is looked for, so that a locked vault says nothing about its keys.

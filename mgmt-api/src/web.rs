@@ -8,7 +8,7 @@ use std::{borrow::Cow, sync::LazyLock};
 
 use axum::{
     Router,
-    http::{HeaderValue, StatusCode, Uri, header},
+    http::{HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -28,6 +28,8 @@ pub use read_out::read_out;
 struct Dashboard;
 
 const INDEX: &str = "index.html";
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 /// Kit names these files by their content.
 const IMMUTABLE: &str = "_app/immutable/";
 
@@ -113,7 +115,7 @@ fn inline_scripts(html: &str) -> impl Iterator<Item = &str> {
     html.split("<script>").skip(1).filter_map(|rest| rest.split_once("</script>").map(|(script, _)| script))
 }
 
-pub async fn security_headers(mut response: Response) -> Response {
+pub fn security_headers(mut response: Response) -> Response {
     // What comes from a device has a stricter policy of its own.
     let passed_on = response.extensions().get::<PassedOn>().is_some();
     let headers = response.headers_mut();
@@ -124,9 +126,8 @@ pub async fn security_headers(mut response: Response) -> Response {
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers
-        .insert("permissions-policy", HeaderValue::from_static("camera=(), microphone=(), geolocation=()"));
-    headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+    headers.insert(PERMISSIONS_POLICY, HeaderValue::from_static("camera=(), microphone=(), geolocation=()"));
+    headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }
 

@@ -3,22 +3,22 @@
 use std::net::IpAddr;
 
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     http::{Method, header, request::Parts},
-    middleware::Next,
-    response::{IntoResponse, Response},
 };
 use foreman_protocol::ProblemCode;
 
 use crate::{
-    App,
     config::Settings,
     problem::{ApiError, ApiResult},
 };
 
 /// Refuses names this server was not told to answer to: a page elsewhere can point its own name at our address
 /// (DNS rebinding), but it cannot change the `Host` its visitors' browsers send. Plain addresses are no such name.
-pub async fn known_host(State(app): State<App>, request: Request, next: Next) -> Response {
+///
+/// # Errors
+/// `host_not_allowed`.
+pub fn known_host(settings: &Settings, request: &Request) -> ApiResult<()> {
     let host = request
         .headers()
         .get(header::HOST)
@@ -27,14 +27,13 @@ pub async fn known_host(State(app): State<App>, request: Request, next: Next) ->
         .unwrap_or_default();
     let name = host_name(host);
     let address = name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    if address || name.eq_ignore_ascii_case("localhost") || app.settings.answers_to(name) {
-        return next.run(request).await;
+    if address || name.eq_ignore_ascii_case("localhost") || settings.answers_to(name) {
+        return Ok(());
     }
-    ApiError::new(
+    Err(ApiError::new(
         ProblemCode::HostNotAllowed,
         format!("This server does not answer to {name:?}. Allow it with --allowed-host or --public-url."),
-    )
-    .into_response()
+    ))
 }
 
 /// The host without its port.

@@ -1,15 +1,19 @@
 //! One request to a provider, with its key put in here and nowhere else.
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use foreman_link::h2::BoxError;
 use foreman_protocol::{ProblemCode, Provider, ProviderAuth, ProviderKind, TenantId};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy;
 
-use super::{Answer, Call, Known, Providers, SendFailed, address, device, kinds};
+use super::{Answer, Call, Known, Providers, SendFailed, address, device, kinds, ways};
 use crate::{
     App,
     problem::{ApiError, ApiResult},
 };
+
+/// What providers know this server as.
+const PROGRAM: HeaderValue = HeaderValue::from_static(concat!("foreman/", env!("CARGO_PKG_VERSION")));
 
 impl Providers {
     /// Sends one request to the provider's own API, with the key from the vault. Only the headers given here go out.
@@ -25,7 +29,8 @@ impl Providers {
         call: Call,
     ) -> Result<Answer, SendFailed> {
         match known.provider.kind {
-            ProviderKind::Ollama => device::send(app, tenant, known, call).await,
+            // Boxed: a request to a cloud need not carry its room along.
+            ProviderKind::Ollama => Box::pin(device::send(app, tenant, known, call)).await,
             _ => self.send_out(app, tenant, &known.provider, call).await,
         }
     }
@@ -41,19 +46,22 @@ impl Providers {
         let base = provider.base_url.as_deref().or_else(|| kinds::vendor_address(provider.kind));
         let base = base.ok_or_else(|| SendFailed::Unreachable("It has no address.".into()))?;
         let mut headers = call.headers;
-        let url = kinds::url(provider.kind, base, call.path);
+        let url = Uri::try_from(kinds::url(provider.kind, base, call.path));
+        let url = url.map_err(|error| SendFailed::Refused(ApiError::internal(error)))?;
+        headers.insert(header::USER_AGENT, PROGRAM);
+        headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
         kinds::announce(&mut headers, provider.kind);
         put_key(app, tenant, provider, call.path, &mut headers).await?;
-        let client = self.ways.get(address::is_plain(base), call.connect).map_err(SendFailed::Refused)?;
-        let request = match call.body {
-            Some(body) => {
-                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                client.post(url).body(body)
-            }
-            None => client.get(url),
-        };
-        let answer = request.headers(headers).send().await.map_err(failed)?;
-        let (parts, body) = axum::http::Response::from(answer).into_parts();
+        let way = self.ways.get(address::is_plain(base), call.connect).map_err(SendFailed::Refused)?;
+        let mut request = Request::new(Full::default());
+        if let Some(body) = call.body {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *request.method_mut() = Method::POST;
+            *request.body_mut() = Full::new(body);
+        }
+        *request.uri_mut() = url;
+        *request.headers_mut() = headers;
+        let (parts, body) = way.send(request).await.map_err(|error| failed(&error))?.into_parts();
         let body = body.map_err(|error| Box::new(error) as BoxError).boxed_unsync();
         Ok(Answer { status: parts.status, headers: parts.headers, body })
     }
@@ -83,16 +91,10 @@ async fn key(app: &App, tenant: TenantId, provider: &Provider) -> ApiResult<zero
     app.vault.key(tenant, under, name).await
 }
 
-fn failed(error: reqwest::Error) -> SendFailed {
-    if error.is_timeout() {
+fn failed(error: &legacy::Error) -> SendFailed {
+    if ways::is_late(error) {
         return SendFailed::Timeout;
     }
-    // The innermost cause says what happened; the address is known.
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let said = cause.to_string();
+    let said = ways::innermost(error);
     SendFailed::Unreachable(said.split(" (os error").next().unwrap_or_default().to_owned())
 }

@@ -1,14 +1,32 @@
 //! The HTTP clients that ask providers: pooled, following no redirects, and looking at what a name resolves to before
-//! they go there.
+//! they go there. Of what a client for everything does with each request, they do nothing: they send what they are given.
 
 use std::{
+    error::Error,
     net::SocketAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use foreman_link::http;
-use reqwest::dns::{Name, Resolve, Resolving};
+use axum::http::{Request, Response, Uri};
+use bytes::Bytes;
+use foreman_link::{h2::BoxError, http};
+use futures_util::{FutureExt, future::BoxFuture};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_util::{
+    client::legacy::{
+        self,
+        connect::{HttpConnector, dns::Name},
+    },
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+};
+use rustls::ClientConfig;
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::{net::TcpStream, time::error::Elapsed};
+use tower_service::Service;
 
 use super::address::{is_forbidden, is_private};
 use crate::problem::{ApiError, ApiResult};
@@ -16,47 +34,134 @@ use crate::problem::{ApiError, ApiResult};
 /// Connections kept for each provider.
 const IDLE: usize = 64;
 const IDLE_FOR: Duration = Duration::from_secs(90);
+/// A connection on which nothing comes is looked after this often, and given up when so many looks find nobody there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+const KEEPALIVE_TRIES: u32 = 3;
+/// What was sent is confirmed within this, or the connection is dead.
+#[cfg(target_os = "linux")]
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(30);
+/// How often a request is sent again that a provider, by its own word, has not looked at.
+const AGAIN: usize = 2;
 
 /// One client for each time-out of the connection, in clear and not.
 #[derive(Default)]
-pub struct Ways(Mutex<Vec<Way>>);
+pub struct Ways(Mutex<Vec<Arc<Way>>>);
 
-struct Way {
+/// A client of one kind.
+pub struct Way {
     plain: bool,
     connect: Duration,
-    client: reqwest::Client,
+    client: legacy::Client<Connector, Full<Bytes>>,
 }
 
 impl Ways {
-    pub fn get(&self, plain: bool, connect: Duration) -> ApiResult<reqwest::Client> {
+    pub fn get(&self, plain: bool, connect: Duration) -> ApiResult<Arc<Way>> {
         let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(way) = ways.iter().find(|way| way.plain == plain && way.connect == connect) {
-            return Ok(way.client.clone());
+            return Ok(Arc::clone(way));
         }
-        let client = client(plain, connect)?;
-        ways.push(Way { plain, connect, client: client.clone() });
-        Ok(client)
+        let way = Arc::new(Way { plain, connect, client: client(plain, connect)? });
+        ways.push(Arc::clone(&way));
+        Ok(way)
     }
 }
 
-fn client(plain: bool, connect: Duration) -> ApiResult<reqwest::Client> {
+impl Way {
+    /// Sends a request as it is and waits for the answer's head.
+    ///
+    /// # Errors
+    /// When no connection was to be had, see [`is_late`], or it broke before there was an answer.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, legacy::Error> {
+        // In clear nobody speaks HTTP/2, which alone can say that.
+        let spare = (!self.plain).then(|| request.clone());
+        let mut request = request;
+        for _ in 0..AGAIN {
+            match (self.client.request(request).await, &spare) {
+                (Err(error), Some(same)) if is_untouched(&error) => request = same.clone(),
+                (sent, _) => return sent,
+            }
+        }
+        self.client.request(request).await
+    }
+}
+
+/// Everything that led to an error, itself first.
+fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| (*error).source())
+}
+
+/// Whether the way there did not open in time.
+pub fn is_late(error: &legacy::Error) -> bool {
+    causes(error).any(|cause| {
+        cause.is::<Elapsed>()
+            || cause
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|io| io.kind() == std::io::ErrorKind::TimedOut)
+    })
+}
+
+/// What lies under all the others says what happened.
+pub fn innermost(error: &legacy::Error) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// By HTTP/2 a provider says that a request came too late for a connection, or that it will not look at it now: it may
+/// be sent again, whatever it is for.
+fn is_untouched(error: &legacy::Error) -> bool {
+    causes(error).filter_map(|cause| cause.downcast_ref::<h2::Error>()).any(|error| {
+        error.is_remote()
+            && ((error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR))
+                || (error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM)))
+    })
+}
+
+fn client(plain: bool, connect: Duration) -> ApiResult<legacy::Client<Connector, Full<Bytes>>> {
     http::install_crypto_provider();
-    reqwest::Client::builder()
-        .user_agent(concat!("foreman/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(connect)
-        .tcp_keepalive(Duration::from_secs(30))
-        .tcp_nodelay(true)
+    let mut tcp = HttpConnector::new_with_resolver(Guard { plain });
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(KEEPALIVE));
+    tcp.set_keepalive_interval(Some(KEEPALIVE_EVERY));
+    tcp.set_keepalive_retries(Some(KEEPALIVE_TRIES));
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(CONFIRMED_WITHIN));
+    let tls =
+        ClientConfig::builder().with_platform_verifier().map_err(ApiError::internal)?.with_no_client_auth();
+    let https = HttpsConnectorBuilder::new().with_tls_config(tls);
+    let https = if plain { https.https_or_http() } else { https.https_only() };
+    let connector = Connector { https: https.enable_all_versions().wrap_connector(tcp), within: connect };
+    Ok(legacy::Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
         .pool_max_idle_per_host(IDLE)
         .pool_idle_timeout(IDLE_FOR)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .https_only(!plain)
-        .dns_resolver(std::sync::Arc::new(Guard { plain }))
-        .build()
-        .map_err(ApiError::internal)
+        .build(connector))
+}
+
+/// Opens connections: name, TCP and TLS within one time.
+#[derive(Clone)]
+struct Connector {
+    https: HttpsConnector<HttpConnector<Guard>>,
+    within: Duration,
+}
+
+impl Service<Uri> for Connector {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.https.poll_ready(cx)
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        tokio::time::timeout(self.within, self.https.call(to)).map(|opened| opened?).boxed()
+    }
 }
 
 /// Leaves out the addresses that are never asked.
+#[derive(Clone, Copy)]
 struct Guard {
     plain: bool,
 }
@@ -65,8 +170,16 @@ struct Guard {
 #[error("its name leads to an address that is not asked{}", if *.0 { " without https" } else { "" })]
 struct NotAsked(bool);
 
-impl Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
+impl Service<Name> for Guard {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
         let plain = self.plain;
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
@@ -75,7 +188,7 @@ impl Resolve for Guard {
             if asked.is_empty() {
                 return Err(NotAsked(plain).into());
             }
-            Ok(Box::new(asked.into_iter()) as reqwest::dns::Addrs)
+            Ok(asked.into_iter())
         })
     }
 }

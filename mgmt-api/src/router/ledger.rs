@@ -167,12 +167,12 @@ impl Ledger {
         }
     }
 
-    fn end(&self, entry: Entry, mut settle: Settle) {
+    fn end(&self, entry: Arc<Entry>, mut settle: Settle) {
         if let Err(error) = self.journal().write(journal::ENDED, &entry, &mut settle) {
             tracing::warn!(%error, "the end of a request is kept in memory only until it is a row");
         }
         self.spend.write().unwrap_or_else(PoisonError::into_inner).add(&entry);
-        self.ended().push(Ended { entry: Arc::new(entry), settle, tried: Tried::Never });
+        self.ended().push(Ended { entry, settle, tried: Tried::Never });
         self.due.notify_one();
     }
 

@@ -76,7 +76,7 @@ impl Key {
 
 /// Lengths go in too, so no two lists are the same bytes.
 fn bound(about: &[&str]) -> Vec<u8> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(about.iter().map(|part| part.len() + size_of::<u64>()).sum());
     for part in about {
         bytes.extend((part.len() as u64).to_be_bytes());
         bytes.extend(part.as_bytes());

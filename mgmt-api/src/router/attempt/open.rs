@@ -39,6 +39,8 @@ const TOLD: [HeaderName; 5] = [
     HeaderName::from_static("request-id"),
     HeaderName::from_static("x-request-id"),
 ];
+/// For these and what this server adds of its own: a map that grows is made anew each time.
+const ROOM: usize = 24;
 const TOLD_PREFIXES: [&str; 3] = ["anthropic-ratelimit-", "x-ratelimit-", "openai-"];
 
 /// A body that is not passed on piece by piece.
@@ -259,11 +261,10 @@ fn names_a_missing_model(body: &[u8]) -> bool {
 }
 
 pub fn told(headers: &HeaderMap) -> HeaderMap {
-    headers
-        .iter()
-        .filter(|(name, _)| {
-            TOLD.contains(name) || TOLD_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
-        })
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
+    let passed = headers.iter().filter(|(name, _)| {
+        TOLD.contains(name) || TOLD_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
+    });
+    let mut told = HeaderMap::with_capacity(ROOM);
+    told.extend(passed.map(|(name, value)| (name.clone(), value.clone())));
+    told
 }

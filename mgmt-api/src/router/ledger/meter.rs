@@ -31,7 +31,8 @@ pub struct Target<'a> {
 
 pub struct Meter {
     ledger: Arc<Ledger>,
-    entry: Entry,
+    /// This meter's alone until it ends.
+    entry: Arc<Entry>,
     settle: Settle,
     price: Option<ModelPrice>,
     /// Estimated.
@@ -77,7 +78,7 @@ impl Meter {
         let started = Instant::now();
         Self {
             ledger,
-            entry,
+            entry: Arc::new(entry),
             settle: Settle::default(),
             price: None,
             input,
@@ -95,11 +96,12 @@ impl Meter {
     /// `storage_unavailable` when that cannot be recorded: do not ask then.
     pub fn begin(&mut self, target: Target<'_>) -> ApiResult<()> {
         let provider = &target.known.provider;
-        self.entry.provider_id = provider.id;
-        self.entry.provider.clone_from(&provider.name);
-        self.entry.model.clone_from(&target.model.id);
-        self.entry.device_id = provider.device_id;
-        self.entry.device.clone_from(&target.known.device_name);
+        let entry = Arc::make_mut(&mut self.entry);
+        entry.provider_id = provider.id;
+        entry.provider.clone_from(&provider.name);
+        entry.model.clone_from(&target.model.id);
+        entry.device_id = provider.device_id;
+        entry.device.clone_from(&target.known.device_name);
         // One's own devices cost nothing.
         self.price = if target.model.private { Some(ModelPrice::default()) } else { target.model.price };
         self.heard = Heard::default();
@@ -111,14 +113,15 @@ impl Meter {
 
     fn count(&mut self, ended: bool) {
         let tally = self.heard.tally(self.input, ended);
-        self.entry.count(tally, tally.cost(self.price));
-        self.entry.latency_ms = millis(self.started.elapsed());
+        let entry = Arc::make_mut(&mut self.entry);
+        entry.count(tally, tally.cost(self.price));
+        entry.latency_ms = millis(self.started.elapsed());
     }
 
     /// The first token is there.
     pub fn first_token(&mut self) {
         if self.entry.first_token_ms.is_none() {
-            self.entry.first_token_ms = Some(millis(self.started.elapsed()));
+            Arc::make_mut(&mut self.entry).first_token_ms = Some(millis(self.started.elapsed()));
         }
     }
 
@@ -146,13 +149,14 @@ impl Meter {
         match outcome {
             // Nothing came: nothing was used, as far as anybody says.
             UsageOutcome::Failed => {
-                self.entry.count(Tally::default(), self.price.map(|_| 0));
-                self.entry.latency_ms = millis(self.started.elapsed());
+                let entry = Arc::make_mut(&mut self.entry);
+                entry.count(Tally::default(), self.price.map(|_| 0));
+                entry.latency_ms = millis(self.started.elapsed());
             }
             _ => self.count(outcome == UsageOutcome::Answered),
         }
-        self.entry.outcome = outcome;
-        self.ledger.end(self.entry.clone(), std::mem::take(&mut self.settle));
+        Arc::make_mut(&mut self.entry).outcome = outcome;
+        self.ledger.end(Arc::clone(&self.entry), std::mem::take(&mut self.settle));
     }
 
     /// How it ended is recorded.

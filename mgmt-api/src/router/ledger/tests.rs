@@ -89,7 +89,7 @@ async fn spending_counts_at_once_and_not_twice_and_files_go() {
         ledger.check(tenant, &caps, None).unwrap();
         let (entry, mut settle) = (entry(tenant, now(), 125), Settle::default());
         ledger.begin(&entry, &mut settle).unwrap();
-        ledger.end(entry, settle);
+        ledger.end(Arc::new(entry), settle);
     }
     let refused = ledger.check(tenant, &caps, None).unwrap_err();
     assert_eq!(refused.code, foreman_protocol::ProblemCode::SpendCapReached);
@@ -100,15 +100,26 @@ async fn spending_counts_at_once_and_not_twice_and_files_go() {
     assert_eq!(outcomes(&db).await.len(), 2);
     // A full file is followed by another and goes once all of it is rows.
     let many = 8_000;
-    for _ in 0..many {
-        let (entry, mut settle) = (entry(tenant, now(), 0), Settle::default());
+    // Some went the same way, and some did not.
+    let same = ProviderId::fresh();
+    for nth in 0..many {
+        let (mut entry, mut settle) = (entry(tenant, now(), 0), Settle::default());
+        if nth % 2 == 0 {
+            entry.provider_id = same;
+        }
         ledger.begin(&entry, &mut settle).unwrap();
-        ledger.end(entry, settle);
+        ledger.end(Arc::new(entry), settle);
     }
     assert!(files(folder.path()) > 1);
     ledger.drain().await.unwrap();
     assert_eq!(files(folder.path()), 1);
     assert_eq!(outcomes(&db).await.len(), many + 2);
+    let row = sqlx::query("SELECT COUNT(*) FROM model_usage WHERE provider_id = $1 AND latency_ms = 7")
+        .bind(same.to_string())
+        .fetch_one(db.read())
+        .await
+        .unwrap();
+    assert_eq!(sqlx::Row::get::<i64, _>(&row, 0), 4_000);
 }
 
 #[test]
