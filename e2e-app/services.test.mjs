@@ -28,6 +28,12 @@ const NAMES = ['server', 'agent'];
 const SERVICES = ['foreman-server-app', 'foreman-agent-app'];
 const NONE = 'no systemd of one user can run here: that takes root, or a system that gives cgroups away';
 
+/** Leaves a test out, where everybody sees it. @param {import('node:test').TestContext} t */
+function leaveOut(t) {
+	console.error(`SKIPPED: ${t.name}: ${NONE}`);
+	t.skip(NONE);
+}
+
 /** Whether a process runs. @param {number} pid */
 const runs = (pid) => existsSync(`/proc/${pid}/exe`);
 
@@ -152,7 +158,7 @@ async function settings(window) {
 test('kept as services they go on without the app: tasks run on, the app finds them again, and taken back they end with it', async (t) => {
 	const home = await Home.of(t);
 	const { desk, systemd } = home;
-	if (!systemd) return t.skip(NONE);
+	if (!systemd) return leaveOut(t);
 	let window = await home.begin();
 	await eventually(async () => (await home.device()).status === 'online');
 	const beside = await eventually(() => home.beside());
@@ -209,7 +215,7 @@ test('kept as services they go on without the app: tasks run on, the app finds t
 test('services that are stopped are said to be, and can be started; a newer app renews their programs under a task that runs', async (t) => {
 	const home = await Home.of(t);
 	const { desk, systemd } = home;
-	if (!systemd) return t.skip(NONE);
+	if (!systemd) return leaveOut(t);
 	await writeFile(join(home.unpacked, 'allowed'), '');
 	let window = await home.begin();
 	await settings(window);
@@ -273,7 +279,7 @@ test('services that are stopped are said to be, and can be started; a newer app 
 
 test('services that cannot be made change nothing: it runs with the app as before', async (t) => {
 	const home = await Home.of(t);
-	if (!home.systemd) return t.skip(NONE);
+	if (!home.systemd) return leaveOut(t);
 	const window = await home.begin();
 	const before = await eventually(() => home.beside());
 	// Where units would be written there is something else.
@@ -312,7 +318,7 @@ test('without an app: server and agent make themselves services, say how they ar
 		PATH: folder.path + delimiter + process.env.PATH
 	};
 	const systemd = await UserSystemd.of(t, env);
-	if (!systemd) return t.skip(NONE);
+	if (!systemd) return leaveOut(t);
 	const foreman = async (/** @type {string} */ name, /** @type {string[]} */ ...args) => {
 		const options = { env: environment(env), cwd: folder.path };
 		const said = await run(join(PROGRAMS, `foreman-${name}`), args, options).catch((error) => error);
