@@ -55,6 +55,8 @@ export class Program {
 			for (const listener of this.listeners) listener();
 			return { code, signal };
 		});
+		// It may have ended before it read anything; how it ended says more.
+		this.child.stdin.on('error', () => {});
 		if (input !== null) this.child.stdin.end(input);
 	}
 
