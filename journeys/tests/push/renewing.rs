@@ -105,7 +105,7 @@ async fn a_browser_with_another_address_is_told_there_what_it_was_told(database:
     assert_eq!(session.renew(three, None).await.0, StatusCode::OK);
     assert_eq!((session.told_of("receiver_updated").await, session.receivers().await.len()), (2, 1));
     fill(&device, 10).await;
-    three.read(&session.scene.carriers.nth(2).await);
+    assert_eq!(three.read(&session.scene.carriers.nth(2).await)["over"], true);
     assert_eq!(paths(&session.scene.carriers), ["/push/two", "/push/three"]);
 }
 
@@ -124,7 +124,8 @@ async fn whoever_signs_in_anew_goes_on_being_told_and_nobody_else(database: Data
     assert_eq!(session.receivers().await.len(), 1);
     assert_eq!(session.renew(&browser, None).await.0, StatusCode::OK);
     fill(&session.scene.device("Spark").await, 95).await;
-    browser.read(&session.scene.carriers.nth(1).await);
+    let told = browser.read(&session.scene.carriers.nth(1).await);
+    assert_eq!(told["title"], "GPU memory is nearly full on Spark");
 
     // Signed out and not back: the first thing that is due ends it.
     session.ask(Method::DELETE, "session", None).await;
