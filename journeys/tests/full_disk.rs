@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use foreman_protocol::{ProblemCode, TaskState};
 use journeys::{
     database::Database,
-    eventually, numbered, processes, program,
+    eventually,
+    models::Models,
+    numbered, processes, program,
     stack::{Agent, Folder, Server, Setting},
 };
+use serde_json::{Value, json};
 
 const MEGABYTE: usize = 1024 * 1024;
 
@@ -142,4 +145,41 @@ async fn a_full_device_says_so_and_goes_on() {
     let (heard, task) = numbered::run(&foreman, agent.device, &printing(4)).await;
     assert_eq!(task.state, TaskState::Succeeded, "{task:?}");
     assert_whole(&heard, 4);
+}
+
+/// What cannot be counted is not asked: no provider hears of a request whose use cannot be written down.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_server_asks_no_model_that_it_could_not_count() {
+    let folder = Folder::new();
+    let disk = or_skip!(SmallDisk::mount(&folder, "disk", 32));
+    let models = Models::start(&["talker"]).await;
+    let server = Server::start(disk.path.join("server"), Setting::on(Database::Sqlite)).await;
+    let (_, owner) = server.client("owner").await;
+    let client = foreman_link::http::client().expect("a client");
+    let post = async |path: &str, secret: &str, body: &Value| {
+        let request = client.post(format!("{}{path}", server.url)).bearer_auth(secret).json(body);
+        let answer = request.send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        (status, answer.json::<Value>().await.unwrap_or_default())
+    };
+    let provider = json!({ "kind": "openai_compatible", "name": "talk", "base_url": models.base() });
+    assert_eq!(post("/api/v1/providers", &owner, &provider).await.0, 201);
+    let (_, key) = post("/api/v1/model-keys", &owner, &json!({ "name": "agent" })).await;
+    let key = key["secret"].as_str().expect("a secret");
+    let question = json!({ "model": "talk/talker", "messages": [{ "role": "user", "content": "hello" }] });
+    let ask = async || post("/v1/chat/completions", key, &question).await;
+    assert_eq!(ask().await.0, 200);
+
+    disk.fill(0);
+    // What is left of the last block takes a line or two.
+    let refused = eventually("it says that it is full", || async {
+        let (status, answer) = ask().await;
+        (status == 503).then_some(answer)
+    })
+    .await;
+    assert_eq!(refused["error"]["code"], "storage_unavailable", "{refused}");
+    let asked = models.count();
+    assert_eq!((ask().await.0, models.count()), (503, asked), "nothing was sent");
+    disk.relieve();
+    assert_eq!(ask().await.0, 200, "all is well again");
 }
