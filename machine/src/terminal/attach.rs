@@ -109,6 +109,7 @@ impl Typing {
     fn type_some(&self, writer: &str, offset: u64, data: &[u8]) -> std::io::Result<bool> {
         let mut inner = self.session.lock();
         let Some(pty) = inner.pty.clone() else { return Ok(true) };
+        inner.resume(writer, offset);
         // Up to there it was typed before; when something before it is missing, nothing of it can be.
         let before = inner.received(writer).checked_sub(offset).and_then(|count| usize::try_from(count).ok());
         let Some(rest) = before.and_then(|before| data.get(before..)).filter(|rest| !rest.is_empty()) else {

@@ -23,8 +23,8 @@ use super::{
 const LAG: u64 = foreman_protocol::SCROLLBACK as u64 / 2;
 /// How long the program waits for viewers who take nothing.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
-/// Writers whose place is remembered; the ones who left first are forgotten first.
-const MOST_WRITERS: usize = 64;
+/// Writers whose place is remembered; of those who are not here the first to come are forgotten first.
+const MOST_WRITERS: usize = 256;
 
 pub(super) struct Session {
     pub(super) id: TerminalId,
@@ -48,6 +48,8 @@ pub(super) struct Inner {
     pub(super) viewers: BTreeMap<u64, Viewer>,
     /// How many bytes of each writer were typed, in the order they first came.
     writers: Vec<(String, u64)>,
+    /// Some are not remembered any more.
+    forgot_writers: bool,
     /// `None` once it has ended.
     pub(super) pty: Option<Arc<Pty>>,
     pub(super) child: Child,
@@ -89,6 +91,7 @@ impl Session {
                 output: Scrollback::new(foreman_protocol::SCROLLBACK),
                 viewers: BTreeMap::new(),
                 writers: Vec::new(),
+                forgot_writers: false,
                 pty: Some(Arc::new(pty)),
                 child,
                 ended_by: None,
@@ -190,9 +193,23 @@ impl Inner {
                 |name: &str| self.viewers.values().any(|viewer| viewer.writer.as_deref() == Some(name));
             if let Some(gone) = self.writers.iter().position(|(name, _)| !here(name)) {
                 self.writers.remove(gone);
+                self.forgot_writers = true;
             }
         }
         self.writers.push((writer.to_owned(), 0));
+    }
+
+    /// A writer who was forgotten goes on where they say: that their keys came to nothing would be worse than that what
+    /// was on its way when they left is typed twice.
+    pub(super) fn resume(&mut self, writer: &str, offset: u64) {
+        if !self.forgot_writers {
+            return;
+        }
+        if let Some((_, received)) = self.writers.iter_mut().find(|(known, _)| known == writer)
+            && *received == 0
+        {
+            *received = offset;
+        }
     }
 
     /// This writer's bytes that were typed.

@@ -45,6 +45,28 @@ async fn what_is_sent_again_is_typed_once() {
 }
 
 #[tokio::test]
+async fn who_comes_back_after_many_others_goes_on() {
+    let place = Place::new();
+    let mut before = place.open("cat").await;
+    before.typing.send(input(0, "abc\n")).await;
+    before.until("abc\r\nabc\r\n").await;
+    let id = before.id();
+    drop(before);
+    for number in 0..300 {
+        drop(place.attach(id, 0, Some(&format!("somebody else {number}"))));
+    }
+    let mut client = place.attach(id, 0, Some("first"));
+    client.until_state(|state| state.input_received == 0).await;
+    client.typing.send(input(4, "def\n")).await;
+    client.until("abc\r\nabc\r\ndef\r\ndef\r\n").await;
+    while client.accepted != 8 {
+        client.take().await;
+    }
+    client.typing.send(input(4, "def\nghi\n")).await;
+    client.until("abc\r\nabc\r\ndef\r\ndef\r\nghi\r\nghi\r\n").await;
+}
+
+#[tokio::test]
 async fn word_of_what_was_typed_comes_without_an_echo_too() {
     let place = Place::new();
     let mut client = place.open("stty -echo; echo ready; sleep 1000").await;
