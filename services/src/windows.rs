@@ -240,7 +240,7 @@ define_windows_service!(ffi_main, service_main);
 /// Nobody is there to hear of errors: a service that says nothing is found stopped.
 fn service_main(_arguments: Vec<OsString>) {
     let Some((body, end)) = BODY.get() else { return };
-    let answer = |control| match control {
+    let answer = move |control| match control {
         ServiceControl::Stop | ServiceControl::Shutdown | ServiceControl::Preshutdown => {
             end();
             ServiceControlHandlerResult::NoError
