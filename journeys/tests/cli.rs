@@ -1,5 +1,6 @@
 //! `foreman`, the program, against the real server and a real device.
 
+mod keys;
 mod tasks;
 
 use std::{

@@ -2,7 +2,9 @@
 
 mod fallback;
 mod over_tls;
+mod overheard;
 mod shrinking;
+mod taking_back;
 mod tasks;
 
 use std::time::Duration;
@@ -50,6 +52,16 @@ impl Scene {
         journeys::eventually("the device tells its addresses", || async {
             let device = self.foreman.device(self.agent.device).await.expect("it is there");
             device.link.map(|link| link.addresses).filter(|addresses| !addresses.is_empty())
+        })
+        .await
+    }
+
+    /// The same after another start, once they are others than before.
+    async fn facts_again(&self, before: &[String]) -> Vec<String> {
+        journeys::eventually("the device tells its new addresses", || async {
+            let device = self.foreman.device(self.agent.device).await.expect("it is there");
+            let addresses = device.link.map(|link| link.addresses)?;
+            (!addresses.is_empty() && addresses != before).then_some(addresses)
         })
         .await
     }

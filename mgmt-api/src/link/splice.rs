@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use metrics::Counter;
 use tokio::{
-    io::{AsyncWriteExt, ReadHalf, WriteHalf, split},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split},
     sync::Notify,
     time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout},
 };
@@ -26,10 +26,7 @@ use tokio_tungstenite::tungstenite::protocol::{
     frame::{Frame, coding::CloseCode},
 };
 
-use super::{
-    frames::{Frames, Got},
-    upgrade::Way,
-};
+use super::frames::{Frames, Got};
 
 pub const PING_EVERY: Duration = Duration::from_secs(25);
 /// An end that has not even answered a ping for this long is gone.
@@ -129,13 +126,13 @@ impl Owed {
 }
 
 /// One end, to write to.
-struct To {
-    io: WriteHalf<Way>,
+struct To<W> {
+    io: WriteHalf<W>,
     /// No frame was cut in the middle.
     whole: bool,
 }
 
-impl To {
+impl<W: AsyncRead + AsyncWrite> To<W> {
     /// Nothing further is read before this is taken; `false` when it is not.
     async fn write(&mut self, bytes: &[u8]) -> bool {
         self.whole = false;
@@ -150,7 +147,7 @@ impl To {
     }
 
     /// What is still unread would make the goodbye unheard, so it is read and let go.
-    async fn goodbye(&mut self, end: End, mut from: ReadHalf<Way>) {
+    async fn goodbye(&mut self, end: End, mut from: ReadHalf<W>) {
         if self.whole && self.frame(end.goodbye()).await && self.io.shutdown().await.is_ok() {
             let _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
         }
@@ -158,7 +155,12 @@ impl To {
 }
 
 /// Carries until one end closes or `ending` says why not to go on, then closes both.
-pub async fn run(client: Way, device: Way, idle: Duration, ending: impl Future<Output = End>) -> End {
+pub async fn run<W: AsyncRead + AsyncWrite>(
+    client: W,
+    device: W,
+    idle: Duration,
+    ending: impl Future<Output = End>,
+) -> End {
     let (mut from_client, to_client) = split(client);
     let (mut from_device, to_device) = split(device);
     let [mut to_client, mut to_device] = [to_client, to_device].map(|io| To { io, whole: true });
@@ -204,7 +206,7 @@ struct Direction<'a> {
 
 impl Direction<'_> {
     /// Carries; also asks the far end now and then whether it is still there.
-    async fn carry(&self, from: &mut ReadHalf<Way>, to: &mut To) -> End {
+    async fn carry<W: AsyncRead + AsyncWrite>(&self, from: &mut ReadHalf<W>, to: &mut To<W>) -> End {
         let mut frames = Frames::new(from);
         let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -258,3 +260,6 @@ impl Direction<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
