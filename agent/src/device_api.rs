@@ -9,6 +9,7 @@ mod forward;
 pub mod logs;
 pub mod metrics;
 mod models;
+mod precedence;
 mod problem;
 pub mod revocations;
 pub mod tasks;
@@ -33,6 +34,7 @@ use metrics::Metrics;
 use revocations::Revocations;
 use tasks::Tasks;
 
+pub use precedence::Precedence;
 pub use problem::{ApiError, ApiResult};
 
 /// Who calls, as their grant says.
@@ -99,6 +101,7 @@ pub struct Device {
     pub name: String,
     /// The policy file; read for each request, so that a change on the device holds at once.
     pub policy: PathBuf,
+    pub precedence: Arc<Precedence>,
 }
 
 impl Device {

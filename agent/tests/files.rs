@@ -44,6 +44,7 @@ impl Served {
             id: DeviceId::fresh(),
             name: "a device".into(),
             policy: top.join("state/policy.env"),
+            precedence: Arc::default(),
         });
         let all = Files::new(top.join("state")).on_change(move |change| hears.lock().unwrap().push(change));
         let all = Arc::new(all);
@@ -228,6 +229,20 @@ async fn a_large_file_comes_whole() {
     served.write("large", &content);
     let got = served.get(&served.at("/files/content?", "large")).await.bytes().await.unwrap();
     assert!(got == content);
+    forget(&served.top.join("files/large"));
+    let got = served.get(&served.at("/files/content?", "large")).await.bytes().await.unwrap();
+    assert!(got == content, "it comes from the disk as it came from memory");
+}
+
+/// Has the system take a file out of its memory, where it can.
+fn forget(path: &std::path::Path) {
+    let file = fs::File::open(path).unwrap();
+    file.sync_all().unwrap();
+    #[cfg(target_os = "linux")]
+    {
+        use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+        posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
+    }
 }
 
 #[tokio::test]

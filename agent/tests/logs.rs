@@ -43,7 +43,12 @@ impl Place {
         let rules = state.join("policy.env");
         fs::write(&rules, policy.replace('@', folder.path().to_str().unwrap())).unwrap();
         let programs = folder.path().join("bin");
-        let device = Device { id: DeviceId::fresh(), name: "test".to_owned(), policy: rules.clone() };
+        let device = Device {
+            id: DeviceId::fresh(),
+            name: "test".to_owned(),
+            policy: rules.clone(),
+            precedence: Arc::default(),
+        };
         let logs = Logs {
             policy: rules,
             tasks: state.join("tasks"),

@@ -64,7 +64,8 @@ impl Desk {
             }),
         });
         let policy: PathBuf = dir.path().join("policy.env");
-        let device = Device { id: DeviceId::fresh(), name: "desk".to_owned(), policy };
+        let device =
+            Device { id: DeviceId::fresh(), name: "desk".to_owned(), policy, precedence: Arc::default() };
         let desk = Self { terminals: Arc::new(terminals), used, device: Arc::new(device), dir };
         desk.allow("ALLOW_BASH=true");
         desk

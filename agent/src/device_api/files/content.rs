@@ -25,7 +25,7 @@ use tokio::{task::JoinHandle, time::Instant};
 use super::{Here, POLICY_READ_EVERY, Params, blocking};
 use crate::device_api::{ApiError, ApiResult, Caller};
 
-/// Read at once. One such piece is read ahead while the one before it is sent.
+/// Read from a disk at once. One such piece is read ahead while the one before it is sent.
 const PIECE: usize = 512 * 1024;
 /// Given on at once, so that others get their turn between: what fits into one record of the link.
 const SLICE: usize = 60 * 1024;
@@ -189,6 +189,31 @@ impl Reading {
         Ok(())
     }
 
+    /// Gets what comes next; `false` at the end. What is in memory is read here, which is cheaper than to wake a
+    /// thread; a disk is waited for elsewhere.
+    async fn fill(&mut self) -> io::Result<bool> {
+        if self.ahead.is_none() && self.take_now() {
+            return Ok(true);
+        }
+        if self.ahead.is_none() {
+            self.read_ahead();
+        }
+        let Some(ahead) = self.ahead.take() else { return Ok(false) };
+        self.here_now = ahead.await.map_err(io::Error::other)??;
+        if self.opened.read_now(self.at, 1).is_none() {
+            self.read_ahead();
+        }
+        Ok(true)
+    }
+
+    fn take_now(&mut self) -> bool {
+        let length = usize::try_from(self.end - self.at).unwrap_or(SLICE).min(SLICE);
+        let Some(bytes) = self.opened.read_now(self.at, length) else { return false };
+        self.at += bytes.len() as u64;
+        self.here_now = bytes.into();
+        true
+    }
+
     fn read_ahead(&mut self) {
         if self.at >= self.end {
             return;
@@ -225,14 +250,12 @@ fn pieces(
     };
     stream::try_unfold(reading, |mut reading| async move {
         if reading.here_now.is_empty() {
-            if reading.ahead.is_none() {
-                reading.read_ahead();
-            }
-            let Some(ahead) = reading.ahead.take() else { return Ok(None) };
             reading.still_allowed().await.map_err(|error| io::Error::other(error.message))?;
-            reading.here_now = ahead.await.map_err(io::Error::other)??;
-            reading.read_ahead();
+            if !reading.fill().await? {
+                return Ok(None);
+            }
         }
+        reading.here.device.precedence.give_way().await;
         let slice = reading.here_now.split_to(SLICE.min(reading.here_now.len()));
         Ok(Some((slice, reading)))
     })
@@ -240,9 +263,41 @@ fn pieces(
 
 #[cfg(test)]
 mod tests {
+    use foreman_machine::files::Files;
+    use foreman_protocol::{DeviceId, Policy};
+    use futures_util::{FutureExt, StreamExt};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::device_api::Device;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_download_rests_when_a_key_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().canonicalize().unwrap().join("large");
+        std::fs::write(&path, vec![7; 4 * SLICE]).unwrap();
+        let device = Device {
+            id: DeviceId::fresh(),
+            name: "a device".to_owned(),
+            policy: folder.path().join("policy.env"),
+            precedence: Arc::default(),
+        };
+        let device = Arc::new(device);
+        let files = Arc::new(Files::new(folder.path().join("state")));
+        let policy = Policy { allow_file_read: true, ..Policy::default() };
+        let opened = files.reading(&policy).unwrap().open(path.to_str().unwrap()).unwrap();
+        let end = opened.size;
+        let here = Here::new(Arc::clone(&device), files);
+        let mut pieces = std::pin::pin!(pieces(here, opened, 0, end));
+        assert_eq!(pieces.next().await.unwrap().unwrap().len(), SLICE);
+        device.precedence.typed(1);
+        assert!(pieces.next().now_or_never().is_none(), "it goes before the key");
+        let mut left = 0;
+        while let Some(piece) = pieces.next().await {
+            left += piece.unwrap().len();
+        }
+        assert_eq!(left, 3 * SLICE);
+    }
 
     #[test]
     fn ranges_are_read_as_the_standard_says() {

@@ -111,6 +111,9 @@ async fn read(desk: Desk, typing: Typing, mut body: BodyDataStream) -> Result<()
                 policy_read = Instant::now();
                 desk.device.allow(ALLOW_BASH, |policy| policy.allow_bash).map_err(|_| NOT_ALLOWED)?;
             }
+            if let TerminalFrame::Input { data, .. } = &frame {
+                desk.device.precedence.typed(data.len());
+            }
             typing.send(frame).await;
         }
     }
