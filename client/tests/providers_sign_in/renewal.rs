@@ -18,7 +18,7 @@ use axum::{
 use foreman_client::app::providers_sign_in::{ProviderSignInError, SignInStep};
 use serde_json::json;
 
-use crate::scene::{Scene, hurry, soon};
+use crate::scene::{Scene, later, soon};
 
 /// Gives `access-N` with `refresh-N`, each refresh token once; fails so often as it is told.
 #[derive(Clone, Default)]
@@ -77,10 +77,10 @@ async fn a_provider_in_trouble_costs_nothing_while_the_token_lives() {
     let asked = stub.asked.load(SeqCst);
     assert_eq!(scene.token().await.unwrap(), "access-1");
     assert_eq!(stub.asked.load(SeqCst), asked, "it is not asked again at once");
-    hurry(tokio::time::sleep(Duration::from_secs(6))).await;
+    later(Duration::from_secs(6)).await;
     scene.pass(Duration::from_secs(200));
     assert!(matches!(scene.token().await, Err(ProviderSignInError::Unreachable { .. })));
-    hurry(tokio::time::sleep(Duration::from_secs(6))).await;
+    later(Duration::from_secs(6)).await;
     assert_eq!(scene.token().await.unwrap(), "access-2");
 }
 

@@ -136,6 +136,13 @@ pub async fn hurry<T>(work: impl Future<Output = T>) -> T {
     }
 }
 
+/// So much later, with nothing under way.
+pub async fn later(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
 /// Everything that is logged on this thread, the libraries included.
 #[derive(Clone, Default)]
 pub struct Log(Arc<Mutex<Vec<u8>>>);
