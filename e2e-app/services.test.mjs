@@ -62,6 +62,10 @@ class Home {
 		this.systemd = systemd;
 		this.folder = join(desk.env.XDG_DATA_HOME, 'dev.foreman.app/this-computer');
 		this.units = join(desk.env.XDG_CONFIG_HOME, 'systemd/user');
+		/** @type {string | undefined} */
+		this.url = undefined;
+		/** @type {string | undefined} */
+		this.bearer = undefined;
 	}
 
 	/** The app's window, with this computer set up. */

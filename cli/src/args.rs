@@ -4,8 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use foreman_client::PathKind;
 
 use crate::commands::{
-    cat, cp, devices, forward, grant, keys, login, logs, ls, run, shell, ssh_proxy, status, tasks,
-    trust,
+    cat, cp, devices, forward, grant, keys, login, logs, ls, run, shell, ssh_proxy, status, tasks, trust,
 };
 
 const AFTER: &str = "\

@@ -41,11 +41,4 @@ export type { Save, SaveState } from './app/saves';
 export type { PersonChecks, PhoneState } from './app/phone';
 export type { AppNews } from './app/shell';
 export type { UpdateOffer } from './app/updates';
-export type {
-	ServerEntry,
-	ServerList,
-	ServerPreview,
-	SignInCode,
-	Step,
-	ThisComputer
-} from './app/servers';
+export type { ServerEntry, ServerList, ServerPreview, SignInCode, Step, ThisComputer } from './app/servers';
