@@ -36,5 +36,10 @@ export default defineConfig(({ mode }) => ({
 	},
 	// Tests run the browser's Svelte, so that runes in `*.svelte.ts` behave as in the product.
 	resolve: mode === 'test' ? { conditions: ['browser'] } : {},
-	test: { include: ['src/**/*.test.ts'], environment: './src/test-environment.ts' }
+	// The time is for machines that build beside the tests: a hang is to be found, not a busy moment.
+	test: {
+		include: ['src/**/*.test.ts'],
+		environment: './src/test-environment.ts',
+		testTimeout: 30_000
+	}
 }));
