@@ -1,8 +1,8 @@
 //! Output that a device lost: readers are told of the hole, and the stream still comes to its end.
 
-use foreman_client::OutputUpdate;
+use foreman_client::{AuditFilter, OutputUpdate};
 use foreman_link::http;
-use foreman_protocol::{OutputAccepted, OutputGap, Reports, TaskReport, TaskState};
+use foreman_protocol::{Event, OutputAccepted, OutputGap, Reports, TaskReport, TaskState};
 use futures_util::{StreamExt, TryStreamExt};
 use journeys::{
     database::Database,
@@ -68,6 +68,24 @@ async fn a_hole_is_told_and_the_end_is_reached(database: Database) {
         .await
         .expect("whole");
     assert_eq!(whole, b"headtail");
+
+    // An agent that was killed between the two reports the end alone; the log has the start as well, before it.
+    let log: Vec<_> = foreman.audit(&AuditFilter::default()).try_collect().await.expect("the log");
+    let mut turns: Vec<_> = log
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::TaskStarted { task: about } | Event::TaskCompleted { task: about } if about.id == task => {
+                Some((record.cursor, record.event.name(), about.state))
+            }
+            _ => None,
+        })
+        .collect();
+    turns.sort_by_key(|(cursor, ..)| *cursor);
+    let turns: Vec<_> = turns.into_iter().map(|(_, name, state)| (name, state)).collect();
+    assert_eq!(
+        turns,
+        [("device.task.started", TaskState::Running), ("device.task.completed", TaskState::Succeeded)]
+    );
 }
 
 crate::on_both_databases!(a_hole_is_told_and_the_end_is_reached);

@@ -289,7 +289,7 @@ async fn of_device(app: &App, tenant: TenantId, known: &Known) -> Result<Told, T
         .remove(&known.provider.id)
         .unwrap_or_default();
     let before: HashMap<String, StoredModel> = before.into_iter().collect();
-    let mut shows: Vec<BoxFuture<'_, (usize, Result<Option<Bytes>, Trouble>)>> = Vec::new();
+    let mut shows: Vec<Shown<'_>> = Vec::new();
     for (at, model) in list.iter_mut().enumerate() {
         let told = before.get(&model.id).and_then(|row| row.listed.as_ref());
         if let Some(told) = told.filter(|told| told.digest == model.digest) {
@@ -321,6 +321,9 @@ async fn of_device(app: &App, tenant: TenantId, known: &Known) -> Result<Told, T
     drop(shows);
     Ok(Told { list, latency_ms: took, whole })
 }
+
+/// What is said of the model at this place of the list.
+type Shown<'a> = BoxFuture<'a, (usize, Result<Option<Bytes>, Trouble>)>;
 
 /// What Ollama says of one model; `None` when it says that there is none.
 async fn show(

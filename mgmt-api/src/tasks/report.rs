@@ -93,20 +93,33 @@ async fn take(tx: &mut Tx, cause: &Cause, device: DeviceId, report: TaskReport) 
     match report.state {
         TaskState::Queued => return Ok(()),
         TaskState::Running if task.state == TaskState::Running => return Ok(()),
-        TaskState::Running => task.started_at = Some(at.max(task.created_at)),
-        _ => {
-            task.ended_at = Some(at.max(task.started_at.unwrap_or(task.created_at)));
-            task.exit_code = report.exit_code;
-            task.signal = report.signal;
-            task.output_total = Some(report.output_total.unwrap_or(task.output_bytes).max(task.output_bytes));
-        }
+        TaskState::Running => return advance(tx, cause, started(task, at)).await,
+        _ => {}
     }
-    // A task that was never seen running still tells when it began, if it ran at all.
-    if task.started_at.is_none() && matches!(report.state, TaskState::Succeeded | TaskState::Stopped) {
-        task.started_at = task.ended_at;
+    // An agent that was killed meanwhile tells of the end alone; whoever follows the log sees the start before it.
+    let ran = report.state == TaskState::Succeeded || report.exit_code.is_some() || report.signal.is_some();
+    if task.state == TaskState::Queued && ran {
+        task = started(task, at);
+        advance(tx, cause, task.clone()).await?;
     }
+    task.ended_at = Some(at.max(task.started_at.unwrap_or(task.created_at)));
+    task.exit_code = report.exit_code;
+    task.signal = report.signal;
+    task.output_total = Some(report.output_total.unwrap_or(task.output_bytes).max(task.output_bytes));
     task.state = report.state;
     task.reason = report.reason;
+    advance(tx, cause, task).await
+}
+
+/// The task as it runs since `at`, in milliseconds since 1970.
+fn started(mut task: Task, at: i64) -> Task {
+    task.started_at = Some(at.max(task.created_at));
+    task.state = TaskState::Running;
+    task
+}
+
+/// Keeps the task's new state and tells of it.
+async fn advance(tx: &mut Tx, cause: &Cause, task: Task) -> ApiResult<()> {
     store::update_state(tx, &task).await?;
     let id = task.id;
     tx.emit(cause, event(task)?).await?;
