@@ -473,6 +473,8 @@ test('nothing is out of reach on pages with models, both themes, both sizes', as
 	const base = await vendor(t, 'small', 'large', 'embed');
 	const { server } = await stack(t);
 	await withProvider(server, base);
+	const price = { input_micros: 1_000_000, output_micros: 1_000_000 };
+	await server.api('/api/v1/models/lab/small', { method: 'PATCH', json: { price, enabled: true } });
 	const { secret } = await server.api('/api/v1/model-keys', {
 		json: { name: 'laptop', cap_micros: 5_000_000, cap_period: 'day' }
 	});
