@@ -93,6 +93,10 @@ async fn ours(folder: &Folder, stub: &Models) -> (Server, String) {
     };
     post("vault", json!({ "password": "the password of the measurement" })).await;
     post("providers", json!({ "kind": "openai", "name": "stub", "base_url": stub.base(), "key": KEY })).await;
+    // Under a cap nothing is asked whose price nobody knows.
+    let price = json!({ "price": { "input_micros": 1, "output_micros": 1 }, "enabled": true });
+    let hangs_on = client.patch(format!("{}/api/v1/models/stub/hangs-on", server.url)).bearer_auth(&owner);
+    http::send(hangs_on.json(&price)).await.expect("taken");
     let made = post("model-keys", json!({ "name": "bench", "cap_micros": 1_000_000_000_000_i64 })).await;
     let key = made["secret"].as_str().expect("a secret").to_owned();
     (server, key)
