@@ -8,13 +8,22 @@ use std::io::Write;
 /// # Panics
 /// When nothing may be left out.
 pub fn skipped(why: &str) {
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
     assert!(
         std::env::var_os("FOREMAN_NO_SKIPS").is_none_or(|value| value != "1"),
-        "{test} cannot run here and nothing may be left out (FOREMAN_NO_SKIPS=1): {why}"
+        "{} cannot run here and nothing may be left out (FOREMAN_NO_SKIPS=1): {why}",
+        test()
     );
+    left_out(why);
+}
+
+/// Says that a test is left out, and why, wherever that is: for what no test installs by itself.
+pub fn left_out(why: &str) {
     // Past the harness, which keeps for itself what a passing test prints.
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {}: {why}", test());
+}
+
+fn test() -> String {
+    std::thread::current().name().unwrap_or("a test").to_owned()
 }
 
 #[cfg(test)]
