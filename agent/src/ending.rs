@@ -5,7 +5,27 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
+use tokio::sync::Notify;
+
 #[cfg(unix)]
-pub(crate) use unix::asked;
+use unix as system;
 #[cfg(windows)]
-pub(crate) use windows::{ask, asked};
+use windows as system;
+
+static ASKED: Notify = Notify::const_new();
+
+/// Asks this program's agent to end, also one that has not begun to listen.
+pub fn ask() {
+    ASKED.notify_one();
+}
+
+/// Waits to be asked, and says how.
+///
+/// # Errors
+/// When the system does not let its requests be heard.
+pub(crate) async fn asked() -> anyhow::Result<&'static str> {
+    tokio::select! {
+        () = ASKED.notified() => Ok("asked to end"),
+        how = system::asked() => how,
+    }
+}

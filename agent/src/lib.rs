@@ -13,7 +13,7 @@ pub mod connect;
 pub mod device_api;
 pub mod disconnect;
 pub mod doctor;
-mod ending;
+pub mod ending;
 pub mod identity;
 pub mod journal;
 pub mod line;

@@ -7,7 +7,7 @@ use clap::Parser;
 use foreman_agent::{
     HOLD, SUPERVISE, address, agent,
     agent::Ended,
-    connect, disconnect, doctor,
+    connect, disconnect, doctor, ending,
     identity::Identity,
     options::{Command, Options},
     service,
@@ -97,6 +97,9 @@ fn perform(options: Options, state: &State) -> anyhow::Result<ExitCode> {
                 Ok(farewell(ended))
             }
             Command::Run(options) => {
+                if options.end_with_input {
+                    foreman_services::when_input_ends(ending::ask);
+                }
                 state.prepare()?;
                 let Some((mut identity, lock)) = agent::wait_for_turn(state).await? else {
                     return Ok(ExitCode::SUCCESS);

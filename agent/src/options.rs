@@ -161,6 +161,9 @@ pub struct RunOptions {
     /// The server's new address, when it has moved since this machine connected; kept from then on.
     #[arg(long, env = "FOREMAN_SERVER", value_name = "URL")]
     pub server: Option<String>,
+    /// End in order when standard input does: for a program that starts this one.
+    #[arg(long, env = "FOREMAN_END_WITH_INPUT")]
+    pub end_with_input: bool,
     #[command(flatten)]
     pub running: Running,
 }

@@ -1,6 +1,10 @@
 //! A copy of the SQLite database while the server runs, and putting one back.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail, ensure};
 use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -20,11 +24,12 @@ pub async fn backup(data: &DataOptions, target: &Path) -> anyhow::Result<()> {
     let path = target.to_str().context("the target's path is not valid UTF-8")?;
     let copied = sqlx::query("VACUUM INTO $1").bind(path).execute(&mut conn).await;
     if let Err(error) = copied {
-        let _ = std::fs::remove_file(target);
+        let _ = fs::remove_file(target);
         return Err(error).with_context(|| format!("cannot write the copy to {}", target.display()));
     }
     conn.close().await?;
-    std::fs::File::open(target)?.sync_all()?;
+    // Some systems let only those wait for the disk who may write.
+    File::options().write(true).open(target)?.sync_all()?;
     Ok(())
 }
 
@@ -34,17 +39,29 @@ pub async fn restore(data: &DataOptions, copy: &Path) -> anyhow::Result<Option<P
     let _lock = host::lock_data(data).context("a database cannot be replaced under a running server")?;
     check(copy).await?;
     let fresh = target.with_extension("db.restoring");
-    std::fs::copy(copy, &fresh).with_context(|| format!("cannot write {}", fresh.display()))?;
-    std::fs::File::open(&fresh)?.sync_all()?;
+    write_anew(copy, &fresh).with_context(|| format!("cannot write {}", fresh.display()))?;
     let kept = match target.exists() {
         true => Some(set_aside(&target)?),
         false => None,
     };
-    std::fs::rename(&fresh, &target)?;
+    fs::rename(&fresh, &target)?;
+    // Windows opens no folder as a file, and keeps a new name by itself.
+    #[cfg(unix)]
     if let Some(folder) = target.parent() {
-        std::fs::File::open(folder)?.sync_all()?;
+        File::open(folder)?.sync_all()?;
     }
     Ok(kept)
+}
+
+/// Its bytes and not its rights: a copy that is kept where nobody may write is no database that nobody may write.
+fn write_anew(copy: &Path, fresh: &Path) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(fresh)?;
+    io::copy(&mut File::open(copy)?, &mut file)?;
+    file.sync_all()
 }
 
 /// Moves the database and its write-ahead log away together: one without the other is not whole.
@@ -53,7 +70,7 @@ fn set_aside(target: &Path) -> anyhow::Result<PathBuf> {
     for suffix in ["", "-wal", "-shm"] {
         let with = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
         if with(target).exists() {
-            std::fs::rename(with(target), with(&aside))?;
+            fs::rename(with(target), with(&aside))?;
         }
     }
     Ok(aside)

@@ -1,5 +1,6 @@
 //! The command line of `foreman-server`.
 
+mod ending;
 #[cfg(unix)]
 mod installed;
 
@@ -15,7 +16,7 @@ use foreman_services::{Installed, Which};
 
 use crate::{
     backup,
-    config::{DataOptions, LogFormat, ServeOptions},
+    config::{DataOptions, LogFormat, PROXIES, ServeOptions},
     host, server,
 };
 
@@ -30,7 +31,14 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the control plane.
-    Serve(Box<ServeOptions>),
+    #[command(after_help = PROXIES)]
+    Serve {
+        #[command(flatten)]
+        options: Box<ServeOptions>,
+        /// End in order when standard input does: for a program that starts this one.
+        #[arg(long, env = "FOREMAN_END_WITH_INPUT")]
+        end_with_input: bool,
+    },
     /// Print a one-use link that signs the owner in; makes the owner when there is none. Valid for 10 minutes.
     LoginLink {
         #[command(flatten)]
@@ -139,9 +147,15 @@ impl From<RoleName> for Role {
 /// One sentence for the terminal.
 pub async fn run(cli: Cli) -> anyhow::Result<u8> {
     match cli.command {
-        Command::Serve(options) => {
+        Command::Serve { options, end_with_input } => {
             init_log(&options)?;
-            server::serve(*options, stop_signal()).await?;
+            let stop = async move {
+                tokio::select! {
+                    () = ending::asked() => {}
+                    () = ending::input_ended(), if end_with_input => {}
+                }
+            };
+            server::serve(*options, stop).await?;
         }
         Command::LoginLink { data, public_url } => {
             let url = public_url.unwrap_or_else(|| host::last_address(&data));
@@ -216,25 +230,4 @@ fn init_log(options: &ServeOptions) -> anyhow::Result<()> {
         LogFormat::Json => log.json().init(),
     }
     Ok(())
-}
-
-/// Resolves on Ctrl-C or SIGTERM.
-async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut terminate) => tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            },
-            Err(_) => {
-                let _ = interrupt.await;
-            }
-        }
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = interrupt.await;
-    }
 }

@@ -46,9 +46,13 @@ impl DataOptions {
 fn default_data() -> PathBuf {
     let home =
         |variable: &str, rest: &str| std::env::var_os(variable).map(|base| PathBuf::from(base).join(rest));
-    home("XDG_DATA_HOME", "foreman")
-        .or_else(|| home("HOME", ".local/share/foreman"))
-        .unwrap_or_else(|| "foreman-data".into())
+    let found = if cfg!(windows) {
+        // Not the part of a profile that goes from machine to machine; and shells of Unix name a home there, too.
+        home("LOCALAPPDATA", r"Foreman\server")
+    } else {
+        home("XDG_DATA_HOME", "foreman").or_else(|| home("HOME", ".local/share/foreman"))
+    };
+    found.unwrap_or_else(|| "foreman-data".into())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,6 +60,14 @@ pub enum LogFormat {
     Text,
     Json,
 }
+
+/// What `serve --help` says after its options.
+pub const PROXIES: &str = "\
+Proxies:
+  Clouds with models and Cloudflare's API are asked through the HTTP proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY
+  names (in either case): http://proxy:3128, or http://name:password@proxy:3128. NO_PROXY lists what is asked directly;
+  this machine always is, and devices are never asked through a proxy. A SOCKS proxy cannot be used. What is asked with
+  https is looked up by the proxy, and trusted by the certificates of this system (or SSL_CERT_FILE).";
 
 /// Runs the control plane.
 #[derive(Debug, Clone, Args)]

@@ -8,6 +8,7 @@
 mod launchd;
 #[cfg(any(windows, test))]
 mod registered;
+mod started;
 #[cfg(any(unix, test))]
 mod unit;
 #[cfg(unix)]
@@ -20,6 +21,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use serde::Serialize;
 
+pub use started::when_input_ends;
 #[cfg(unix)]
 pub use unix::{install, look, uninstall};
 pub use which::Which;

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 /// # Errors
 /// When the system does not let signals be heard.
-pub(crate) async fn asked() -> anyhow::Result<&'static str> {
+pub(super) async fn asked() -> anyhow::Result<&'static str> {
     let mut terminate = signal(SignalKind::terminate()).context("Cannot listen for signals")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("Cannot listen for signals")?;
     Ok(tokio::select! {

@@ -2,6 +2,7 @@
 
 mod down;
 mod mode;
+mod name;
 pub mod place;
 mod progress;
 mod up;

@@ -45,6 +45,10 @@ fn spelled_out(given: &ArgMatches) -> anyhow::Result<Vec<OsString>> {
     let mut line = vec![OsString::from("serve")];
     for option in serve.get_arguments() {
         let (Some(long), id) = (option.get_long(), option.get_id().as_str()) else { continue };
+        // What only another program says to the one that it starts.
+        if given.try_contains_id(id).is_err() {
+            continue;
+        }
         let said =
             matches!(given.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
         if !said && id != "data" {

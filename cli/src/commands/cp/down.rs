@@ -10,7 +10,7 @@ use futures_util::TryStreamExt;
 use tokio::fs;
 
 use super::{
-    How, mode,
+    How, mode, name,
     place::{absolute, join},
     progress::Progress,
 };
@@ -48,6 +48,11 @@ fn safe_name(name: &str) -> Result<&str> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         bail!("the device gave {name:?} as a file's name; it was not copied");
     }
+    if cfg!(windows) && !name::fits_windows(name) {
+        bail!(
+            "Windows takes no file that is called {name:?}; copy it to a name of its own. It was not copied"
+        );
+    }
     Ok(name)
 }
 
@@ -63,6 +68,10 @@ async fn tree(
         fs::create_dir_all(&to).await.with_context(|| format!("cannot make {}", to.display()))?;
         let mut entries = device.files(&from, true);
         while let Some(entry) = entries.try_next().await? {
+            if cfg!(windows) && !name::fits_windows(&entry.name) {
+                progress.note(format!("Windows takes no file that is called {:?}; left out", entry.path));
+                continue;
+            }
             let here = to.join(safe_name(&entry.name)?);
             match entry.kind {
                 FileKind::Directory => folders.push((join(&from, &entry.name), here)),

@@ -12,10 +12,18 @@ pub enum Place {
 }
 
 impl Place {
-    /// A colon before any slash names a device; `./a:b` is a file here.
+    /// A colon before any slash names a device; `./a:b` is a file here, and on Windows `C:\a` is.
     pub fn parse(text: &str) -> Self {
+        Self::parse_on(text, cfg!(windows))
+    }
+
+    fn parse_on(text: &str, windows: bool) -> Self {
         match text.split_once(':') {
-            Some((device, path)) if !device.is_empty() && !device.contains('/') => {
+            Some((device, path))
+                if !device.is_empty()
+                    && !device.contains('/')
+                    && !(windows && (device.contains('\\') || is_drive(device))) =>
+            {
                 Self::Remote { device: device.to_owned(), path: path.to_owned() }
             }
             _ => Self::Local(text.into()),
@@ -29,6 +37,11 @@ impl Place {
             Self::Local(_) => bail!("{text} names no device: write DEVICE:{text}"),
         }
     }
+}
+
+/// A device whose name is one letter is reached from Windows by its id.
+fn is_drive(name: &str) -> bool {
+    name.len() == 1 && name.starts_with(|letter: char| letter.is_ascii_alphabetic())
 }
 
 /// The path on the device, from its home when it is relative.
@@ -63,6 +76,11 @@ mod tests {
         for local in ["a", "./a:b", "/x/a:b", ":a"] {
             assert_eq!(Place::parse(local), Place::Local(local.into()));
         }
+        for local in [r"C:\Users\Jörg", "c:/x", r".\a:b", r"..\x:y"] {
+            assert_eq!(Place::parse_on(local, true), Place::Local(local.into()), "{local}");
+        }
+        assert_eq!(Place::parse_on(r"anvil:C:\x", true), remote("anvil", r"C:\x"));
+        assert_eq!(Place::parse_on("c:/x", false), remote("c", "/x"));
         assert_eq!(join("/", "a"), "/a");
         assert_eq!(join("/home/", "a"), "/home/a");
     }

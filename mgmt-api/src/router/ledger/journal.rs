@@ -6,7 +6,6 @@ use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -153,7 +152,11 @@ fn path(folder: &Path, number: u64) -> PathBuf {
 }
 
 fn start(folder: &Path, number: u64) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path(folder, number))
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path(folder, number))
 }
 
 /// A line that cannot be read is the last one of a machine that lost power.
