@@ -80,7 +80,7 @@ function timeWord(at: number, plot: uPlot): string {
 	const shown = (plot.scales.x?.max ?? 0) - (plot.scales.x?.min ?? 0);
 	const options: Intl.DateTimeFormatOptions =
 		shown > 48 * HOUR ? { day: 'numeric', month: 'short' } : { hour: '2-digit', minute: '2-digit' };
-	return new Intl.DateTimeFormat(language.current, options).format(at * 1000);
+	return new Intl.DateTimeFormat(language.formats, options).format(at * 1000);
 }
 
 /** `rgb(…)` as the browser resolves it, at a tenth. */

@@ -35,7 +35,7 @@ export function valueWord(value: number | null | undefined, unit: Unit): string 
 		case 'rate':
 			return bytes(value, { rate: true });
 		case 'celsius':
-			return `${new Intl.NumberFormat(language.current, { maximumFractionDigits: 0 }).format(value)}\u00a0°C`;
+			return `${new Intl.NumberFormat(language.formats, { maximumFractionDigits: 0 }).format(value)}\u00a0°C`;
 	}
 }
 

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { language } from '$lib/i18n';
+import { language, type Language } from '$lib/i18n';
 import { bytes, percent } from './numbers';
-import { duration, relativeTime, shortTime } from './times';
+import { duration, exactTime, relativeTime, shortTime, timeOfDay } from './times';
 
 vi.stubGlobal('document', { documentElement: {} });
 
@@ -59,6 +59,26 @@ describe('times', () => {
 	it('leaves today out of a short time', () => {
 		expect(shortTime(NOW, NOW)).toMatch(/^\d{1,2}:\d\d/);
 		expect(shortTime(NOW - 3 * 86_400_000, NOW)).toContain('Nov');
+	});
+
+	it('writes dates as the reader does', () => {
+		const at = new Date(2026, 10, 21, 14, 5, 9).getTime();
+		const read = (chosen: Language, ...languages: string[]) => {
+			vi.stubGlobal('navigator', { languages });
+			language.choose(chosen === 'en' ? 'de' : 'en');
+			language.choose(chosen);
+			return plain(`${exactTime(at)} | ${timeOfDay(at)} | ${shortTime(at, at)}`);
+		};
+		const british = '21 Nov 2026, 14:05:09 | 14:05:09 | 14:05';
+		expect(read('en', 'en-GB', 'en-US', 'en')).toBe(british);
+		expect(read('en', 'en-US', 'en')).toBe('Nov 21, 2026, 2:05:09 PM | 2:05:09 PM | 2:05 PM');
+		expect(read('en', 'fr-FR', 'en-AU')).toBe('21 Nov 2026, 2:05:09 pm | 2:05:09 pm | 2:05 pm');
+		// What browsers add for everybody is nobody's own.
+		for (const languages of [['de-DE', 'de', 'en-US', 'en'], ['en'], ['fr'], []])
+			expect(read('en', ...languages)).toBe(british);
+		const german = '21.11.2026, 14:05:09 | 14:05:09 | 14:05';
+		for (const languages of [['de-AT', 'en-US'], ['de'], ['en-US']])
+			expect(read('de', ...languages)).toBe(german);
 	});
 
 	it('says how long', () => {

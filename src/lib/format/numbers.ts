@@ -6,7 +6,7 @@ import { language } from '$lib/i18n';
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const;
 
 function format(value: number, digits: number): string {
-	return new Intl.NumberFormat(language.current, { maximumFractionDigits: digits }).format(value);
+	return new Intl.NumberFormat(language.formats, { maximumFractionDigits: digits }).format(value);
 }
 
 function scale(value: number): number {
@@ -45,7 +45,7 @@ export function percent(value: number): string {
 export function dollars(micros: number): string {
 	const value = micros / 1_000_000;
 	const small = value !== 0 && Math.abs(value) < 0.01;
-	return new Intl.NumberFormat(language.current, {
+	return new Intl.NumberFormat(language.formats, {
 		style: 'currency',
 		currency: 'USD',
 		currencyDisplay: 'narrowSymbol',

@@ -7,14 +7,14 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** One formatter for each use and language: making one takes longer than using it a hundred times. */
-function once<T>(make: (language: string) => T): () => T {
+/** One formatter for each use and way to write: making one takes longer than using it a hundred times. */
+function once<T>(make: (formats: string) => T): () => T {
 	const made = new Map<string, T>();
 	return () => {
-		const known = made.get(language.current);
+		const known = made.get(language.formats);
 		if (known) return known;
-		const fresh = make(language.current);
-		made.set(language.current, fresh);
+		const fresh = make(language.formats);
+		made.set(language.formats, fresh);
 		return fresh;
 	};
 }

@@ -23,7 +23,7 @@ export function sourceWord(model: Model): string {
 export function dayWord(day: string): string {
 	const at = Date.parse(`${day}T00:00:00Z`);
 	if (Number.isNaN(at)) return day;
-	return new Intl.DateTimeFormat(language.current, { dateStyle: 'medium', timeZone: 'UTC' }).format(at);
+	return new Intl.DateTimeFormat(language.formats, { dateStyle: 'medium', timeZone: 'UTC' }).format(at);
 }
 
 /** `$3.00 in, $15.00 out`: for a million tokens each. */

@@ -65,5 +65,5 @@ export function thinned(values: ArrayLike<number>, most: number): number[] {
 
 function dayOf(at: number): string {
 	const options = { day: 'numeric', month: 'short', timeZone: 'UTC' } as const;
-	return new Intl.DateTimeFormat(language.current, options).format(at * 1000);
+	return new Intl.DateTimeFormat(language.formats, options).format(at * 1000);
 }
