@@ -96,10 +96,7 @@ export async function copiedOutput(/** @type {import('playwright-core').Page} */
 /** Starts a shell line on the only device, from the dashboard. @param {import('playwright-core').Page} page @param {string} line */
 export async function runShell(page, line) {
 	await go(page, 'nav_work');
-	await page
-		.getByRole('link', { name: say('work_new') })
-		.first()
-		.click();
+	await page.getByRole('link', { name: say('work_new') }).click();
 	const dialog = page.getByRole('dialog', { name: say('run_title') });
 	await dialog.getByLabel(say('run_shell'), { exact: true }).fill(line);
 	await dialog.getByRole('button', { name: say('run_submit'), exact: true }).click();
