@@ -123,7 +123,8 @@ run_check() {
   build_dashboard
   check "Format (Rust)" cargo fmt --all --check
   check "Clippy" cargo clippy --locked --workspace --exclude foreman-app --all-targets -- -D warnings
-  check_types_on Windows x86_64-pc-windows-gnu x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64 foreman-agent foreman-cli
+  check_types_on Windows x86_64-pc-windows-gnu x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64 \
+    foreman-agent foreman-cli mgmt-api
   check_types_on "64-bit ARM" aarch64-unknown-linux-gnu aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu \
     foreman-agent foreman-cli mgmt-api
   check_apps
