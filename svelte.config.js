@@ -6,20 +6,21 @@ import { vitePreprocess } from '@sveltejs/vite-plugin-svelte';
 const OUT = 'build';
 
 /**
- * adapter-static, and then the one inline script that Kit writes into the page becomes a file of its own.
- * So the page holds no inline script at all, and whoever serves it can say `script-src 'self'` without hashes.
+ * adapter-static, and then the inline script that Kit writes into the page becomes a file of its own. The page keeps
+ * one inline script, that of `src/app.html`, which never changes while Kit's does with each build.
  */
-function staticWithoutInlineScripts() {
+function staticWithStartScript() {
 	const inner = adapter({ pages: OUT, assets: OUT, fallback: 'index.html', strict: true });
 	return {
 		...inner,
-		name: 'static-without-inline-scripts',
+		name: 'static-with-start-script',
 		async adapt(/** @type {import('@sveltejs/kit').Builder} */ builder) {
 			await inner.adapt(builder);
 			const page = `${OUT}/index.html`;
 			const html = readFileSync(page, 'utf8').replace(
 				/<script>([\s\S]*?)<\/script>/g,
-				(_, /** @type {string} */ body) => {
+				(whole, /** @type {string} */ body) => {
+					if (!body.includes('kit.start(')) return whole;
 					const hash = createHash('sha256').update(body).digest('hex').slice(0, 8);
 					writeFileSync(`${OUT}/_app/immutable/start.${hash}.js`, body);
 					return `<script src="/_app/immutable/start.${hash}.js"></script>`;
@@ -35,7 +36,7 @@ export default {
 	preprocess: vitePreprocess(),
 	compilerOptions: { runes: ({ filename }) => (filename.includes('node_modules') ? undefined : true) },
 	kit: {
-		adapter: staticWithoutInlineScripts(),
+		adapter: staticWithStartScript(),
 		paths: { relative: false },
 		version: { pollInterval: 0 }
 	}

@@ -14,8 +14,16 @@ import { say } from './words.mjs';
 
 /** Chooses from the menu of the only pane. @param {Page} page @param {string} key */
 async function choose(page, key) {
-	await page.getByRole('button', { name: /^Actions for terminal/ }).click();
-	await page.getByRole('menuitem', { name: say(key), exact: true }).click();
+	const menu = page.getByRole('button', { name: /^Actions for terminal/ });
+	const entry = page.getByRole('menuitem', { name: say(key), exact: true });
+	// What it offers changes with the device's rules, of which the page hears while it is open.
+	await eventually(async () => {
+		if ((await menu.getAttribute('aria-expanded')) !== 'true') await menu.click();
+		return entry.click({ timeout: 2_000 }).then(
+			() => true,
+			() => false
+		);
+	});
 }
 
 /** A row of the screen that is exactly this. @param {Page} page @param {string} words */
@@ -93,6 +101,35 @@ test('what a terminal prints is copied and found, its links open, and text is pa
 	await says(page, 'back-42');
 });
 
+test('a menu that was opened before the terminal is drawn stays open', async (t) => {
+	const { server, agent } = await stack(t, { device: 'bench' });
+	const page = await open(t);
+	await signIn(page, server);
+	await openTerminal(page, `${server.url}/devices/${agent.id}/terminal`);
+	/** @type {() => void} */
+	let arrive = () => {};
+	const drawn = new Promise((next) => (arrive = () => next(undefined)));
+	// It is drawn when its letters are there.
+	await page.route(/jetbrains-mono.*\.woff2/i, async (route) => {
+		await drawn;
+		await route.continue();
+	});
+	await page.reload();
+	await page.getByRole('button', { name: /^Actions for terminal/ }).click();
+	const item = page.getByRole('menuitem', { name: say('terminal_find'), exact: true });
+	await item.waitFor();
+	assert.equal(await page.locator('.xterm').count(), 0, 'it is not drawn yet');
+	arrive();
+	await screen(page).waitFor();
+	assert.ok(await item.isVisible());
+	// And without one the terminal has the keys at once.
+	await page.keyboard.press('Escape');
+	await page.reload();
+	await screen(page).waitFor();
+	await page.keyboard.type('echo first-$((40+2))\n');
+	await says(page, 'first-42');
+});
+
 test('a terminal follows the theme, and its colours stay readable in both', async (t) => {
 	const { server, agent } = await stack(t, { device: 'bench' });
 	const page = await open(t, { colorScheme: 'light' });
@@ -101,9 +138,12 @@ test('a terminal follows the theme, and its colours stay readable in both', asyn
 	await type(page, "clear; printf '\\033[34mblue-%s\\033[0m plain\\n' word");
 	const blue = screen(page).locator('.xterm-fg-4').getByText('blue-word').first();
 	await blue.waitFor();
-	/** Lightness of letters and of what is behind them, 0 to 1. */
+	/** Lightness of letters and of what is behind them, 0 to 1. The terminal may draw its lines anew at any moment. */
 	const lightness = () =>
-		blue.evaluate((node) => {
+		screen(page).evaluate((drawn) => {
+			const words = [...drawn.querySelectorAll('.xterm-fg-4')];
+			const node = words.find((word) => word.textContent?.includes('blue-word'));
+			if (!node) return null;
 			const light = (/** @type {string} */ colour) => {
 				const pen = /** @type {CanvasRenderingContext2D} */ (
 					document.createElement('canvas').getContext('2d')
@@ -116,16 +156,16 @@ test('a terminal follows the theme, and its colours stay readable in both', asyn
 				});
 				return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 			};
-			const behind = /** @type {Element} */ (node.closest('.pane'));
+			const behind = /** @type {Element} */ (drawn.closest('.pane'));
 			return [light(getComputedStyle(node).color), light(getComputedStyle(behind).backgroundColor)];
 		});
 	const contrast = (/** @type {number[]} */ [a, b]) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-	const day = await lightness();
+	const day = await eventually(lightness, 5_000);
 	assert.ok(day[0] < day[1] && contrast(day) >= 4.5, `light: ${day}`);
 	await page.emulateMedia({ colorScheme: 'dark' });
 	await eventually(async () => {
 		const night = await lightness();
-		return night[0] > night[1] && contrast(night) >= 4.5;
+		return night && night[0] > night[1] && contrast(night) >= 4.5;
 	}, 5_000);
 });
 
@@ -189,6 +229,13 @@ test('a terminal is recorded on the device from a press to another, where the de
 		await page.keyboard.press('Escape');
 		return unavailable === 1;
 	});
+
+	// What was opened when less was allowed is in nobody's way: what is offered again can be done at once.
+	await page.reload();
+	await says(page, 'late-1');
+	await trust('admin');
+	await choose(page, 'terminal_record');
+	await mark.waitFor();
 });
 
 test('a terminal is drawn by a real GPU, by the page without one, and when it is taken away', async (t) => {
