@@ -97,10 +97,10 @@ test('a provider becomes what agents ask, is switched off and on, tested again a
 test('a provider that is paused, asked too often or refuses its key says so, and until when', async (t) => {
 	const { server } = await stack(t);
 	await server.api('/api/v1/vault', { json: { password: 'correct horse battery' } });
-	const model = { busy: 'limited-a', broken: 'fails-b', strict: 'refuses-c' };
+	const model = { busy: 'limited-a', soon: 'limited-for-4', broken: 'fails-b', strict: 'refuses-c' };
 	for (const [name, offered] of Object.entries(model))
 		await add(server, name, await vendor(t, offered), `sk-${name}-0123456789`);
-	await eventually(async () => (await server.api('/api/v1/models')).items.length === 3);
+	await eventually(async () => (await server.api('/api/v1/models')).items.length === 4);
 	const { secret } = await server.api('/api/v1/model-keys', { json: { name: 'laptop' } });
 	const page = await open(t, { expectErrors: EXPECTED });
 	await signIn(page, server);
@@ -120,11 +120,17 @@ test('a provider that is paused, asked too often or refuses its key says so, and
 	await ask(server, secret, 'strict/refuses-c');
 	await is('strict', 'provider_state_key_refused').waitFor();
 	await is('strict', 'provider_fault_key_refused').waitFor();
-	await page.reload();
+	// Patience that was asked for is in no log, and is seen all the same when it begins and when it is over.
 	await is('busy', 'provider_state_limited').waitFor();
 	await card(page, 'busy')
 		.getByText(/^Tried again in \d/)
 		.waitFor();
+	await ask(server, secret, 'soon/limited-for-4');
+	await is('soon', 'provider_state_limited').waitFor();
+	await is('soon', 'provider_state_up').waitFor();
+	// The circuit stays open for longer; then it is said that somebody may try.
+	await is('broken', 'provider_retry_next').waitFor();
+	await is('broken', 'provider_state_paused').waitFor();
 	// None of them is asked again at once.
 	assert.equal((await ask(server, secret, 'busy/limited-a')).status, 429);
 });

@@ -63,7 +63,7 @@ impl Behaviour {
     /// `limited-x`, `fails-y`, …
     fn of_model(model: &str) -> Self {
         match model.split('-').next().unwrap_or_default() {
-            "limited" => Self::Fail(429, Some(20)),
+            "limited" => Self::Fail(429, model.rsplit('-').next().and_then(|s| s.parse().ok()).or(Some(20))),
             "fails" => Self::Fail(500, None),
             "refuses" => Self::Fail(401, None),
             "missing" => Self::Missing,

@@ -26,6 +26,7 @@ mod router;
 mod secrets;
 mod sign_in;
 mod ssh;
+mod tls;
 mod tunnels;
 mod warnings;
 

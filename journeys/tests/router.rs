@@ -5,6 +5,7 @@ mod counting;
 mod falling;
 mod keys;
 mod passing;
+mod proxied;
 
 use futures_util::StreamExt;
 use journeys::{
@@ -38,12 +39,16 @@ async fn scene(database: Database) -> Scene {
 
 /// Seconds that a connection, and everything else, may take.
 async fn scene_with(database: Database, connect: u32, rest: u32) -> Scene {
-    let folder = Folder::new();
+    scene_on(Setting::on(database), connect, rest).await
+}
+
+async fn scene_on(setting: Setting, connect: u32, rest: u32) -> Scene {
+    let (folder, database) = (Folder::new(), setting.database.clone());
     let openai = Models::start(&[GPT, "text-embedding-3-small"]).await;
     openai.want_key(OPENAI_KEY);
     let anthropic = Models::start(&[CLAUDE]).await;
     anthropic.want_key(ANTHROPIC_KEY);
-    let setting = Setting::on(database.clone())
+    let setting = setting
         .env("FOREMAN_MODEL_CONNECT_S", connect)
         .env("FOREMAN_MODEL_FIRST_TOKEN_S", rest)
         .env("FOREMAN_MODEL_IDLE_S", rest)

@@ -63,11 +63,10 @@ pub enum LogFormat {
 
 /// What `serve --help` says after its options.
 pub const PROXIES: &str = "\
-Proxies:
-  Clouds with models and Cloudflare's API are asked through the HTTP proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY
-  names (in either case): http://proxy:3128, or http://name:password@proxy:3128. NO_PROXY lists what is asked directly;
-  this machine always is, and devices are never asked through a proxy. A SOCKS proxy cannot be used. What is asked with
-  https is looked up by the proxy, and trusted by the certificates of this system (or SSL_CERT_FILE).";
+Proxies: clouds with models and Cloudflare's API are asked through the HTTP proxy that HTTPS_PROXY, HTTP_PROXY or \
+ALL_PROXY names (in either case): http://proxy:3128, or http://name:password@proxy:3128. NO_PROXY lists what is asked \
+directly; this machine always is, and devices are never asked through a proxy. A SOCKS proxy cannot be used. What is \
+asked with https is looked up by the proxy, and trusted by the certificates of this system (or SSL_CERT_FILE).";
 
 /// Runs the control plane.
 #[derive(Debug, Clone, Args)]

@@ -29,7 +29,7 @@ use std::{
 
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
-use foreman_link::h2::BoxError;
+use foreman_link::{carrier::Dialer, h2::BoxError};
 use foreman_protocol::{Device, Millis, Model, Provider, ProviderId, ProviderState, TenantId};
 use http_body_util::combinators::UnsyncBoxBody;
 use tokio::sync::Notify;
@@ -128,9 +128,10 @@ pub enum SendFailed {
 }
 
 impl Providers {
-    pub fn new() -> Self {
+    /// `dialer` knows the proxies that lead to providers.
+    pub fn new(dialer: Dialer) -> Self {
         Self {
-            ways: ways::Ways::default(),
+            ways: ways::Ways::new(dialer),
             kept: RwLock::default(),
             renewing: tokio::sync::Mutex::default(),
             standings: Mutex::default(),
@@ -179,6 +180,12 @@ impl Providers {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.retain(|id, turn| *id == provider || Arc::strong_count(turn) > 1);
         Arc::clone(turns.entry(provider).or_default())
+    }
+
+    /// When the first of those that ask for patience may be asked again, after this moment.
+    fn patience_ends(&self, after: Millis) -> Option<Millis> {
+        let standings = self.standings.lock().unwrap_or_else(PoisonError::into_inner);
+        standings.values().filter_map(|(_, standing)| standing.retry_at).filter(|until| *until > after).min()
     }
 
     fn standing(&self, provider: ProviderId) -> Option<(Millis, Standing)> {

@@ -14,11 +14,12 @@ use axum::{
     routing::get,
     serve::ListenerExt,
 };
+use foreman_link::carrier::Dialer;
 use foreman_protocol::{
     AddGrant, AddRevocation, CarriedGrant, Command, DeviceHello, FileEntry, FileRoots, GitStatus, LogLine,
     LogSources, MakeDirectory, MessagePiece, MoveFile, OpenTerminal, OutputChunk, OutputGap, Problem,
-    ProblemCode, RestoreFile, Revocation, SearchEnd, SearchHit, StartUpload, StreamPing, StreamReady,
-    StreamSample, Terminal, TerminalEnded, TerminalState, Trashed, UpdateTerminal, Upload,
+    ProblemCode, RestoreFile, Revocation, SearchEnd, SearchHit, StartUpload, StreamPing, StreamProvider,
+    StreamReady, StreamSample, Terminal, TerminalEnded, TerminalState, Trashed, UpdateTerminal, Upload,
 };
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -61,8 +62,8 @@ const READERS: u32 = 8;
     ),
     // What no operation names: errors, what streams carry, and what devices answer under `/link/`.
     components(schemas(
-        Problem, ProblemCode, StreamReady, StreamSample, StreamPing, OutputChunk, OutputGap, Command,
-        DeviceHello, Terminal, OpenTerminal, UpdateTerminal, TerminalState, TerminalEnded,
+        Problem, ProblemCode, StreamReady, StreamSample, StreamProvider, StreamPing, OutputChunk, OutputGap,
+        Command, DeviceHello, Terminal, OpenTerminal, UpdateTerminal, TerminalState, TerminalEnded,
         FileEntry, FileRoots, MoveFile, MakeDirectory, Trashed, RestoreFile, StartUpload, Upload, SearchHit,
         SearchEnd, MessagePiece, GitStatus, LogSources, LogLine, CarriedGrant, AddGrant, AddRevocation, Revocation
     ))
@@ -216,7 +217,7 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
         router,
         push,
         vault,
-        providers: providers::Providers::new(),
+        providers: providers::Providers::new(Dialer::from_environment()?),
         seal,
         tunnels: tunnels.clone(),
         heartbeats: devices::presence::Heartbeats::start(db.clone()),

@@ -4,6 +4,7 @@
 //! - `ready` ([`StreamReady`]) once at the start: everything after `cursor` will follow;
 //! - `event` ([`crate::EventRecord`]) with the cursor as SSE id;
 //! - `sample` ([`StreamSample`]) without an id: measurements are not replayed;
+//! - `provider` ([`StreamProvider`]) without an id: how a provider of models does now;
 //! - `ping` ([`StreamPing`]) every 15 s;
 //! - `reset` ([`StreamReady`]) when the asked-for position is no longer kept: take a snapshot, go on from `cursor`.
 //!
@@ -15,7 +16,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeviceId, Millis, Sample};
+use crate::{DeviceId, Millis, ProviderHealth, ProviderId, Sample};
 
 /// How often a stream sends `ping` when there is nothing else to say, in seconds.
 pub const PING_INTERVAL_S: u64 = 15;
@@ -35,6 +36,15 @@ pub struct StreamSample {
     pub device_id: DeviceId,
     pub at: Millis,
     pub sample: Sample,
+}
+
+/// How a provider of models does is in the memory of whoever asks it: it is told when it changes, never again, and
+/// asked for anew by a reader whose stream broke.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StreamProvider {
+    pub provider_id: ProviderId,
+    pub health: ProviderHealth,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

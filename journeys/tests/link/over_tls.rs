@@ -1,7 +1,7 @@
 //! A server behind a TLS terminator with a certificate of a company's own: what the system trusts, the agent trusts,
 //! for its commands and for the relay; and through the company's proxy, which sees nothing of it.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf};
 
 use foreman_client::{DeviceConnection, DeviceOptions, PathKind, Store};
 use journeys::{
@@ -9,18 +9,10 @@ use journeys::{
     program, proxy, soon,
     stack::{Agent, Folder, Server, Setting, new_device},
 };
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::{
-    ServerConfig,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
-};
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
 
 use super::{quick, reached};
+use crate::tls;
 
 /// Leads here, but no rule for proxies knows it as this machine.
 const BEYOND: &str = "0.0.0.0";
@@ -39,11 +31,9 @@ impl Scene {
     async fn new() -> Self {
         let folder = Folder::new();
         let server = Server::start(folder.join("server"), Setting::on(Database::Sqlite)).await;
-        let (config, root_pem) = certified();
         let root = folder.join("root.pem");
-        std::fs::write(&root, root_pem).expect("written");
-        let target = server.url.trim_start_matches("http://").to_owned();
-        let address = terminate(TlsAcceptor::from(Arc::new(config)), target).await;
+        let target = server.url.trim_start_matches("http://");
+        let address = tls::terminate(&["localhost", BEYOND], &root, target).await;
         Self { server, address, root, folder }
     }
 
@@ -65,44 +55,6 @@ impl Scene {
         let hello = soon("an answer", device.hello()).await.expect("it answers");
         assert_eq!(hello.device_id, agent.device);
     }
-}
-
-/// How a server speaks for `localhost` and [`BEYOND`], and the root that vouches for it.
-fn certified() -> (ServerConfig, String) {
-    let mut root = CertificateParams::new(Vec::<String>::new()).expect("no names");
-    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    root.distinguished_name.push(DnType::CommonName, "A company's own root");
-    let root_key = KeyPair::generate().expect("a key");
-    let root_pem = root.self_signed(&root_key).expect("a certificate").pem();
-    let key = KeyPair::generate().expect("a key");
-    let names = vec!["localhost".to_owned(), BEYOND.to_owned()];
-    let own = CertificateParams::new(names).expect("names");
-    let own = own.signed_by(&key, &Issuer::new(root, root_key)).expect("a certificate");
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![own.der().clone()], key);
-    (config.expect("key and certificate fit"), root_pem)
-}
-
-/// Ends TLS and hands on what was in it; gives the address where it listens.
-async fn terminate(tls: TlsAcceptor, target: String) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    tokio::spawn(async move {
-        while let Ok((near, _)) = listener.accept().await {
-            let (tls, target) = (tls.clone(), target.clone());
-            tokio::spawn(async move {
-                let Ok(mut near) = tls.accept(near).await else { return };
-                let Ok(mut far) = TcpStream::connect(&target).await else { return };
-                let _ = copy_bidirectional(&mut near, &mut far).await;
-            });
-        }
-    });
-    address
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

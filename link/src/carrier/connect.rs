@@ -118,25 +118,40 @@ impl Dialer {
 
     async fn way_to(&self, address: &Uri) -> Result<AnyWay, RequestError> {
         let (host, port) = host_and_port(address)?;
-        let way: AnyWay = match self.proxies.intercept(address) {
+        let way: AnyWay = match self.through_proxy(address).await? {
             None => Box::new(tcp((host, port), host).await?),
-            Some(proxy) => {
-                let (proxy_host, proxy_port) = host_and_port(proxy.uri())?;
-                let kind = proxy.uri().scheme_str().unwrap_or_default();
-                if kind.starts_with("socks") {
-                    let message =
-                        format!("a {kind} proxy cannot be used for the device link, an HTTP proxy can");
-                    return Err(RequestError::Invalid { message });
-                }
-                let mut way: AnyWay = Box::new(tcp((proxy_host, proxy_port), proxy_host).await?);
-                if kind == "https" {
-                    way = self.encrypted(way, proxy_host).await?;
-                }
-                let authority = format!("{}:{port}", address.host().unwrap_or_default());
-                Box::new(tunnel::through_proxy(way, &authority, proxy.basic_auth()).await?)
-            }
+            Some(way) => way,
         };
         if address.scheme() == Some(&Scheme::HTTPS) { self.encrypted(way, host).await } else { Ok(way) }
+    }
+
+    /// Whether no proxy is used for this `http` or `https` address.
+    #[must_use]
+    pub fn is_direct(&self, address: &Uri) -> bool {
+        self.proxies.intercept(address).is_none()
+    }
+
+    /// The way to this `http` or `https` address through the proxy that the environment names for it, before any TLS;
+    /// `None` when it is reached directly. It takes as long as it takes.
+    ///
+    /// # Errors
+    /// When the proxy is not reached, says no, or is of a kind that cannot be used.
+    pub async fn through_proxy(&self, address: &Uri) -> Result<Option<AnyWay>, RequestError> {
+        let Some(proxy) = self.proxies.intercept(address) else { return Ok(None) };
+        let (_, port) = host_and_port(address)?;
+        let (proxy_host, proxy_port) = host_and_port(proxy.uri())?;
+        let kind = proxy.uri().scheme_str().unwrap_or_default();
+        if kind.starts_with("socks") {
+            let message = format!("a {kind} proxy cannot be used, an HTTP proxy can");
+            return Err(RequestError::Invalid { message });
+        }
+        let reached = tcp((proxy_host, proxy_port), &format!("the proxy {proxy_host}:{proxy_port}")).await;
+        let mut way: AnyWay = Box::new(reached?);
+        if kind == "https" {
+            way = self.encrypted(way, proxy_host).await?;
+        }
+        let authority = format!("{}:{port}", address.host().unwrap_or_default());
+        Ok(Some(Box::new(tunnel::through_proxy(way, &authority, proxy.basic_auth()).await?)))
     }
 
     async fn encrypted(&self, way: AnyWay, host: &str) -> Result<AnyWay, RequestError> {

@@ -42,7 +42,14 @@ pub(super) async fn through_proxy(
     let response = send(way, authority, request).await?;
     if !response.status().is_success() {
         let status = response.status();
-        let message = format!("the proxy does not let this program through to {authority} ({status})");
+        let mut message = format!("the proxy does not let this program through to {authority} ({status})");
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            message.push_str(if credentials.is_some() {
+                ": it does not accept the name and password in its address"
+            } else {
+                ": it wants a name and a password, which stand in its address as http://name:password@proxy:port"
+            });
+        }
         return Err(RequestError::Unreachable { message });
     }
     taken_over(authority, response).await

@@ -12,7 +12,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use foreman_protocol::{DeviceId, Dial, Event, EventRecord, MessageId, Millis, TaskId, TenantId};
+use foreman_protocol::{
+    DeviceId, Dial, Event, EventRecord, MessageId, Millis, StreamProvider, TaskId, TenantId,
+};
 use sqlx::Row;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -183,6 +185,13 @@ impl Hub {
             let data = format!(r#"{{"device_id":"{device}","at":{at},"sample":{body}}}"#);
             let _ = readers.send(Frame { cursor: None, bytes: frame("sample", None, &data) });
         }
+    }
+
+    /// Tells whoever reads now how a provider does now.
+    pub fn publish_provider(&self, tenant: TenantId, told: &StreamProvider) -> ApiResult<()> {
+        let bytes = frame("provider", None, &serde_json::to_string(told)?);
+        self.publish(tenant, Frame { cursor: None, bytes });
+        Ok(())
     }
 
     fn publish_record(&self, tenant: TenantId, record: &EventRecord) -> ApiResult<()> {

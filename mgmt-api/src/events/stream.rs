@@ -35,7 +35,7 @@ pub struct EventsQuery {
 
 /// Live events as server-sent events.
 ///
-/// Sends `ready` with the cursor everything will follow, then `event`, `sample` and `ping`; `reset` when the
+/// Sends `ready` with the cursor everything will follow, then `event`, `sample`, `provider` and `ping`; `reset` when the
 /// position asked for is no longer kept. Open the stream first, then take the snapshot, then apply deltas.
 #[utoipa::path(
     get, path = "/api/v1/events", tag = "events", params(EventsQuery),

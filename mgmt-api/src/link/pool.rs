@@ -1,5 +1,5 @@
 //! The links that this server opens itself, for people who look at a device through the dashboard: one for each
-//! device, person and role, kept while it is used.
+//! device, person, role and right, kept while it is used.
 //!
 //! They go the way of everybody else: the device is called, comes to the relay, and checks the server's own grant.
 
@@ -31,10 +31,14 @@ const UNUSED: Duration = Duration::from_secs(60);
 /// How long a device may take to come when it was called for a person who waits.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-type Key = (DeviceId, AccountId, Level);
+/// The last is what the device lets this server do for them now: a link can do what it could when it was opened, so
+/// that it is not the one to use once the device lets more be done.
+type Key = (DeviceId, AccountId, Level, Option<Level>);
 
-const fn key(caller: &Caller, device: DeviceId) -> Key {
-    (device, caller.account(), caller.at_most())
+fn key(caller: &Caller, device: &Device) -> Key {
+    let most = caller.at_most();
+    let let_do = device.link.as_ref().and_then(|link| link.server_level);
+    (device.id, caller.account(), most, let_do.map(|level| level.min(most)))
 }
 
 #[derive(Clone, Default)]
@@ -52,7 +56,7 @@ impl Pool {
     /// # Errors
     /// See [`open`].
     pub async fn get(&self, app: &Server, caller: &Caller, device: &Device) -> ApiResult<Client> {
-        let slot = self.slot(key(caller, device.id));
+        let slot = self.slot(key(caller, device));
         let mut link = slot.link.lock().await;
         if let Some(open) = link.as_ref().filter(|open| !open.is_closed()) {
             return Ok(open.clone());
@@ -76,7 +80,7 @@ impl Pool {
     }
 
     /// A link broke: the next to ask gets a fresh one.
-    pub fn lost(&self, caller: &Caller, device: DeviceId) {
+    pub fn lost(&self, caller: &Caller, device: &Device) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(caller, device));
     }
 

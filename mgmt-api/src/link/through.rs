@@ -127,10 +127,10 @@ async fn through(
             // Nothing has to be sent again, and reading twice does no harm.
             Err(error) if std::mem::take(&mut again) => {
                 tracing::debug!(device.id = %id, %error, "a link was lost while waiting; asking once more");
-                app.link.pool.lost(&caller, id);
+                app.link.pool.lost(&caller, &device);
             }
             Err(error) => {
-                app.link.pool.lost(&caller, id);
+                app.link.pool.lost(&caller, &device);
                 return Err(lost(&device, reading, &error));
             }
         }

@@ -8,7 +8,7 @@ use foreman_protocol::{
 };
 
 use super::{Catalogue, Known, Providers, lists, store, store::StoredModel, table};
-use crate::{App, devices, problem::ApiResult};
+use crate::{App, db::now, devices, problem::ApiResult};
 
 pub async fn read(app: &App, tenant: TenantId) -> ApiResult<Catalogue> {
     let rows = store::all(app.db.read(), tenant).await?;
@@ -55,8 +55,10 @@ fn state(from: &Providers, provider: &mut Provider, online: bool, unlocked: bool
     let looked = provider.health.state;
     let Some((at, standing)) = from.standing(provider.id) else { return looked };
     let looked_later = provider.health.checked_at.is_some_and(|checked| checked >= at);
+    // It was asked for patience, and there was enough of it.
+    let over = standing.retry_at.is_some_and(|until| until <= now());
     // What is paused gets no requests, whatever the list says.
-    if looked_later && standing.state != ProviderState::Paused {
+    if (looked_later || over) && standing.state != ProviderState::Paused {
         return looked;
     }
     provider.health.reason = standing.reason.or_else(|| provider.health.reason.take());

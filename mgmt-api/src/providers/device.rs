@@ -89,10 +89,10 @@ pub async fn ask(
             // Nothing was changed by it, and a link that was kept may have died unnoticed.
             Err(error) if std::mem::take(&mut again) => {
                 tracing::debug!(device.id = %device.id, %error, "a link was lost; asking once more");
-                app.link.pool.lost(caller, device.id);
+                app.link.pool.lost(caller, device);
             }
             Err(error) => {
-                app.link.pool.lost(caller, device.id);
+                app.link.pool.lost(caller, device);
                 return Err(unreachable(&format!("The connection to {} was lost: {error}.", device.name)));
             }
         }

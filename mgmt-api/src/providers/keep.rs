@@ -1,5 +1,6 @@
 //! What happens by itself: the picture follows the event log, Ollama is found on devices that have it, and lists of
-//! models are renewed: daily, after failures, and when a device says that it has others.
+//! models are renewed: daily, after failures, and when a device says that it has others. How each provider does is told
+//! to whoever reads the stream of events whenever it changes: it is no event itself, as a measurement is none.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -8,11 +9,12 @@ use std::{
 };
 
 use foreman_protocol::{
-    Device, Event, Provider, ProviderAuth, ProviderFault, ProviderId, ProviderKind, ProviderState, UseFor,
+    Device, Event, Millis, Provider, ProviderAuth, ProviderFault, ProviderHealth, ProviderId, ProviderKind,
+    ProviderState, StreamProvider, UseFor,
 };
 use tokio::sync::{Semaphore, broadcast::error::RecvError};
 
-use super::{Known, change, check, store};
+use super::{Catalogue, Known, change, check, store};
 use crate::{App, db::now, devices, events::Cause, problem::ApiResult};
 
 /// What counts down by itself: what is due, and which models are loaded.
@@ -43,7 +45,9 @@ pub async fn run(app: App) {
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut looks = Looks::default();
+    let mut looked = now();
     loop {
+        let patience = app.providers.patience_ends(looked);
         tokio::select! {
             () = app.closing.cancelled() => return,
             _ = every.tick() => {}
@@ -57,11 +61,20 @@ pub async fn run(app: App) {
                 Err(RecvError::Closed) => return,
             },
             () = app.providers.standing_changed.notified() => {}
+            () = until(patience) => {}
         }
+        looked = now();
         if let Err(error) = round(&app, &mut looks).await {
             tracing::warn!(%error, "providers could not be looked after; trying again");
         }
     }
+}
+
+/// Never, where there is no such moment.
+async fn until(moment: Option<Millis>) {
+    let Some(moment) = moment else { return std::future::pending().await };
+    let left = u64::try_from(moment - now()).unwrap_or_default();
+    tokio::time::sleep(Duration::from_millis(left)).await;
 }
 
 fn tells(frame: &[u8]) -> bool {
@@ -75,17 +88,20 @@ struct Looks {
     asked: HashMap<ProviderId, Instant>,
     under_way: Arc<Mutex<HashSet<ProviderId>>>,
     places: Arc<Semaphore>,
+    told: HashMap<ProviderId, ProviderHealth>,
 }
 
 impl Default for Looks {
     fn default() -> Self {
-        Self { asked: HashMap::new(), under_way: Arc::default(), places: Arc::new(Semaphore::new(AT_ONCE)) }
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        Self { asked: HashMap::new(), under_way: Arc::default(), places, told: HashMap::new() }
     }
 }
 
 async fn round(app: &App, looks: &mut Looks) -> ApiResult<()> {
     find(app).await?;
     let catalogue = app.providers.renew(app, app.tenant).await?;
+    looks.tell(app, &catalogue)?;
     looks.asked.retain(|id, _| catalogue.providers.iter().any(|known| known.provider.id == *id));
     for known in &catalogue.providers {
         let id = known.provider.id;
@@ -109,6 +125,19 @@ async fn round(app: &App, looks: &mut Looks) -> ApiResult<()> {
 }
 
 impl Looks {
+    /// Whoever reads along hears what is another than it was.
+    fn tell(&mut self, app: &App, catalogue: &Catalogue) -> ApiResult<()> {
+        let before = std::mem::take(&mut self.told);
+        for Provider { id, health, .. } in catalogue.providers.iter().map(|known| &known.provider) {
+            if before.get(id) != Some(health) {
+                let told = StreamProvider { provider_id: *id, health: health.clone() };
+                app.hub.publish_provider(app.tenant, &told)?;
+            }
+            self.told.insert(*id, health.clone());
+        }
+        Ok(())
+    }
+
     fn begin(&self, id: ProviderId) -> bool {
         self.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(id)
     }

@@ -1,9 +1,11 @@
 //! The HTTP clients that ask providers: pooled, following no redirects, and looking at what a name resolves to before
 //! they go there. Of what a client for everything does with each request, they do nothing: they send what they are given.
+//! Where a company has an HTTP proxy, they take it: [`onward`].
+
+mod onward;
 
 use std::{
     error::Error,
-    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
@@ -11,24 +13,21 @@ use std::{
 
 use axum::http::{Request, Response, Uri};
 use bytes::Bytes;
-use foreman_link::{h2::BoxError, http};
+use foreman_link::{carrier::Dialer, h2::BoxError, http};
 use futures_util::{FutureExt, future::BoxFuture};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{
-    client::legacy::{
-        self,
-        connect::{HttpConnector, dns::Name},
-    },
+    client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
+use onward::{Guard, Onward, Stream};
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt;
-use tokio::{net::TcpStream, time::error::Elapsed};
+use tokio::time::error::Elapsed;
 use tower_service::Service;
 
-use super::address::{is_forbidden, is_private};
 use crate::problem::{ApiError, ApiResult};
 
 /// Connections kept for each provider.
@@ -45,8 +44,10 @@ const CONFIRMED_WITHIN: Duration = Duration::from_secs(30);
 const AGAIN: usize = 2;
 
 /// One client for each time-out of the connection, in clear and not.
-#[derive(Default)]
-pub struct Ways(Mutex<Vec<Arc<Way>>>);
+pub struct Ways {
+    made: Mutex<Vec<Arc<Way>>>,
+    dialer: Dialer,
+}
 
 /// A client of one kind.
 pub struct Way {
@@ -56,12 +57,17 @@ pub struct Way {
 }
 
 impl Ways {
+    /// `dialer` knows the proxies.
+    pub fn new(dialer: Dialer) -> Self {
+        Self { made: Mutex::default(), dialer }
+    }
+
     pub fn get(&self, plain: bool, connect: Duration) -> ApiResult<Arc<Way>> {
-        let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ways = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(way) = ways.iter().find(|way| way.plain == plain && way.connect == connect) {
             return Ok(Arc::clone(way));
         }
-        let way = Arc::new(Way { plain, connect, client: client(plain, connect)? });
+        let way = Arc::new(Way { plain, connect, client: client(plain, connect, self.dialer.clone())? });
         ways.push(Arc::clone(&way));
         Ok(way)
     }
@@ -116,7 +122,11 @@ fn is_untouched(error: &legacy::Error) -> bool {
     })
 }
 
-fn client(plain: bool, connect: Duration) -> ApiResult<legacy::Client<Connector, Full<Bytes>>> {
+fn client(
+    plain: bool,
+    connect: Duration,
+    dialer: Dialer,
+) -> ApiResult<legacy::Client<Connector, Full<Bytes>>> {
     http::install_crypto_provider();
     let mut tcp = HttpConnector::new_with_resolver(Guard { plain });
     tcp.enforce_http(false);
@@ -130,7 +140,8 @@ fn client(plain: bool, connect: Duration) -> ApiResult<legacy::Client<Connector,
         ClientConfig::builder().with_platform_verifier().map_err(ApiError::internal)?.with_no_client_auth();
     let https = HttpsConnectorBuilder::new().with_tls_config(tls);
     let https = if plain { https.https_or_http() } else { https.https_only() };
-    let connector = Connector { https: https.enable_all_versions().wrap_connector(tcp), within: connect };
+    let onward = Onward { tcp, guard: Guard { plain }, dialer };
+    let connector = Connector { https: https.enable_all_versions().wrap_connector(onward), within: connect };
     Ok(legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
@@ -139,15 +150,15 @@ fn client(plain: bool, connect: Duration) -> ApiResult<legacy::Client<Connector,
         .build(connector))
 }
 
-/// Opens connections: name, TCP and TLS within one time.
+/// Opens connections: name, TCP, proxy and TLS within one time.
 #[derive(Clone)]
 struct Connector {
-    https: HttpsConnector<HttpConnector<Guard>>,
+    https: HttpsConnector<Onward>,
     within: Duration,
 }
 
 impl Service<Uri> for Connector {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = MaybeHttpsStream<TokioIo<Stream>>;
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
 
@@ -157,38 +168,5 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, to: Uri) -> Self::Future {
         tokio::time::timeout(self.within, self.https.call(to)).map(|opened| opened?).boxed()
-    }
-}
-
-/// Leaves out the addresses that are never asked.
-#[derive(Clone, Copy)]
-struct Guard {
-    plain: bool,
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("its name leads to an address that is not asked{}", if *.0 { " without https" } else { "" })]
-struct NotAsked(bool);
-
-impl Service<Name> for Guard {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = BoxError;
-    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let plain = self.plain;
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let asked: Vec<SocketAddr> =
-                found.filter(|at| !is_forbidden(at.ip()) && (!plain || is_private(at.ip()))).collect();
-            if asked.is_empty() {
-                return Err(NotAsked(plain).into());
-            }
-            Ok(asked.into_iter())
-        })
     }
 }

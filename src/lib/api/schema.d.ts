@@ -865,7 +865,7 @@ export interface paths {
         };
         /**
          * Live events as server-sent events.
-         * @description Sends `ready` with the cursor everything will follow, then `event`, `sample` and `ping`; `reset` when the
+         * @description Sends `ready` with the cursor everything will follow, then `event`, `sample`, `provider` and `ping`; `reset` when the
          *     position asked for is no longer kept. Open the stream first, then take the snapshot, then apply deltas.
          */
         get: operations["get_events"];
@@ -4043,6 +4043,14 @@ export interface components {
         };
         StreamPing: {
             server_time: components["schemas"]["i64"];
+        };
+        /**
+         * @description How a provider of models does is in the memory of whoever asks it: it is told when it changes, never again, and
+         *     asked for anew by a reader whose stream broke.
+         */
+        StreamProvider: {
+            health: components["schemas"]["ProviderHealth"];
+            provider_id: components["schemas"]["ProviderId"];
         };
         StreamReady: {
             /** Format: int64 */

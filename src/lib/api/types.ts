@@ -113,6 +113,7 @@ export type ProblemCode = Schemas['ProblemCode'];
 export type Problem = Schemas['Problem'];
 
 export type StreamReady = Schemas['StreamReady'];
+export type StreamProvider = Schemas['StreamProvider'];
 export type StreamSample = Schemas['StreamSample'];
 export type StreamPing = Schemas['StreamPing'];
 export type OutputChunk = Schemas['OutputChunk'];

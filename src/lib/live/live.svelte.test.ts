@@ -224,6 +224,19 @@ describe('what follows from events', () => {
 		expect(live.devices.get('spark')).toMatchObject({ name: 'renamed', latest: { cpu_percent: 42 } });
 	});
 
+	it('says how providers do, and when something of it may have been missed', () => {
+		const heard: unknown[] = [];
+		const stop = live.watchProviders({
+			changed: ({ provider_id, health }) => heard.push([provider_id, health.state]),
+			missed: () => heard.push('missed')
+		});
+		stage.send('provider', { provider_id: 'lab', health: { state: 'failing', retry_at: 9 } });
+		stage.ready(1);
+		stop();
+		stage.send('provider', { provider_id: 'lab', health: { state: 'up' } });
+		expect(heard).toEqual([['lab', 'failing'], 'missed']);
+	});
+
 	it('takes many measurements together, and loses none', () => {
 		vi.useFakeTimers();
 		for (let at = 1; at <= 20; at++) stage.send('sample', { device_id: 'spark', at, sample: sample(at) });

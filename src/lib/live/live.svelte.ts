@@ -9,6 +9,7 @@ import type {
 	Sample,
 	ServerInfo,
 	StreamPing,
+	StreamProvider,
 	StreamReady,
 	StreamSample,
 	Task,
@@ -28,6 +29,13 @@ export const PACE_MS = 5000;
 const byName = new Intl.Collator(undefined, { numeric: true });
 /** What a sparkline shows. */
 const HISTORY_MS = 10 * 60_000;
+
+/** Of what the stream tells once and never again. */
+export interface ProviderWatcher {
+	changed(told: StreamProvider): void;
+	/** The stream begins anew: what was told meanwhile was told to others. */
+	missed(): void;
+}
 
 export class Live {
 	link = $state<LinkState>({ kind: 'connecting', since: Date.now() });
@@ -63,6 +71,7 @@ export class Live {
 	#pace: ReturnType<typeof setTimeout> | undefined;
 	#deleted = new Map<string, number>();
 	#listeners = new Set<(event: EventRecord) => void>();
+	#watchers = new Set<ProviderWatcher>();
 	#snapshotting: Promise<void> | undefined;
 	#stale = false;
 	/** What the snapshot said was last known and not asked now. */
@@ -100,6 +109,12 @@ export class Live {
 	listen(listener: (event: EventRecord) => void): () => void {
 		this.#listeners.add(listener);
 		return () => this.#listeners.delete(listener);
+	}
+
+	/** How providers of models do, as it changes. Returns how to stop. */
+	watchProviders(watcher: ProviderWatcher): () => void {
+		this.#watchers.add(watcher);
+		return () => this.#watchers.delete(watcher);
 	}
 
 	/** Takes in a device from an answer to a request; older than known is ignored. */
@@ -157,6 +172,9 @@ export class Live {
 				return this.#apply(body as EventRecord);
 			case 'sample':
 				return this.#together(() => this.#measured(body as StreamSample));
+			case 'provider':
+				for (const { changed } of this.#watchers) changed(body as StreamProvider);
+				return;
 			case 'ping':
 				clock.serverSaid((body as StreamPing).server_time);
 				// The snapshot failed while the stream lives: tried again at the stream's own pace.
@@ -169,6 +187,7 @@ export class Live {
 		clock.serverSaid(ready.server_time);
 		this.serverVersion = ready.version;
 		if (needsSnapshot || this.#stale || this.#old) void this.#snapshot();
+		for (const { missed } of this.#watchers) missed();
 		void this.#measureLatency();
 	}
 

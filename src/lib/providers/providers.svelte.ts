@@ -1,6 +1,6 @@
-// The providers of models, kept current by the event log.
+// The providers of models, kept current by the event log, and by what the stream tells of how they do.
 
-import type { EventRecord, Provider } from '$lib/api/types';
+import type { EventRecord, Provider, StreamProvider } from '$lib/api/types';
 import { problemOf, type ProblemError } from '$lib/host';
 import type { Live } from '$lib/live';
 import { listProviders } from './calls';
@@ -17,7 +17,16 @@ export class Providers {
 	/** Loads, and follows until the returned function is called. */
 	follow(live: Live): () => void {
 		void this.load();
-		return live.listen((record) => this.take(record));
+		const stops = [
+			live.listen((record) => this.take(record)),
+			live.watchProviders({
+				changed: (told) => this.does(told),
+				missed: () => void this.load()
+			})
+		];
+		return () => {
+			for (const stop of stops) stop();
+		};
 	}
 
 	/** One at a time; asked for meanwhile, it asks once more, because the first may have read too early. */
@@ -45,6 +54,12 @@ export class Providers {
 
 	drop(id: string): void {
 		this.all = this.all.filter((one) => one.id !== id);
+	}
+
+	does({ provider_id, health }: StreamProvider): void {
+		this.all = this.all.map((one) => (one.id === provider_id ? { ...one, health } : one));
+		// What is under way may have been read before.
+		if (this.#asking) this.#again = true;
 	}
 
 	take(record: EventRecord): void {
