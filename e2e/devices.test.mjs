@@ -74,6 +74,13 @@ test('cards tell the state and follow it: waiting, online, offline, back', async
 	await card('bench').getByText(say('device_status_online'), { exact: true }).waitFor();
 	await card('bench').getByText(/\d\s%/).first().waitFor();
 
+	// Where there is room for all filters they are one line, also where there is just enough.
+	for (const width of [1440, 1180, 1100]) {
+		await page.setViewportSize({ width, height: 800 });
+		const views = await page.getByRole('group', { name: say('devices_view') }).boundingBox();
+		assert.ok(views && views.height < 48, `${width}: ${JSON.stringify(views)}`);
+	}
+
 	await agent.stop('SIGKILL');
 	await card('bench').getByText(say('device_offline_since')).waitFor();
 	await agent.run();
