@@ -22,6 +22,7 @@ mod providers;
 mod saves;
 mod shell;
 mod sign_in;
+mod start;
 mod terminals;
 mod this_computer;
 #[cfg(desktop)]
@@ -49,16 +50,18 @@ const LOOK_AFTER: Duration = Duration::from_secs(2);
 
 /// Runs until the last window is closed.
 ///
-/// A window that cannot be made at all ends the program with the reason on standard error.
+/// Where it cannot begin the program ends with the reason on standard error, and on Windows in a window.
 #[cfg_attr(mobile, tauri::mobile_entry_point)]
 pub fn run() {
     let _ = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_max_level(tracing::Level::WARN)
         .try_init();
+    #[cfg(windows)]
+    start::need_web_view();
     let built = plugins(tauri::Builder::default())
         .invoke_handler(commands::answer())
-        .setup(|app| set_up(app.handle()))
+        .setup(|app| set_up(app.handle()).or_else(|error| start::failed(&error.to_string())))
         .build(tauri::generate_context!());
     match built {
         Ok(app) => app.run(|app, event| {
@@ -73,10 +76,7 @@ pub fn run() {
                 });
             }
         }),
-        Err(error) => {
-            eprintln!("foreman-app: {error}");
-            std::process::exit(1);
-        }
+        Err(error) => start::failed(&error.to_string()),
     }
 }
 
@@ -96,7 +96,8 @@ fn plugins(builder: tauri::Builder<tauri::Wry>) -> tauri::Builder<tauri::Wry> {
 }
 
 fn set_up(app: &AppHandle) -> Result<(), Box<dyn std::error::Error>> {
-    let folder = app.path().app_data_dir()?;
+    // On Windows the part of the profile that stays on this machine: an agent's identity is of one machine.
+    let folder = app.path().app_local_data_dir()?;
     std::fs::create_dir_all(&folder)?;
     let (screen, touched) = notify::Screen::new();
     #[cfg(not(target_os = "linux"))]

@@ -19,6 +19,9 @@ use crate::failure::{AppCode, Failure};
 /// After this long without an end it is killed; what was acknowledged is safe in the database.
 const END_LIMIT: Duration = Duration::from_secs(10);
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
+/// Programs of a console would each open one beside the app, and end when somebody closes it.
+#[cfg(windows)]
+const CREATE_NO_WINDOW: u32 = 0x0800_0000;
 /// Of a log, shown when a program fails.
 const LAST_WORDS: usize = 600;
 
@@ -42,9 +45,14 @@ impl Here<'_> {
         let pid_file = self.folder.join(format!("{}.pid", self.name));
         end_left_behind(&pid_file, self.folder);
         let log = self.folder.join(format!("{}.log", self.name));
-        let mut child = self
-            .command(args)
-            .stdin(Stdio::null())
+        let mut command = self.command(args);
+        // Where no signal asks a program to end, the end of its input does, also when this app ended by itself.
+        if cfg!(windows) {
+            command.arg("--end-with-input").stdin(Stdio::piped());
+        } else {
+            command.stdin(Stdio::null());
+        }
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(fresh(&log).map_err(|error| self.failed(&error.to_string()))?)
             .spawn()
@@ -103,6 +111,8 @@ impl Here<'_> {
         // Not in the app's process group: Ctrl-C in a terminal is the app's to answer.
         #[cfg(unix)]
         command.process_group(0);
+        #[cfg(windows)]
+        command.creation_flags(CREATE_NO_WINDOW);
         command
     }
 
@@ -141,7 +151,9 @@ impl Program {
     }
 
     pub async fn end(mut self) {
+        #[cfg(unix)]
         ask_to_end(self.child.id());
+        // Waiting lets go of its input, too.
         if tokio::time::timeout(END_LIMIT, self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
         }
@@ -173,9 +185,6 @@ fn ask_to_end(pid: Option<u32>) {
     }
 }
 
-#[cfg(not(unix))]
-fn ask_to_end(_pid: Option<u32>) {}
-
 /// Ends what an app that was killed left behind: exactly the process of the file, and only while it is still a
 /// program with this folder in its command line.
 #[cfg(target_os = "linux")]
@@ -197,5 +206,6 @@ pub fn end_left_behind(pid_file: &Path, folder: &Path) {
     }
 }
 
+/// On Windows what was left behind ends by itself; on a Mac it has to be ended by hand.
 #[cfg(not(target_os = "linux"))]
 pub fn end_left_behind(_pid_file: &Path, _folder: &Path) {}

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use tauri::{AppHandle, Url, utils::platform::bundle_type};
+use tauri::{AppHandle, Manager, Url, utils::platform::bundle_type};
 use tauri_plugin_updater::{Error, Update, UpdaterExt};
 use tokio::sync::Mutex;
 
 use crate::{
     commands::updates::{UpdateOffer, UpdateProgress},
+    desk::Desk,
     failure::{AppCode, Failure},
 };
 
@@ -38,8 +39,10 @@ impl Updates {
     /// When nobody answers, or what is announced makes no sense.
     pub async fn look(&self, app: &AppHandle) -> Result<Option<UpdateOffer>, Failure> {
         let Some(source) = source() else { return Ok(None) };
+        let ending = app.clone();
         let updater = app
             .updater_builder()
+            .on_before_exit(move || make_way(&ending))
             .endpoints(vec![source.address])
             .and_then(|builder| builder.pubkey(source.key).timeout(LIMIT).build());
         let found = updater.map_err(said)?.check().await.map_err(said)?;
@@ -69,6 +72,16 @@ impl Updates {
         let installing = tokio::task::spawn_blocking(move || update.install(package));
         installing.await.map_err(|_| failed("The update could not be installed."))?.map_err(said)
     }
+}
+
+/// On Windows the program ends before its installer runs, which cannot write over programs that run.
+fn make_way(app: &AppHandle) {
+    let desk = app.state::<Desk>();
+    tauri::async_runtime::block_on(async {
+        desk.saves.end().await;
+        desk.this_computer.end().await;
+    });
+    app.cleanup_before_exit();
 }
 
 /// A build for development takes it from its environment, so that it can be tried.
