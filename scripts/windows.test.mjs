@@ -155,9 +155,9 @@ before(async () => {
 	for (const library of ['bcryptprimitives', 'pdh']) {
 		compile('-shared', '-o', join(programs, `${library}.dll`), `${library}.c`, '-ladvapi32');
 	}
-	const boot = start(FOREMAN_WINE, 'wineboot', '--init');
-	boot.child.stdin.end();
-	await boot.ended();
+	spawnSync(FOREMAN_WINE, ['wineboot', '--init'], { env: environment, stdio: 'ignore' });
+	// Wine ends with its last program, and would begin anew for each.
+	running.add(spawn(FOREMAN_WINE, ['cmd'], { env: environment, stdio: ['pipe', 'ignore', 'ignore'] }));
 	const system = join(drive, 'windows', 'system32');
 	// Wine takes what is its own from elsewhere, whatever lies here.
 	const host = readFileSync(join(system, 'conhost.exe'));
