@@ -7,10 +7,22 @@ use crate::commands::{
     cat, cp, devices, forward, grant, keys, login, logs, ls, run, shell, ssh_proxy, status, tasks, trust,
 };
 
-const AFTER: &str = "\
-FOREMAN_URL and FOREMAN_TOKEN are used instead of a sign-in when both are set. Keys, the sign-in and what is known of \
-devices are in $XDG_CONFIG_HOME/foreman and $XDG_DATA_HOME/foreman. A DEVICE is its name or the beginning of its id. \
-Devices that were met once are reached on the local network with the server down too.";
+macro_rules! after {
+    ($places:literal) => {
+        concat!(
+            "FOREMAN_URL and FOREMAN_TOKEN are used instead of a sign-in when both are set. Keys, the sign-in and what is \
+             known of devices are in ",
+            $places,
+            ". A DEVICE is its name or the beginning of its id. Devices that were met once are reached on the local \
+             network with the server down too."
+        )
+    };
+}
+const AFTER: &str = if cfg!(windows) {
+    after!("%APPDATA%\\foreman")
+} else {
+    after!("$XDG_CONFIG_HOME/foreman and $XDG_DATA_HOME/foreman")
+};
 
 /// Foreman's devices from a command line: reached directly and sealed where they trust you.
 #[derive(Debug, Parser)]
@@ -33,18 +45,6 @@ pub struct Global {
     /// Do not look for devices by multicast on the local network.
     #[arg(long, env = "FOREMAN_NO_MDNS", global = true)]
     pub no_mdns: bool,
-    /// Id of a Cloudflare Access service token, for devices behind a tunnel.
-    #[arg(
-        long,
-        env = "FOREMAN_CF_ACCESS_CLIENT_ID",
-        global = true,
-        value_name = "ID",
-        hide_env_values = true
-    )]
-    pub cf_access_client_id: Option<String>,
-    /// File with that token's secret, or `-` for standard input.
-    #[arg(long, env = "FOREMAN_CF_ACCESS_CLIENT_SECRET_FILE", global = true, value_name = "FILE")]
-    pub cf_access_client_secret_file: Option<String>,
 }
 
 fn path_kind(text: &str) -> Result<PathKind, String> {

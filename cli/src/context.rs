@@ -30,18 +30,10 @@ pub struct Named {
 impl Context {
     pub fn new(global: &Global) -> Result<Self> {
         let store = Store::of_this_user()?;
-        let access = match (&global.cf_access_client_id, &global.cf_access_client_secret_file) {
-            (Some(id), Some(file)) => Some((id.clone(), secret(file)?)),
-            (None, None) => None,
-            _ => {
-                bail!("Cloudflare Access needs both --cf-access-client-id and --cf-access-client-secret-file")
-            }
-        };
         let via = &global.via;
         let options = DeviceOptions {
             only: (!via.is_empty()).then(|| via.clone()),
             mdns: !global.no_mdns,
-            cloudflare_access: access,
             through_server: via.is_empty() || via.contains(&PathKind::Server),
             ..DeviceOptions::default()
         };

@@ -35,6 +35,7 @@ mod known;
 mod logs;
 mod network;
 mod open;
+mod pass;
 mod path;
 mod race;
 mod session;
@@ -157,6 +158,11 @@ impl DeviceConnection {
 
     /// The way there, as soon as there is one.
     async fn route(&self) -> Result<Route, Error> {
+        if let Standing::Link(session) = &*self.0.reach.standing.borrow()
+            && !session.is_over()
+        {
+            return Ok(Route::Link(Arc::clone(session)));
+        }
         let mut standing = self.0.reach.standing.subscribe();
         let usable = standing.wait_for(|now| match now {
             Standing::Searching(_) | Standing::Nowhere(_) => false,

@@ -2,7 +2,7 @@
 
 use foreman_protocol::{
     ConnectionToken, CreateDevice, Device, DeviceId, DeviceStatus, DeviceType, Millis, Page, TimedSample,
-    UpdateDevice,
+    TunnelAccess, UpdateDevice,
 };
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -114,6 +114,14 @@ impl Foreman {
     /// See [`Error`].
     pub async fn probe_device(&self, id: DeviceId) -> Result<(), Error> {
         self.send_empty(Method::POST, &format!("devices/{id}/probe")).await
+    }
+
+    /// What Cloudflare Access wants to see on the way through the device's tunnel. A secret.
+    ///
+    /// # Errors
+    /// See [`Error`]; `not_found` for a device without a tunnel.
+    pub async fn tunnel_access(&self, id: DeviceId) -> Result<TunnelAccess, Error> {
+        self.get(&format!("devices/{id}/tunnel/access"), &Query::default()).await
     }
 }
 

@@ -42,6 +42,7 @@ mod grants;
 mod mirror;
 mod output;
 mod request;
+mod seal;
 mod sign_in;
 mod tasks;
 

@@ -1,4 +1,5 @@
-//! Cloudflare's API, as far as tunnels need it: what it documents, with a memory, and able to fail on request.
+//! Cloudflare's API, as far as tunnels need it: what it documents, with a memory, and able to fail on request; and what
+//! its edge makes of a request to a name that was made there.
 //!
 //! Source: <https://developers.cloudflare.com/api/>. There is no account behind the tests, so this is a contract
 //! test: it shows that we speak what is published, not that Cloudflare agrees.
@@ -17,6 +18,7 @@ use axum::{
 use serde_json::{Value, json};
 
 pub const TOKEN: &str = "cloudflare-api-token-of-the-test";
+/// The secret of each service token begins so.
 pub const SERVICE_SECRET: &str = "service-token-secret-of-the-test";
 pub const TUNNEL_TOKEN: &str = "tunnel-token-of-the-test";
 
@@ -41,11 +43,35 @@ impl Cloudflare {
     /// When no port is free.
     pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let cloudflare = Self { url, ..Self::default() };
-        let router = Router::new().fallback(answer).with_state(cloudflare.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let cloudflare = Self::at(&listener.local_addr().expect("bound").to_string());
+        tokio::spawn(cloudflare.clone().serve(listener));
         cloudflare
+    }
+
+    /// One that is to be served at `host:port`.
+    #[must_use]
+    pub fn at(place: &str) -> Self {
+        Self { url: format!("http://{place}"), ..Self::default() }
+    }
+
+    /// # Panics
+    /// When it cannot.
+    pub async fn serve(self, listener: tokio::net::TcpListener) {
+        let router = Router::new().fallback(answer).with_state(self);
+        axum::serve(listener, router).await.expect("it serves");
+    }
+
+    /// What becomes of a request to a name, whose caller shows the id and the secret of a service token, or none.
+    ///
+    /// Source: <https://developers.cloudflare.com/cloudflare-one/> (Access: service tokens, policies; tunnels: ingress).
+    #[must_use]
+    pub fn at_the_edge(&self, hostname: &str, shown: Option<(&str, &str)>) -> AtTheEdge {
+        self.with(|inner| {
+            let Some(service) = inner.leads(hostname) else { return AtTheEdge::Nowhere };
+            // A name that no application guards is open to everybody.
+            let open = inner.guards(hostname).all(|guard| inner.admits(guard, shown));
+            if open { AtTheEdge::Through(service) } else { AtTheEdge::Shut }
+        })
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
@@ -96,10 +122,35 @@ impl Cloudflare {
         });
     }
 
+    /// Somebody attaches a policy of the account to every application. Source: the API's reference, Access reusable
+    /// policies: an application lists them among its own, and they are deleted as the account's alone.
+    pub fn attach_account_policy(&self, name: &str) {
+        self.with(|inner| {
+            let at = |path: &&String| path.contains("/apps/") && !path.contains("/policies/");
+            let apps: Vec<String> = inner.things.keys().filter(at).cloned().collect();
+            for app in apps {
+                let include = json!([{ "email_domain": { "domain": "example.com" } }]);
+                let policy = json!({ "id": "shared", "name": name, "decision": "allow", "reusable": true, "include": include });
+                inner.things.insert(format!("{app}/policies/shared"), policy);
+            }
+        });
+    }
+
     #[must_use]
     pub fn calls(&self) -> Vec<String> {
         self.with(|inner| inner.calls.clone())
     }
+}
+
+/// See [`Cloudflare::at_the_edge`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AtTheEdge {
+    /// To this service on the tunnel's machine: `http://localhost:9981`.
+    Through(String),
+    /// Access wants somebody to sign in.
+    Shut,
+    /// No tunnel has this name.
+    Nowhere,
 }
 
 /// What a token says that ends in so many days, or ended so many ago.
@@ -190,6 +241,9 @@ impl Inner {
                 }
                 None => refused(StatusCode::NOT_FOUND, 1003, "not found"),
             },
+            (&Method::DELETE, _) if self.things.get(path).is_some_and(|thing| thing["reusable"] == true) => {
+                refused(StatusCode::BAD_REQUEST, 12130, "access.api.error.invalid_request")
+            }
             (&Method::DELETE, _) if self.things.contains_key(path) => {
                 let beneath = format!("{path}/");
                 self.things.retain(|at, _| at != path && !at.starts_with(&beneath));
@@ -216,11 +270,56 @@ impl Inner {
         body["id"] = json!(id);
         if kind == "service_tokens" {
             body["client_id"] = json!(format!("{id}.access"));
-            body["client_secret"] = json!(SERVICE_SECRET);
+            body["client_secret"] = json!(format!("{SERVICE_SECRET}-{}", self.made));
             body["expires_at"] = json!(ends_in(365));
         }
         self.things.insert(format!("{path}/{id}"), body.clone());
         done(&body)
+    }
+
+    /// What the tunnel that has this name does with it, by its record and its ingress.
+    fn leads(&self, hostname: &str) -> Option<String> {
+        let named = |thing: &&Value| thing["name"] == hostname && thing["proxied"] == true;
+        let record = self.kind("/dns_records/").find(named)?;
+        let tunnel = record["content"].as_str()?.strip_suffix(".cfargotunnel.com")?;
+        let (_, tunnel) = self
+            .things
+            .iter()
+            .find(|(at, _)| at.ends_with(&format!("/cfd_tunnel/{tunnel}/configurations")))?;
+        let rules = tunnel["config"]["ingress"].as_array()?;
+        let rule = rules.iter().find(|rule| rule["hostname"].is_null() || rule["hostname"] == hostname)?;
+        rule["service"].as_str().filter(|service| service.starts_with("http://")).map(str::to_owned)
+    }
+
+    fn kind(&self, part: &'static str) -> impl Iterator<Item = &Value> {
+        self.things.iter().filter(move |(at, _)| at.contains(part)).map(|(_, thing)| thing)
+    }
+
+    /// The applications before a name, by their address.
+    fn guards(&self, hostname: &str) -> impl Iterator<Item = &str> {
+        let apps = self.things.iter().filter(|(at, _)| at.contains("/apps/") && !at.contains("/policies/"));
+        apps.filter(move |(_, app)| app["domain"] == hostname).map(|(at, _)| at.as_str())
+    }
+
+    /// Whether a policy of the application lets in whoever shows this.
+    fn admits(&self, app: &str, shown: Option<(&str, &str)>) -> bool {
+        let good = |token: &&Value| {
+            let is_shown = shown
+                .is_some_and(|(id, secret)| token["client_id"] == id && token["client_secret"] == secret);
+            // Both are written alike, so the later one is the greater text.
+            is_shown && token["expires_at"].as_str() > Some(ends_in(0).as_str())
+        };
+        let shown = self.kind("/service_tokens/").find(good).map(|token| token["id"].clone());
+        self.direct(&format!("{app}/policies")).any(|policy| match policy["decision"].as_str() {
+            Some("bypass") => true,
+            Some("non_identity") => {
+                let includes = policy["include"].as_array().into_iter().flatten();
+                shown
+                    .as_ref()
+                    .is_some_and(|id| includes.clone().any(|one| one["service_token"]["token_id"] == *id))
+            }
+            _ => false,
+        })
     }
 
     fn has(&self, path: &str, field: &str, value: &Value) -> bool {

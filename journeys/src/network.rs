@@ -10,6 +10,7 @@
 
 use std::{
     fs::File,
+    path::{Path, PathBuf},
     process::{Command as StdCommand, Output},
 };
 
@@ -99,6 +100,28 @@ impl Network {
         self.run(Host::Client, &["link", "set", "lan", if up { "up" } else { "down" }]);
     }
 
+    /// Leaves the local network no other addresses than those that the hosts gave themselves.
+    pub fn link_local_only(&self) {
+        for host in [Host::Client, Host::One] {
+            self.run(host, &["address", "flush", "dev", "lan", "scope", "global"]);
+        }
+    }
+
+    /// Has this host know these names, a line for each: `10.66.0.1 spark.example`.
+    ///
+    /// # Panics
+    /// When that cannot be written down.
+    pub fn names(&self, host: Host, lines: &str) {
+        let folder = self.own_files(host);
+        std::fs::create_dir_all(&folder).expect("who makes namespaces may");
+        std::fs::write(folder.join("hosts"), format!("127.0.0.1 localhost\n{lines}\n")).expect("written");
+    }
+
+    /// What `ip netns exec` puts in the place of the machine's own files in `/etc`.
+    fn own_files(&self, host: Host) -> PathBuf {
+        Path::new("/etc/netns").join(self.name(host))
+    }
+
     fn name(&self, host: Host) -> String {
         format!("{}{host:?}", self.prefix).to_lowercase()
     }
@@ -143,6 +166,7 @@ impl Drop for Network {
     fn drop(&mut self) {
         for host in HOSTS {
             let _ = ip(&["netns", "del", &self.name(host)]);
+            let _ = std::fs::remove_dir_all(self.own_files(host));
         }
     }
 }

@@ -89,12 +89,18 @@ async fn a_device_gets_a_guarded_tunnel_and_it_goes_with_the_device(database: Da
     assert_eq!((for_device.token.as_str(), &for_device.hostname), (TUNNEL_TOKEN, &hostname));
     let address = device.address("tunnel/access");
     let access: TunnelAccess =
-        http::json(scene.client.get(&address).bearer_auth(&scene.owner)).await.expect("for an operator");
-    assert_eq!(access.client_secret, SERVICE_SECRET);
+        http::json(scene.client.get(&address).bearer_auth(&scene.owner)).await.expect("for its owner");
+    assert_eq!(
+        (&json!(access.client_id), &json!(access.client_secret)),
+        (&token["client_id"], &token["client_secret"])
+    );
+    // Whoever may come by the relay may come this way: what they may do there the device says.
     let (_, viewer) = scene.server.client("viewer").await;
-    let refused =
-        http::send(scene.client.get(&address).bearer_auth(viewer)).await.expect_err("not for a viewer");
-    assert_eq!(refused.status(), Some(403));
+    let answer = http::send(scene.client.get(&address).bearer_auth(viewer)).await.expect("for a viewer");
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    let nobody =
+        http::send(scene.client.get(&address).bearer_auth("x")).await.expect_err("not for a stranger");
+    assert_eq!(nobody.status(), Some(401));
     scene.nothing_is_readable();
 
     scene.foreman.delete_device(device.id).await.expect("deleted");
@@ -244,9 +250,39 @@ async fn the_key_to_a_tunnel_does_not_end(database: Database) {
     .await;
 }
 
+/// It is not Foreman's to remove, so whoever runs the server is told what to do; once done, all is well by itself.
+async fn a_policy_of_the_account_is_named_and_left_alone(database: Database) {
+    let scene = scene(database).await;
+    let device = scene.device().await;
+    let hostname = scene.hostname(device.id).await;
+    scene.cloudflare.open_to_everyone();
+    scene.cloudflare.attach_account_policy("Everybody at Example");
+    let said = ["Everybody at Example", &format!("lets others to {hostname}"), "take it out of its policies"];
+    eventually("it is said what to do", || async {
+        scene.mend(device.id).await;
+        let text = scene.server.said.text();
+        text.lines().any(|line| said.iter().all(|part| line.contains(part))).then_some(())
+    })
+    .await;
+    let deleted = |call: &String| call.starts_with("DELETE") && call.ends_with("/policies/shared");
+    assert!(!scene.cloudflare.calls().iter().any(deleted), "nobody tried");
+    let policies = || scene.cloudflare.all("/policies/").len();
+    assert_eq!(policies(), 2, "the token's, and the account's: the application's own is gone");
+
+    scene.cloudflare.remove("/policies/shared");
+    scene.cloudflare.change("/policies/", "include", &json!([{ "everyone": {} }]));
+    eventually("it is mended again", || async {
+        scene.mend(device.id).await;
+        let all = scene.cloudflare.all("/policies/");
+        (all.len() == 1 && all[0]["include"][0].get("service_token").is_some()).then_some(())
+    })
+    .await;
+}
+
 crate::on_both_databases!(
     a_device_gets_a_guarded_tunnel_and_it_goes_with_the_device,
     what_is_half_made_is_taken_back_and_then_made,
     drift_is_mended,
     the_key_to_a_tunnel_does_not_end,
+    a_policy_of_the_account_is_named_and_left_alone,
 );

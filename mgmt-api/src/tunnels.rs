@@ -10,7 +10,11 @@ mod store;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{extract::State, http::StatusCode};
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
 use foreman_protocol::{
     Device, DeviceId, DeviceStatus, Event, LINK_PORT, ProblemCode, Role, TunnelAccess, TunnelToken,
 };
@@ -67,16 +71,19 @@ async fn access(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<DeviceId>,
-) -> ApiResult<Json<TunnelAccess>> {
-    caller.at_least(Role::Operator)?;
+) -> ApiResult<impl IntoResponse> {
+    // Whoever may come by the relay may come this way: it leads to the device's door, and the device itself says who may
+    // come in and do what.
+    caller.at_least(Role::Viewer)?;
     let parts = store::find(&app.db, caller.tenant, id).await?.ok_or_else(no_tunnel)?;
     let (Some(client_id), Some(sealed)) = (&parts.client_id, &parts.secret) else { return Err(no_tunnel()) };
     let secret = app.seal.open_sealed(&parts.about(), sealed)?;
-    Ok(Json(TunnelAccess {
+    let access = TunnelAccess {
         hostname: parts.hostname.clone(),
         client_id: client_id.clone(),
         client_secret: String::from_utf8(secret).map_err(ApiError::internal)?,
-    }))
+    };
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(access)))
 }
 
 /// Compares the tunnel with Cloudflare now and mends what differs; makes it when there is none.

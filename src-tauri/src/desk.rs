@@ -2,7 +2,7 @@
 //! window watches. Bearers and keys live here and in the keychain, never in the window.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -40,6 +40,8 @@ use crate::{
 
 const OWNER_KEY: &str = "link/owner-key";
 const CLIENT_KEY: &str = "link/client-key";
+/// Opens what lets this app through Cloudflare to devices.
+const PASS_KEY: &str = "link/pass-key";
 /// Opens what was last known.
 const COPY_KEY: &str = "last-known/key";
 /// Opens what waits to be sent.
@@ -179,6 +181,7 @@ impl Desk {
     pub async fn forget_bearer(&self, id: &ServerId) -> Result<(), Failure> {
         unpoisoned(&self.signed_in).remove(id);
         self.devices.lock().await.retain(|(server, _)| server != id);
+        self.forget_passes(id, &BTreeSet::new());
         if let Some(known) = self.last_known().await
             && let Err(error) = known.forget(id).await
         {
@@ -222,13 +225,30 @@ impl Desk {
     /// Records of devices, with the keys of the keychain.
     pub async fn store(&self) -> Result<Store, Failure> {
         let opened = self.store.get_or_try_init(|| async {
-            let (owner, client) =
-                self.secret(|secrets| Ok((key(secrets, OWNER_KEY)?, key(secrets, CLIENT_KEY)?))).await?;
-            let folder = self.folder.join("devices");
-            let store = Store::at(folder.clone(), folder);
-            Ok::<_, Failure>(store.with_keys(Issuer::from_bytes(&owner), LinkSecret::from_bytes(&client)))
+            let keys = |secrets: &dyn SecretStore| {
+                Ok((key(secrets, OWNER_KEY)?, key(secrets, CLIENT_KEY)?, key(secrets, PASS_KEY)?))
+            };
+            let (owner, client, passes) = self.secret(keys).await?;
+            let (owner, client) = (Issuer::from_bytes(&owner), LinkSecret::from_bytes(&client));
+            Ok::<_, Failure>(self.records().with_keys(owner, client, passes))
         });
         opened.await.cloned()
+    }
+
+    fn records(&self) -> Store {
+        let folder = self.folder.join("devices");
+        Store::at(folder.clone(), folder)
+    }
+
+    /// Forgets what lets this app through Cloudflare to the devices of a server, but for these. No keychain is needed for
+    /// that.
+    pub fn forget_passes(&self, id: &ServerId, except: &BTreeSet<DeviceId>) {
+        let Some(address) = self.servers().get(id).map(|server| server.address.as_str().to_owned()) else {
+            return;
+        };
+        if let Err(error) = self.records().forget_passes(&address, except) {
+            tracing::warn!(%error, "what let this app through Cloudflare is still there");
+        }
     }
 
     /// The last answers of the servers; nothing where no key can be kept for them.

@@ -16,8 +16,9 @@ use crate::{
 const GIVEN_AT: &str = "x-foreman-last-known";
 /// Bytes of an answer that is given as a whole; longer ones are streamed.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
-/// What these answer is of one moment, or so long that nobody asks for it twice.
-const NOT_KEPT: [&str; 6] = ["/samples", "/verify", "/export", "/usage.csv", "/stream", "/challenge"];
+/// What these answer is of one moment, so long that nobody asks for it twice, or a secret.
+const NOT_KEPT: [&str; 7] =
+    ["/samples", "/verify", "/export", "/usage.csv", "/stream", "/challenge", "/tunnel/access"];
 
 /// Passes a request on and gives the whole answer, or the last one where there is none now.
 pub async fn answer(desk: &Desk, head: AskHead, body: Vec<u8>) -> Result<(AnswerHead, Vec<u8>), Failure> {

@@ -18,8 +18,9 @@ use sqlx::{
 
 use super::{
     ServerId,
-    sealed::{self, owners_only},
+    sealed::{file, owners_only},
 };
+use crate::seal;
 
 /// A longer answer is not kept. Bytes.
 pub const ANSWER_BYTES: usize = 2 * 1024 * 1024;
@@ -204,11 +205,11 @@ impl LastKnown {
         plain.push(u8::try_from(answer.content_type.len()).ok()?);
         plain.extend_from_slice(answer.content_type.as_bytes());
         plain.extend_from_slice(&answer.body);
-        sealed::seal(&self.key, &about(server, asked, answer.at), &plain)
+        seal::seal(&self.key, &about(server, asked, answer.at), &plain)
     }
 
     fn unseal(&self, server: &ServerId, asked: &[u8], at: Millis, sealed: &[u8]) -> Option<KeptAnswer> {
-        let plain = sealed::unseal(&self.key, &about(server, asked, at), sealed)?;
+        let plain = seal::unseal(&self.key, &about(server, asked, at), sealed)?;
         let (length, rest) = plain.split_first()?;
         let (kind, body) = rest.split_at_checked(usize::from(*length))?;
         Some(KeptAnswer { at, content_type: String::from_utf8(kind.to_vec()).ok()?, body: body.to_vec() })
@@ -226,7 +227,7 @@ fn about(server: &ServerId, asked: &[u8], at: Millis) -> Vec<u8> {
 
 async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
     // A copy: after a crash the one before the last is as good.
-    let options = sealed::file(path, SqliteSynchronous::Normal);
+    let options = file(path, SqliteSynchronous::Normal);
     let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
     let shape: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&pool).await?;
     if shape != SHAPE {

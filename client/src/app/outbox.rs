@@ -20,8 +20,9 @@ use sqlx::{
 
 use super::{
     ServerId,
-    sealed::{file, owners_only, seal, unseal},
+    sealed::{file, owners_only},
 };
+use crate::seal::{seal, unseal};
 
 pub use send::Step;
 

@@ -1,18 +1,15 @@
 //! Byte streams to where a device may be, and WebSocket messages to the server.
 
-use std::net::SocketAddr;
-
 use bytes::Bytes;
 use foreman_link::carrier::{self, Way};
 use foreman_protocol::MAX_TERMINAL_FRAME;
 use futures_util::{StreamExt, stream, stream::BoxStream};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::HeaderMap;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::mpsc,
 };
 
-use super::race::{Attempt, race};
 use crate::Error;
 
 /// Any way for bytes.
@@ -22,35 +19,12 @@ pub(super) async fn tcp(address: &str) -> Result<AnyWay, Error> {
     Ok(Box::new(carrier::connect_tcp(address).await?))
 }
 
-/// The first of several addresses of one device that answers.
-pub(super) async fn first_of(addresses: &[SocketAddr]) -> Result<AnyWay, Error> {
-    let attempts = addresses.iter().map(|address| {
-        let attempt: Attempt<'_, _, Error> = Box::pin(async move { tcp(&address.to_string()).await });
-        (std::time::Duration::ZERO, attempt)
-    });
-    let nobody = || Error::Unreachable { message: "it announced no address".to_owned() };
-    race(attempts.collect(), |_| false).await.map_err(|mut errors| errors.pop().unwrap_or_else(nobody))
-}
-
 pub(super) async fn web_socket(
     carrier: &carrier::Dialer,
     address: &str,
     headers: HeaderMap,
 ) -> Result<AnyWay, Error> {
     Ok(Box::new(carrier.connect_websocket(address, headers).await?))
-}
-
-/// What Cloudflare Access wants of a program.
-pub(super) fn access_headers(token: Option<&(String, String)>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    let Some((id, secret)) = token else { return headers };
-    for (name, value) in [("cf-access-client-id", id), ("cf-access-client-secret", secret)] {
-        if let Ok(mut value) = HeaderValue::from_str(value) {
-            value.set_sensitive(true);
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    }
-    headers
 }
 
 /// A WebSocket whose messages are taken one by one: what is put into the sender goes out as one message each, and

@@ -1,6 +1,6 @@
 //! Where a device may be reached, and opening a sealed session there.
 
-use std::{fmt, sync::RwLock, time::Duration};
+use std::{fmt, pin::pin, sync::RwLock, time::Duration};
 
 use foreman_link::{
     carrier,
@@ -9,11 +9,14 @@ use foreman_link::{
     h2,
 };
 use foreman_protocol::{Hello, RefusedBecause};
+use futures_util::StreamExt;
 
 use super::{
-    carry, keys,
+    carry::{self, AnyWay},
+    keys,
     known::KnownDevice,
     network,
+    pass::{self, Passes},
     path::{PathKind, PathTry},
     race::{Attempt, race},
     session::Session,
@@ -24,6 +27,9 @@ use crate::{Error, Foreman};
 /// What a path that works for others may try alone.
 const HEAD_START_OF_THE_SAME: Duration = Duration::from_millis(150);
 
+/// How many announced addresses are tried beside each other.
+const ANNOUNCED_AT_ONCE: usize = 8;
+
 /// How a device is looked for; the defaults suit people.
 #[derive(Debug, Clone)]
 pub struct DeviceOptions {
@@ -31,8 +37,6 @@ pub struct DeviceOptions {
     pub only: Option<Vec<PathKind>>,
     /// Ask the local network by multicast.
     pub mdns: bool,
-    /// Id and secret of a Cloudflare Access service token, for devices behind a tunnel.
-    pub cloudflare_access: Option<(String, String)>,
     /// Whether the server may speak for this client when it has no right of its own on the device.
     pub through_server: bool,
     pub pace: Pace,
@@ -40,7 +44,7 @@ pub struct DeviceOptions {
 
 impl Default for DeviceOptions {
     fn default() -> Self {
-        Self { only: None, mdns: true, cloudflare_access: None, through_server: true, pace: Pace::default() }
+        Self { only: None, mdns: true, through_server: true, pace: Pace::default() }
     }
 }
 
@@ -96,6 +100,8 @@ pub(super) enum Place {
     Tcp(String),
     /// Whoever announces the device on the local network.
     Announced,
+    /// The name of its Cloudflare Tunnel.
+    Tunnel(String),
     /// A WebSocket by its address.
     WebSocket(String),
 }
@@ -105,6 +111,7 @@ impl Candidate {
     pub fn address(&self) -> String {
         match &self.place {
             Place::Tcp(address) | Place::WebSocket(address) => address.clone(),
+            Place::Tunnel(hostname) => pass::address(hostname),
             Place::Announced => "announced by mDNS".to_owned(),
         }
     }
@@ -117,6 +124,29 @@ pub(super) struct Miss {
     message: String,
     /// The device itself said no: no other path would help.
     refused: Option<RefusedBecause>,
+}
+
+/// What went wrong, and whether it was the device itself that said no.
+type Missed = (String, Option<RefusedBecause>);
+
+const fn unsaid(message: String) -> Missed {
+    (message, None)
+}
+
+/// Opens a session over a way that may lead to the device.
+async fn greet(
+    candidate: &Candidate,
+    way: AnyWay,
+    keys: &ClientKeys,
+    hello: &Hello,
+) -> Result<Session, Missed> {
+    let (sealed, _welcome) = match channel::connect(way, keys, hello).await {
+        Ok(open) => open,
+        Err(ConnectError::Refused(because)) => return Err((keys::sentence(because), Some(because))),
+        Err(error) => return Err(unsaid(error.to_string())),
+    };
+    let client = h2::Client::start(sealed).await.map_err(|error| unsaid(error.to_string()))?;
+    Ok(Session::new(candidate.clone(), client))
 }
 
 /// No path led to the device.
@@ -149,6 +179,7 @@ pub(super) struct Dialer {
     store: Option<Store>,
     pub server: Option<Foreman>,
     options: DeviceOptions,
+    passes: Passes,
     pub carrier: carrier::Dialer,
 }
 
@@ -161,7 +192,13 @@ impl Dialer {
         options: DeviceOptions,
     ) -> Result<Self, Error> {
         let carrier = carrier::Dialer::from_environment()?;
-        Ok(Self { device: RwLock::new(device), key, store, server, options, carrier })
+        let passes = Passes::new(device.id, store.clone(), server.clone());
+        Ok(Self { device: RwLock::new(device), key, store, server, options, passes, carrier })
+    }
+
+    /// While the server answers: gets what the device's tunnel will want to see when it does not.
+    pub async fn look_ahead(&self) {
+        self.passes.look_ahead(self.device().tunnel_hostname.as_deref()).await;
     }
 
     pub fn device(&self) -> KnownDevice {
@@ -186,8 +223,8 @@ impl Dialer {
             all.push(Candidate { kind: PathKind::Lan, place: Place::Announced });
         }
         all.extend(device.tailscale.iter().map(|name| ws(PathKind::Tailscale, format!("wss://{name}/link"))));
-        let tunnel = device.tunnel_hostname.iter();
-        all.extend(tunnel.map(|name| ws(PathKind::Cloudflare, format!("wss://{name}/link"))));
+        let tunnel = device.tunnel_hostname.into_iter().map(Place::Tunnel);
+        all.extend(tunnel.map(|place| Candidate { kind: PathKind::Cloudflare, place }));
         let relay = self.server.as_ref().map(|server| server.relay_address(device.id));
         all.extend(relay.map(|address| ws(PathKind::Relay, address)));
         if let Some(only) = &self.options.only {
@@ -207,44 +244,61 @@ impl Dialer {
         }
     }
 
-    async fn dial_unbounded(
-        &self,
-        candidate: &Candidate,
-    ) -> Result<Session, (String, Option<RefusedBecause>)> {
-        let device = self.device();
-        let plain = |message: String| (message, None);
-        let (identity, link_key) = device.keys().map_err(|error| plain(error.to_string()))?;
-        let grant = device.grant.ok_or_else(|| plain("this client has no grant for it".to_owned()))?;
-        let carrier = match &candidate.place {
-            Place::Tcp(address) => {
-                let limit = self.options.pace.connect;
-                let connected = tokio::time::timeout(limit, carry::tcp(address)).await;
-                let silent = |_| plain(format!("no answer within {} s", limit.as_secs()));
-                connected.map_err(silent)?.map_err(|error| plain(error.to_string()))?
-            }
-            Place::Announced => {
-                let found = network::find(device.id).await.map_err(plain)?;
-                carry::first_of(&found).await.map_err(|error| plain(error.to_string()))?
-            }
+    async fn dial_unbounded(&self, candidate: &Candidate) -> Result<Session, Missed> {
+        let (keys, hello) = self.introduction(candidate.kind)?;
+        let way = match &candidate.place {
+            Place::Tcp(address) => self.tcp(address).await?,
+            Place::Announced => return self.first_announced(candidate, &keys, &hello).await,
+            Place::Tunnel(hostname) => self.passes.through(&self.carrier, hostname).await.map_err(unsaid)?,
             Place::WebSocket(address) => {
                 let headers = match candidate.kind {
                     PathKind::Relay => self.server.as_ref().map(Foreman::headers).unwrap_or_default(),
-                    PathKind::Cloudflare => carry::access_headers(self.options.cloudflare_access.as_ref()),
                     _ => Default::default(),
                 };
                 let opened = carry::web_socket(&self.carrier, address, headers).await;
-                opened.map_err(|error| plain(error.to_string()))?
+                opened.map_err(|error| unsaid(error.to_string()))?
             }
         };
+        greet(candidate, way, &keys, &hello).await
+    }
+
+    /// Who calls, whom, and by which right.
+    fn introduction(&self, kind: PathKind) -> Result<(ClientKeys, Hello), Missed> {
+        let device = self.device();
+        let (identity, link_key) = device.keys().map_err(|error| unsaid(error.to_string()))?;
+        let grant = device.grant.ok_or_else(|| unsaid("this client has no grant for it".to_owned()))?;
         let keys = ClientKeys { secret: self.key.clone(), device: identity, link_key };
-        let hello = Hello::new(grant, candidate.kind.as_str());
-        let (sealed, _welcome) = match channel::connect(carrier, &keys, &hello).await {
-            Ok(open) => open,
-            Err(ConnectError::Refused(because)) => return Err((keys::sentence(because), Some(because))),
-            Err(error) => return Err(plain(error.to_string())),
-        };
-        let client = h2::Client::start(sealed).await.map_err(|error| plain(error.to_string()))?;
-        Ok(Session::new(candidate.clone(), client))
+        Ok((keys, Hello::new(grant, kind.as_str())))
+    }
+
+    async fn tcp(&self, address: &str) -> Result<AnyWay, Missed> {
+        let limit = self.options.pace.connect;
+        let connected = tokio::time::timeout(limit, carry::tcp(address)).await;
+        let silent = |_| unsaid(format!("no answer within {} s", limit.as_secs()));
+        connected.map_err(silent)?.map_err(|error| unsaid(error.to_string()))
+    }
+
+    /// Some of what is announced may lead nowhere, or to somebody else: only the device itself ends the search.
+    async fn first_announced(
+        &self,
+        candidate: &Candidate,
+        keys: &ClientKeys,
+        hello: &Hello,
+    ) -> Result<Session, Missed> {
+        let announced = network::announced(self.device().id).map_err(unsaid)?;
+        let dialled = announced.map(|address| async move {
+            let way = self.tcp(&address.to_string()).await?;
+            greet(candidate, way, keys, hello).await
+        });
+        let mut dialled = pin!(dialled.buffer_unordered(ANNOUNCED_AT_ONCE));
+        let mut last = unsaid("it does not announce itself on this network".to_owned());
+        while let Some(outcome) = dialled.next().await {
+            match outcome {
+                Err(missed) if missed.1.is_none() => last = missed,
+                outcome => return outcome,
+            }
+        }
+        Err(last)
     }
 
     /// A session over the best path that answers; only over ones better than `better_than`, when given.

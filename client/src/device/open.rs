@@ -7,6 +7,7 @@ use foreman_protocol::DeviceId;
 use super::{
     DeviceConnection, DeviceOptions, keys,
     known::{KnownDevice, NotBelieved},
+    pass,
     store::{Store, StoreError},
 };
 use crate::{Error, Foreman};
@@ -46,10 +47,14 @@ impl DeviceConnection {
         id: DeviceId,
         options: DeviceOptions,
     ) -> Result<Self, OpenError> {
-        let (device, grants) = meet(store, server, id).await?;
+        let (device, answered) = meet(store, server, id).await?;
         let key = store.client_key()?;
-        let device = with_grant(store, device, &key.public(), grants.then_some(server).flatten()).await?;
+        let answering = server.filter(|_| answered);
+        let device = with_grant(store, device, &key.public(), answering).await?;
         let connection = Self::new(device, key, Some(store.clone()), server.cloned(), options)?;
+        if answered {
+            connection.reach().dialer.look_ahead().await;
+        }
         connection.tell_untold(store, id).await;
         Ok(connection)
     }
@@ -69,7 +74,13 @@ async fn meet(
         (Some(kept), Ok(Err(error))) if error.code().is_none() => return Ok((kept.clone(), false)),
         (Some(kept), Err(_)) => return Ok((kept.clone(), false)),
         (None, Err(_)) => server.device(id).await?,
-        (_, Ok(Err(error))) => return Err(error.into()),
+        (_, Ok(Err(error))) => {
+            // Deleted, or somebody who may not ask any more: the way through Cloudflare is not theirs either.
+            if pass::is_no(&error) {
+                store.forget_pass(id)?;
+            }
+            return Err(error.into());
+        }
     };
     let known = match kept {
         Some(mut kept) => {

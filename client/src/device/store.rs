@@ -4,6 +4,7 @@
 //! the new. With what is here a device is reached without any server. It must not know how.
 
 mod listing;
+mod passes;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -11,7 +12,7 @@ mod windows;
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fmt, fs, io,
     io::Write,
     path::{Path, PathBuf},
     sync::Arc,
@@ -71,8 +72,21 @@ pub struct SignIn {
 pub struct Store {
     config: PathBuf,
     data: PathBuf,
-    /// Kept elsewhere, in a keychain.
-    keys: Option<Arc<(Issuer, LinkSecret)>>,
+    elsewhere: Option<Arc<Elsewhere>>,
+}
+
+/// Keys that are kept in a keychain.
+struct Elsewhere {
+    owner: Issuer,
+    client: LinkSecret,
+    /// Opens the passes that are kept.
+    passes: Zeroizing<[u8; 32]>,
+}
+
+impl fmt::Debug for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Elsewhere")
+    }
 }
 
 impl Store {
@@ -88,13 +102,15 @@ impl Store {
     /// In these folders, which are made when something is kept.
     #[must_use]
     pub const fn at(config: PathBuf, data: PathBuf) -> Self {
-        Self { config, data, keys: None }
+        Self { config, data, elsewhere: None }
     }
 
-    /// With keys that somebody else keeps: no file is made for them, and they are not changed from here.
+    /// With keys that somebody else keeps: no file is made for them, and they are not changed from here. `passes` seals
+    /// what opens the way to devices behind a tunnel.
     #[must_use]
-    pub fn with_keys(self, owner: Issuer, client: LinkSecret) -> Self {
-        Self { keys: Some(Arc::new((owner, client))), ..self }
+    pub fn with_keys(self, owner: Issuer, client: LinkSecret, passes: [u8; 32]) -> Self {
+        let elsewhere = Elsewhere { owner, client, passes: Zeroizing::new(passes) };
+        Self { elsewhere: Some(Arc::new(elsewhere)), ..self }
     }
 
     /// The Ed25519 key that signs grants; made now when there is none.
@@ -102,8 +118,8 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn owner_key(&self) -> Result<Issuer, StoreError> {
-        match self.keys.as_deref() {
-            Some((owner, _)) => Ok(owner.clone()),
+        match self.elsewhere.as_deref() {
+            Some(elsewhere) => Ok(elsewhere.owner.clone()),
             None => self.secret(OWNER_KEY).map(|bytes| Issuer::from_bytes(&bytes)),
         }
     }
@@ -113,8 +129,8 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn client_key(&self) -> Result<LinkSecret, StoreError> {
-        match self.keys.as_deref() {
-            Some((_, client)) => Ok(client.clone()),
+        match self.elsewhere.as_deref() {
+            Some(elsewhere) => Ok(elsewhere.client.clone()),
             None => self.secret(CLIENT_KEY).map(|bytes| LinkSecret::from_bytes(&bytes)),
         }
     }
@@ -149,12 +165,17 @@ impl Store {
         read_json(&self.config.join("sign-in.json"))
     }
 
-    /// Keeps a sign-in, or forgets it.
+    /// Keeps a sign-in, or forgets it. What opened the way to devices goes with the one before.
     ///
     /// # Errors
     /// See [`StoreError`].
     pub fn set_sign_in(&self, sign_in: Option<&SignIn>) -> Result<(), StoreError> {
         let path = self.config.join("sign-in.json");
+        if let Ok(Some(before)) = self.sign_in()
+            && sign_in != Some(&before)
+        {
+            self.forget_passes_of(&before.url)?;
+        }
         match sign_in {
             Some(sign_in) => write_json(&path, sign_in),
             None => remove(&path),
@@ -198,6 +219,7 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn forget(&self, id: DeviceId) -> Result<(), StoreError> {
+        self.forget_pass(id)?;
         remove(&self.record(id))
     }
 

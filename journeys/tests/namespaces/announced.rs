@@ -1,6 +1,7 @@
 //! A device whose address changed while nobody could tell: it is found on the local network by what it announces.
 
 use foreman_client::Store;
+use journeys::eventually;
 
 use super::Scene;
 
@@ -30,4 +31,20 @@ async fn a_device_at_another_address_is_found_by_multicast_with_the_server_down(
     let to = format!("one:{}", remote.display());
     scene.foreman(&["cp", &file.display().to_string(), &to], "").await;
     assert_eq!(std::fs::read(&remote).expect("there"), std::fs::read(&file).expect("there"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_is_found_where_the_network_has_nothing_but_link_local_addresses() {
+    let Some(mut scene) = Scene::new().await else { return };
+    // Keys and rights, which need the server once.
+    scene.foreman(&["status", "one"], "").await;
+    scene.server.kill().await;
+    scene.network.link_local_only();
+    let said = eventually("the device is found by what it announces", async || {
+        let output = scene.command(&["shell", "one", "--", "sh", "-c", "echo in-$((40+2))"]).output().await;
+        let output = output.expect("foreman runs");
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    })
+    .await;
+    assert!(said.contains("in-42"), "{said}");
 }

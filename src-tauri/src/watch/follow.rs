@@ -12,6 +12,7 @@ use foreman_client::{
         notices::{Book, Deed, Words},
     },
 };
+use foreman_protocol::Event;
 use tauri::{AppHandle, Manager};
 use tokio::{
     sync::watch,
@@ -100,6 +101,10 @@ impl Following {
     }
 
     async fn take(&self, turn: Turn, mirror: &Mirror) -> Result<(), Error> {
+        if may_have_lost_a_device(&turn) {
+            let there = mirror.devices.keys().copied().collect();
+            self.app.state::<Desk>().forget_passes(&self.server, &there);
+        }
         match turn {
             Turn::Snapshot => {
                 let missed = unpoisoned(&self.book).snapshot(&mirror.devices, &mirror.tasks);
@@ -165,6 +170,14 @@ impl Following {
                 unpoisoned(&self.book).put_away(subject);
             }
         }
+    }
+}
+
+fn may_have_lost_a_device(turn: &Turn) -> bool {
+    match turn {
+        Turn::Snapshot => true,
+        Turn::Event(record) => matches!(record.event, Event::DeviceDeleted { .. }),
+        Turn::Resumed | Turn::Sample(_) | Turn::Lost { .. } => false,
     }
 }
 

@@ -29,9 +29,12 @@ impl Store {
         }
     }
 
+    /// What is kept for devices that are gone from the server goes.
+    ///
     /// # Errors
     /// See [`StoreError`].
     pub fn keep_listing(&self, listing: &Listing) -> Result<(), StoreError> {
+        self.forget_passes(&listing.url, &listing.devices.iter().map(|device| device.id).collect())?;
         write_json(&self.data.join(LISTING), listing)
     }
 }
