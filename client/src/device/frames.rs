@@ -1,16 +1,14 @@
 //! The two ways that terminal frames travel: with lengths over the link, as messages over a WebSocket of the server.
 
-use std::io;
-
+use bytes::{Buf, Bytes, BytesMut};
 use foreman_link::carrier;
 use foreman_protocol::{DeviceId, MAX_TERMINAL_FRAME, TerminalFrame, TerminalId};
-use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::{
-    codec::{FramedRead, LengthDelimitedCodec},
-    io::StreamReader,
-};
 
 use super::{ask::Ask, carry, session::Session};
 use crate::{Error, Foreman};
@@ -43,13 +41,64 @@ pub(super) async fn over_link(session: &Session, place: &Place<'_>) -> Result<Wi
     let ask = place.ask(Ask::post(place.path()));
     let body = ReceiverStream::new(frames).map(|frame: TerminalFrame| Ok(frame.encode_with_length().into()));
     let answer = session.send(ask.stream(body)).await?.success().await?;
-    let codec = LengthDelimitedCodec::builder().max_frame_length(MAX_TERMINAL_FRAME).new_codec();
-    let frames = FramedRead::new(StreamReader::new(answer.body.map_err(io::Error::other)), codec);
-    let from_device = frames.map(|frame| match frame {
-        Ok(bytes) => decode(&bytes),
-        Err(error) => Err(Error::Unreachable { message: error.to_string() }),
+    let pieces = Pieces { body: answer.body, piece: Bytes::new(), begun: BytesMut::new() };
+    let from_device = stream::try_unfold(pieces, |mut pieces| async {
+        let frame = pieces.frame().await?;
+        Ok(frame.map(|frame| (frame, pieces)))
     });
     Ok(Wire { to_device, from_device: from_device.boxed() })
+}
+
+/// Pieces of a body, with frames behind their lengths in them. Nearly always a piece ends where a frame does, and is
+/// read where it lies.
+struct Pieces {
+    body: BoxStream<'static, Result<Bytes, Error>>,
+    piece: Bytes,
+    /// A frame that goes on in the next piece.
+    begun: BytesMut,
+}
+
+impl Pieces {
+    /// The next frame; `None` at an end between two.
+    async fn frame(&mut self) -> Result<Option<TerminalFrame>, Error> {
+        loop {
+            if !self.begun.is_empty() {
+                self.begun.extend_from_slice(&std::mem::take(&mut self.piece));
+            }
+            let waiting = if self.begun.is_empty() { &self.piece[..] } else { &self.begun[..] };
+            if let Some((frame, length)) = first(waiting)? {
+                if self.begun.is_empty() {
+                    self.piece.advance(length);
+                } else {
+                    self.begun.advance(length);
+                }
+                return Ok(Some(frame));
+            }
+            if self.begun.is_empty() {
+                self.begun.extend_from_slice(&std::mem::take(&mut self.piece));
+            }
+            match self.body.next().await {
+                Some(piece) => self.piece = piece?,
+                None if self.begun.is_empty() => return Ok(None),
+                None => {
+                    let message = "the terminal's connection ended in the middle of a frame".to_owned();
+                    return Err(Error::Unreachable { message });
+                }
+            }
+        }
+    }
+}
+
+/// The frame that lies there first, if it is whole, and how long it is with its length before it.
+fn first(waiting: &[u8]) -> Result<Option<(TerminalFrame, usize)>, Error> {
+    let Some((length, rest)) = waiting.split_first_chunk::<4>() else { return Ok(None) };
+    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+    if length > MAX_TERMINAL_FRAME {
+        let message = format!("a terminal frame is longer than {MAX_TERMINAL_FRAME} bytes");
+        return Err(Error::Malformed { message });
+    }
+    let Some(frame) = rest.get(..length) else { return Ok(None) };
+    Ok(Some((decode(frame)?, 4 + length)))
 }
 
 fn decode(bytes: &[u8]) -> Result<TerminalFrame, Error> {
@@ -75,4 +124,68 @@ pub(super) async fn over_server(
     });
     let from_device = from_device.map(|message| decode(&message?));
     Ok(Wire { to_device, from_device: from_device.boxed() })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// All frames of a body in these pieces, and whether it ended well.
+    fn frames(pieces: Vec<Bytes>) -> (Vec<TerminalFrame>, bool) {
+        let body = stream::iter(pieces).map(Ok).boxed();
+        let mut pieces = Pieces { body, piece: Bytes::new(), begun: BytesMut::new() };
+        let mut all = Vec::new();
+        futures_util::FutureExt::now_or_never(async {
+            loop {
+                match pieces.frame().await {
+                    Ok(Some(frame)) => all.push(frame),
+                    ended => return (std::mem::take(&mut all), ended.is_ok()),
+                }
+            }
+        })
+        .unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn frames_come_whole_however_they_are_cut(
+            lengths in prop::collection::vec(0_usize..40, 0..12),
+            cuts in prop::collection::vec(0_usize..30, 0..40),
+            lost in 0_usize..60,
+        ) {
+            let sent: Vec<_> = lengths
+                .iter()
+                .enumerate()
+                .map(|(at, length)| TerminalFrame::Output { offset: at as u64, data: vec![at as u8; *length] })
+                .collect();
+            let mut rest = Bytes::from(sent.iter().flat_map(TerminalFrame::encode_with_length).collect::<Vec<_>>());
+            let whole = rest.len();
+            rest.truncate(whole.saturating_sub(lost));
+            let kept = rest.len();
+            let mut pieces: Vec<_> = cuts.iter().map(|cut| rest.split_to((*cut).min(rest.len()))).collect();
+            pieces.push(rest);
+            let (came, well) = frames(pieces);
+            let mut end = 0;
+            let expected: Vec<_> = sent
+                .iter()
+                .take_while(|frame| {
+                    end += frame.encode_with_length().len();
+                    end <= kept
+                })
+                .cloned()
+                .collect();
+            let between = expected.iter().map(|frame| frame.encode_with_length().len()).sum::<usize>() == kept;
+            prop_assert_eq!(came, expected);
+            prop_assert_eq!(well, between);
+        }
+    }
+
+    #[test]
+    fn a_frame_that_is_too_long_is_not_waited_for() {
+        let most = u32::try_from(MAX_TERMINAL_FRAME).unwrap();
+        assert!(first(&most.to_be_bytes()).unwrap().is_none());
+        assert!(first(&(most + 1).to_be_bytes()).is_err());
+    }
 }

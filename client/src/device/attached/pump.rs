@@ -1,11 +1,14 @@
 //! The task behind an attached terminal: one wire after the other, and what must survive between them.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, pin::pin, time::Duration};
 
 use bytes::Bytes;
 use foreman_protocol::{TerminalFrame, TerminalId};
 use futures_util::StreamExt;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    time::{Instant, sleep_until},
+};
 
 use super::{AttachOptions, TerminalUpdate};
 use crate::{
@@ -26,6 +29,8 @@ const TYPED: usize = 16 * 1024;
 const ON_THE_WAY: usize = 256 * 1024;
 /// Typed bytes that are not accepted for so long make the path suspicious.
 const ACCEPT_LIMIT: Duration = Duration::from_secs(2);
+
+const NO_INPUT: &str = "the device takes no input any more";
 
 /// What a caller wants of the terminal.
 pub(super) enum ToDevice {
@@ -230,14 +235,38 @@ impl Pump {
         let kind = session.as_ref().map(|session| session.candidate.kind);
         standing.mark_unchanged();
         let tell = self.tell.clone();
+        let mut over = pin!(over(session.as_ref()));
+        // Stays set when it is not needed any more: to set one for each key is dearer than to wake once in vain.
+        let mut alarm = pin!(sleep_until(Instant::now()));
         loop {
+            // What can go at once, which is each key and its echo, does not wait for another turn.
+            while let Some(frame) = outgoing.pop_front_if(|_| ready) {
+                match wire.to_device.try_send(frame) {
+                    Ok(()) => {}
+                    Err(TrySendError::Full(frame)) => {
+                        outgoing.push_front(frame);
+                        break;
+                    }
+                    Err(TrySendError::Closed(_)) => return Left::Lost(NO_INPUT.to_owned()),
+                }
+            }
+            if let Some(update) = self.held.take() {
+                let last = matches!(update, TerminalUpdate::Ended(_));
+                match tell.try_send(update) {
+                    Ok(()) if last => return Left::Over,
+                    Ok(()) => {}
+                    Err(TrySendError::Full(update)) => self.held = Some(update),
+                    Err(TrySendError::Closed(_)) => return Left::Over,
+                }
+            }
             let accept_by = self.unaccepted.since.filter(|_| ready).map(|since| since + ACCEPT_LIMIT);
+            if let Some(at) = accept_by.filter(|_| alarm.is_elapsed()) {
+                alarm.as_mut().reset(at);
+            }
             tokio::select! {
-                permit = tell.reserve(), if self.held.is_some() => {
-                    let (Ok(permit), Some(update)) = (permit, self.held.take()) else { return Left::Over };
-                    let over = matches!(update, TerminalUpdate::Ended(_));
-                    permit.send(update);
-                    if over {
+                // There is room again, for the next turn.
+                room = tell.reserve(), if self.held.is_some() => {
+                    if room.is_err() {
                         return Left::Over;
                     }
                 }
@@ -254,14 +283,11 @@ impl Pump {
                     Some(Err(error)) => return Left::Lost(error.to_string()),
                     None => return Left::Lost("the device closed the terminal's connection".to_owned()),
                 },
-                sent = wire.to_device.reserve(), if ready && !outgoing.is_empty() => match sent {
-                    Ok(permit) => {
-                        if let Some(frame) = outgoing.pop_front() {
-                            permit.send(frame);
-                        }
+                room = wire.to_device.reserve(), if ready && !outgoing.is_empty() => {
+                    if room.is_err() {
+                        return Left::Lost(NO_INPUT.to_owned());
                     }
-                    Err(_) => return Left::Lost("the device takes no input any more".to_owned()),
-                },
+                }
                 told = self.typed.recv(), if self.unaccepted.bytes < ON_THE_WAY => match told {
                     Some(told) => self.take(told, ready, &mut outgoing),
                     None => return Left::Over,
@@ -274,13 +300,16 @@ impl Pump {
                         return Left::Moved;
                     }
                 }
-                () = until(accept_by) => {
-                    if let Err(why) = alive(session.as_ref()).await {
-                        return Left::Lost(why);
+                // What was typed when it was set may have been accepted; then it is set again for what came later.
+                () = &mut alarm, if accept_by.is_some() => {
+                    if accept_by.is_some_and(|at| at <= Instant::now()) {
+                        if let Err(why) = alive(session.as_ref()).await {
+                            return Left::Lost(why);
+                        }
+                        self.unaccepted.since = Some(Instant::now());
                     }
-                    self.unaccepted.since = Some(Instant::now());
                 }
-                () = over(session.as_ref()) => return Left::Lost("the path broke off".to_owned()),
+                () = &mut over => return Left::Lost("the path broke off".to_owned()),
             }
         }
     }
@@ -347,13 +376,6 @@ fn is_better(now: &Standing, than: Option<PathKind>) -> bool {
     match now {
         Standing::Link(other) => than.is_none_or(|kind| other.candidate.kind < kind),
         _ => false,
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }
 
