@@ -163,11 +163,6 @@ impl DeviceConnection {
         {
             return Ok(Route::Link(Arc::clone(session)));
         }
-        if let Standing::Link(session) = &*self.0.reach.standing.borrow()
-            && !session.is_over()
-        {
-            return Ok(Route::Link(Arc::clone(session)));
-        }
         let mut standing = self.0.reach.standing.subscribe();
         let usable = standing.wait_for(|now| match now {
             Standing::Searching(_) | Standing::Nowhere(_) => false,
