@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Once,
         atomic::{AtomicBool, AtomicI64, Ordering::SeqCst},
     },
     time::Duration,
@@ -16,7 +16,11 @@ use foreman_client::app::{
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
 use zeroize::Zeroizing;
 
 /// Secrets that anybody can look at.
@@ -118,20 +122,53 @@ pub async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(3_600), future).await.unwrap()
 }
 
-/// Lets time pass in steps of a second while the work goes on. While a thread blocks, the runtime's paused clock does
-/// not run ahead by itself, so that answers of sockets are waited for.
+/// Lets time pass in steps of a second while the work goes on: each once nothing else is left to do. As long as a thread
+/// blocks, the runtime's paused clock does not run ahead by itself.
 pub async fn hurry<T>(work: impl Future<Output = T>) -> T {
+    let mut behind = Behind::new().await;
     tokio::time::pause();
-    let mut work = std::pin::pin!(work);
-    loop {
-        let settled = tokio::task::spawn_blocking(|| std::thread::sleep(Duration::from_millis(20)));
-        tokio::select! {
-            biased;
-            done = &mut work => {
-                tokio::time::resume();
-                return done;
-            }
-            _ = settled => tokio::time::advance(Duration::from_secs(1)).await,
+    let (held, until) = std::sync::mpsc::channel::<()>();
+    tokio::task::spawn_blocking(move || until.recv());
+    let passing = async {
+        loop {
+            behind.everything().await;
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+    };
+    let done = tokio::select! {
+        biased;
+        done = work => done,
+        () = passing => unreachable!("time does not end"),
+    };
+    tokio::time::resume();
+    drop(held);
+    done
+}
+
+/// What comes behind everything that is under way in this runtime: what it sends to itself arrives after what was sent
+/// before, however long the machine takes for either.
+struct Behind(TcpStream);
+
+impl Behind {
+    /// A request is sent, read, answered and read; and before it a connection may be made, after it something kept.
+    const ROUNDS: usize = 4;
+
+    async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut far, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move {
+            let (mut from, mut to) = far.split();
+            tokio::io::copy(&mut from, &mut to).await
+        });
+        Self(near)
+    }
+
+    async fn everything(&mut self) {
+        for _ in 0..Self::ROUNDS {
+            self.0.write_all(b".").await.unwrap();
+            self.0.read_exact(&mut [0]).await.unwrap();
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
         }
     }
 }
@@ -153,12 +190,15 @@ impl Log {
     }
 
     pub fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        static OTHERS: Once = Once::new();
+        let all = || tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE);
+        // A place in the code asks once whether anybody listens, on the thread that comes by first: one that listens to
+        // nothing must not answer for all.
+        OTHERS.call_once(|| {
+            tracing::subscriber::set_global_default(all().with_writer(io::sink).finish()).unwrap();
+        });
         let log = self.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(move || log.clone())
-            .finish();
-        tracing::subscriber::set_default(subscriber)
+        tracing::subscriber::set_default(all().with_writer(move || log.clone()).finish())
     }
 }
 
