@@ -34,6 +34,13 @@ pub enum CloudflareError {
     Unreachable(String),
     #[error("Cloudflare refused {what}: {message}")]
     Refused { what: &'static str, status: u16, message: String },
+    /// Only whoever owns the account can say that it is not meant to be there.
+    #[error(
+        "the account's own Access policy \"{policy}\" lets others to {hostname}, which only its device's clients are to \
+         reach. It may guard other applications, so it is left alone: in Cloudflare's dashboard, under Zero Trust, Access, \
+         Applications, open {app} and take it out of its policies"
+    )]
+    Shared { policy: String, hostname: String, app: String },
 }
 
 #[derive(Deserialize)]
@@ -65,6 +72,15 @@ pub struct ServiceToken {
     pub id: String,
     pub client_id: String,
     pub client_secret: String,
+}
+
+/// A policy of the application that is not ours.
+#[derive(Debug)]
+pub struct OtherPolicy {
+    pub id: String,
+    pub name: String,
+    /// It belongs to the account, and may guard other applications too: it cannot be deleted as this one's.
+    pub shared: bool,
 }
 
 /// How a service token stands.
@@ -237,15 +253,16 @@ impl Cloudflare {
     }
 
     /// Policies of the application that let in somebody else than `ours`: whoever adds one opens the device.
-    pub async fn other_policies(&self, app: &str, ours: Option<&str>) -> Outcome<Vec<String>> {
+    pub async fn other_policies(&self, app: &str, ours: Option<&str>) -> Outcome<Vec<OtherPolicy>> {
         let path = self.in_account(&format!("access/apps/{app}/policies"));
         let all = self.list("the Access policies", path).await?;
         let opens = all.iter().filter(|policy| policy["decision"] != "deny");
-        Ok(opens
-            .filter_map(|policy| policy["id"].as_str())
-            .filter(|id| Some(*id) != ours)
-            .map(str::to_owned)
-            .collect())
+        let others = opens.filter_map(|policy| {
+            let id = policy["id"].as_str().filter(|id| Some(*id) != ours)?.to_owned();
+            let name = policy["name"].as_str().unwrap_or(&id).to_owned();
+            Some(OtherPolicy { name, shared: policy["reusable"] == true, id })
+        });
+        Ok(others.collect())
     }
 
     pub async fn delete_policy(&self, app: &str, id: &str) -> Outcome<()> {

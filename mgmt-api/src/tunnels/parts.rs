@@ -126,9 +126,18 @@ impl Parts {
             _ => step!(cloudflare.make_app(&self.name, &self.hostname)),
         };
         self.app = Some(app.clone());
-        for id in step!(cloudflare.other_policies(&app, self.policy.as_deref())) {
-            step!(cloudflare.delete_policy(&app, &id));
+        let mut shared = None;
+        for other in step!(cloudflare.other_policies(&app, self.policy.as_deref())) {
+            if other.shared {
+                shared = Some(other.name);
+                continue;
+            }
+            step!(cloudflare.delete_policy(&app, &other.id));
             self.mended = true;
+        }
+        if let Some(policy) = shared {
+            let (hostname, app) = (self.hostname.clone(), self.name.clone());
+            return Ok(Err(CloudflareError::Shared { policy, hostname, app }));
         }
         self.policy = Some(match &self.policy {
             Some(id) if step!(cloudflare.has_policy(&app, id, &token)) => id.clone(),
