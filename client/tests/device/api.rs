@@ -74,6 +74,17 @@ impl Api {
         typed.values().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
     }
 
+    /// Waits until all of this was typed, and nothing else.
+    pub async fn until_typed(&self, expected: &str) {
+        let arrived = async {
+            while self.all_typed().len() < expected.len() {
+                self.more_typed.notified().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), arrived).await.expect("all that was typed arrives");
+        assert_eq!(self.all_typed(), expected);
+    }
+
     fn start(&self) -> Upload {
         let (received, size) =
             (self.uploaded.lock().unwrap().len() as u64, *self.upload_size.lock().unwrap());

@@ -26,7 +26,8 @@ use serde_json::json;
 use std::time::Duration;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
+    sync::watch,
     task::{JoinHandle, JoinSet},
 };
 use tower::ServiceExt;
@@ -63,6 +64,32 @@ impl Listening {
     pub async fn cut(self) {
         self.task.abort();
         let _ = (&mut { self }.task).await;
+    }
+}
+
+impl Listening {
+    /// Something in front of it that carries, and once it is told to neither carries nor closes anything.
+    pub async fn behind_one_that_falls_silent(&self) -> (Self, watch::Sender<bool>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (silence, silent) = watch::channel(false);
+        let behind = self.address.clone();
+        let task = tokio::spawn(async move {
+            let mut callers = JoinSet::new();
+            loop {
+                let (mut near, _) = listener.accept().await.unwrap();
+                let (behind, mut silent) = (behind.clone(), silent.clone());
+                callers.spawn(async move {
+                    let mut far = TcpStream::connect(behind).await.unwrap();
+                    let told = async { silent.wait_for(|silent| *silent).await.is_ok() };
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        _ = told => std::future::pending().await,
+                    }
+                });
+            }
+        });
+        (Self { address, task }, silence)
     }
 }
 
