@@ -140,6 +140,12 @@ test('an app that is killed goes on with what it was saving, and leaves nothing 
 	for (const pid of await desk.pids()) process.kill(pid, 'SIGKILL');
 	await eventually(async () => (await desk.pids()).length === 0);
 	await again.close().catch(() => undefined);
+	// What the window itself made and the app did not get to write whole: nobody can go on with that.
+	const [waiting] = JSON.parse(await readFile(list, 'utf8'));
+	const torn = join(downloads, '.foreman-torn.part');
+	await writeFile(torn, 'the beginning');
+	const written = { ...waiting.part, path: torn, name: 'torn.txt' };
+	await writeFile(list, JSON.stringify([waiting, { source: null, part: written, paused: false }]));
 	const last = await desk.open();
 	await last.press(say('saves_cancel', { name: 'huge.bin' }));
 	await eventually(async () => (await saved(desk)).length === 1);

@@ -106,17 +106,19 @@ impl Saves {
         }
     }
 
-    /// Goes on with what the app was killed over. Of a server that is known no longer, what is there goes.
+    /// Goes on with what the app was killed over. Of a server that is known no longer, and of what the window made, what is
+    /// there goes.
     pub fn go_on(&self, app: &AppHandle) {
         let desk = app.state::<Desk>();
         let left: Vec<_> =
             unpoisoned(&self.unfinished).all().map(|(number, save)| (number, save.clone())).collect();
         for (number, UnfinishedSave { source, part, paused }) in left {
-            let part = match Saving::take_up(part) {
-                Ok(part) if desk.servers().get(&source.server).is_some() => part,
+            let known = source.filter(|source| desk.servers().get(&source.server).is_some());
+            let (part, source) = match (Saving::take_up(part), known) {
+                (Ok(part), Some(source)) => (part, source),
                 other => {
                     drop(other);
-                    self.written_down(unpoisoned(&self.unfinished).remove(number));
+                    self.forget(number);
                     continue;
                 }
             };
@@ -155,8 +157,8 @@ impl Saves {
         let AskHead { path, headers, device, .. } = head;
         let source = SaveSource { server: desk.selected()?.id, device, path, headers };
         Peer::of(&desk, &source).await?;
-        let part = Saving::begin(folder, name)?;
-        let number = self.add(Some(source), Some(part), name.unwrap_or_default())?;
+        let (number, part) = self.part(Some(&source), name, folder)?;
+        self.add(number, Some(source), Some(part), name.unwrap_or_default());
         self.go(app, number);
         Ok(number)
     }
@@ -166,15 +168,35 @@ impl Saves {
     /// # Errors
     /// When it cannot be written.
     pub fn put(&self, content: &[u8], name: &str, folder: &Path) -> Result<u32, Failure> {
-        let mut saving = Saving::begin(folder, Some(name))?;
-        saving.put(content)?;
-        let number = self.add(None, None, name)?;
-        self.settle(number, saving, Ok(()));
+        let (number, mut part) = self.part(None, Some(name), folder)?;
+        if let Err(error) = part.put(content) {
+            drop(part);
+            self.forget(number);
+            return Err(error.into());
+        }
+        self.add(number, None, None, name);
+        self.settle(number, part, Ok(()));
         Ok(number)
     }
 
-    fn add(&self, source: Option<SaveSource>, part: Option<Saving>, name: &str) -> Result<u32, Failure> {
-        let name = part.as_ref().and_then(Saving::name).unwrap_or(name);
+    /// A number, and a part that the next run of the app knows of, whenever this one is killed.
+    fn part(
+        &self,
+        source: Option<&SaveSource>,
+        name: Option<&str>,
+        folder: &Path,
+    ) -> Result<(u32, Saving), Failure> {
+        self.room()?;
+        let number = self.last.fetch_add(1, Relaxed);
+        let note = |part| {
+            let save = UnfinishedSave { source: source.cloned(), part, paused: false };
+            self.written_down(unpoisoned(&self.unfinished).put(number, save));
+        };
+        let part = Saving::begin(folder, name, note).inspect_err(|_| self.forget(number))?;
+        Ok((number, part))
+    }
+
+    fn room(&self) -> Result<(), Failure> {
         let mut all = unpoisoned(&self.all);
         if all.len() >= MOST {
             let Some(oldest) = all.iter().find(|(_, entry)| entry.is_over()).map(|(number, _)| *number)
@@ -184,11 +206,13 @@ impl Saves {
             };
             all.remove(&oldest);
         }
-        let number = self.last.fetch_add(1, Relaxed);
-        let said = Save::of(number, name);
+        Ok(())
+    }
+
+    fn add(&self, number: u32, source: Option<SaveSource>, part: Option<Saving>, name: &str) {
+        let said = Save::of(number, part.as_ref().and_then(Saving::name).unwrap_or(name));
         let entry = Entry { said, source, stop: CancellationToken::new(), part, path: None };
-        all.insert(number, entry);
-        Ok(number)
+        unpoisoned(&self.all).insert(number, entry);
     }
 
     /// Begins, or goes on.
@@ -219,8 +243,12 @@ impl Saves {
     }
 
     fn write_down(&self, number: u32, source: &SaveSource, part: &Saving, paused: bool) {
-        let save = UnfinishedSave { source: source.clone(), part: part.part(), paused };
+        let save = UnfinishedSave { source: Some(source.clone()), part: part.part(), paused };
         self.written_down(unpoisoned(&self.unfinished).put(number, save));
+    }
+
+    fn forget(&self, number: u32) {
+        self.written_down(unpoisoned(&self.unfinished).remove(number));
     }
 
     fn written_down(&self, outcome: Result<(), StoreError>) {
@@ -270,7 +298,9 @@ impl Saves {
         }
         let mut unfinished = unpoisoned(&self.unfinished);
         self.written_down(match going_on {
-            Some((source, part)) => unfinished.put(number, UnfinishedSave { source, part, paused }),
+            Some((source, part)) => {
+                unfinished.put(number, UnfinishedSave { source: Some(source), part, paused })
+            }
             None => unfinished.remove(number),
         });
         drop(unfinished);
@@ -292,7 +322,7 @@ impl Saves {
             // One that is being written goes when that ends.
             if entry.part.is_some() {
                 drop(entry);
-                self.written_down(unpoisoned(&self.unfinished).remove(number));
+                self.forget(number);
             }
         }
         self.changed.send_replace(());

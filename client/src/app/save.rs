@@ -82,22 +82,30 @@ pub struct Saving {
 
 impl Saving {
     /// Begins one in a folder, which is made where there is none. Without a name it is called as the answer says.
+    /// `note` writes its part down before anything of it is on the disk, so that no part is ever left that nobody
+    /// knows of; called again, what it heard before is void.
     ///
     /// # Errors
     /// [`SaveError::File`] where no file can be made.
-    pub fn begin(folder: &Path, name: Option<&str>) -> Result<Self, SaveError> {
+    pub fn begin(
+        folder: &Path,
+        name: Option<&str>,
+        mut note: impl FnMut(SavePart),
+    ) -> Result<Self, SaveError> {
         let failed = |error| SaveError::File { path: folder.to_owned(), error };
         fs::create_dir_all(folder).map_err(failed)?;
-        let mut part = tempfile::Builder::new();
-        part.prefix(PART.0).suffix(PART.1);
-        // As any program's files there, not as a secret.
-        #[cfg(unix)]
-        part.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
-        let part = part.tempfile_in(folder).map_err(failed)?;
+        let name = name.map(file_name);
+        let part = tempfile::Builder::new().prefix(PART.0).suffix(PART.1).make_in(folder, |path| {
+            let nothing = SavePart { path: path.to_owned(), name: name.clone(), ..SavePart::default() };
+            note(nothing);
+            // As any program's files there, not as a secret.
+            fs::File::options().read(true).write(true).create_new(true).open(path)
+        });
+        let part = part.map_err(failed)?;
         Ok(Self {
             folder: folder.to_owned(),
             part,
-            name: name.map(file_name),
+            name,
             progress: Progress::default(),
             safe: 0,
             mark: None,

@@ -48,7 +48,7 @@ fn answer(content: &'static [u8], asked: &HeaderMap, how: Answers) -> RawAnswer 
 }
 
 fn begun(folder: &Path, name: Option<&str>) -> Saving {
-    let mut saving = Saving::begin(folder, name).unwrap();
+    let mut saving = Saving::begin(folder, name, |_| ()).unwrap();
     saving.pause = Duration::from_millis(1);
     saving
 }
@@ -177,7 +177,7 @@ async fn a_refusal_is_told_and_is_no_file() {
 fn nothing_is_written_over() {
     let folder = tempfile::tempdir().unwrap();
     for text in ["one", "two", "three"] {
-        let mut saving = Saving::begin(folder.path(), Some("a.txt")).unwrap();
+        let mut saving = Saving::begin(folder.path(), Some("a.txt"), |_| ()).unwrap();
         saving.put(text.as_bytes()).unwrap();
         saving.finish().unwrap();
     }
@@ -192,7 +192,7 @@ fn unfinished(saving: &Saving) -> UnfinishedSave {
         path: "/api/v1/tasks/1/output".to_owned(),
         headers: Vec::new(),
     };
-    UnfinishedSave { source, part: saving.part(), paused: false }
+    UnfinishedSave { source: Some(source), part: saving.part(), paused: false }
 }
 
 /// As an app that is killed leaves it: nothing is dropped.
@@ -241,6 +241,44 @@ async fn what_a_killed_app_left_is_gone_on_with_from_what_the_disk_has() {
     assert_eq!(left(&downloads), ["told.bin"]);
     kept.remove(0).unwrap();
     assert_eq!(UnfinishedSaves::load(list).all().count(), 0);
+}
+
+#[test]
+fn a_part_is_written_down_before_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let downloads = folder.path().join("downloads");
+    let list = folder.path().join("app/saves.json");
+    let mut unfinished = UnfinishedSaves::load(list.clone());
+    let saving = Saving::begin(&downloads, Some("a.bin"), |part| {
+        assert_eq!(left(&downloads), [""; 0], "an app that is killed now leaves nothing");
+        unfinished.put(0, UnfinishedSave { source: None, part, paused: false }).unwrap();
+    });
+    let saving = saving.unwrap();
+    let kept: Vec<_> = UnfinishedSaves::load(list.clone()).all().map(|(_, save)| save.clone()).collect();
+    assert_eq!(kept, [UnfinishedSave { source: None, part: saving.part(), paused: false }]);
+
+    // Killed now, what is there is found by what was written down; killed before, there is nothing to find.
+    killed(saving);
+    drop(Saving::take_up(kept[0].part.clone()).unwrap());
+    assert_eq!(left(&downloads), [""; 0]);
+    assert!(Saving::take_up(kept[0].part.clone()).is_err());
+    let mut again = UnfinishedSaves::load(list.clone());
+    again.remove_gone().unwrap();
+    assert_eq!(UnfinishedSaves::load(list).all().count(), 0);
+}
+
+#[test]
+fn a_list_of_an_earlier_version_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("saves.json");
+    let server = crate::app::ServerId::fresh();
+    let source = serde_json::json!({ "server": server, "device": null, "path": "/x", "headers": [] });
+    let part = serde_json::json!({ "path": "/p", "name": null, "written": 3, "total": null, "mark": null });
+    let saves = serde_json::json!([{ "source": source, "part": part, "paused": true }]);
+    fs::write(&list, saves.to_string()).unwrap();
+    let kept = UnfinishedSaves::load(list);
+    let source = kept.all().next().and_then(|(_, save)| save.source.clone()).unwrap();
+    assert_eq!((source.server, source.path.as_str()), (server, "/x"));
 }
 
 #[test]

@@ -22,8 +22,8 @@ pub struct SaveSource {
     pub headers: Vec<(String, String)>,
 }
 
-/// What is on the disk of a file that is on its way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What is on the disk of a file that is on its way; at its very beginning that may be nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavePart {
     pub path: PathBuf,
     /// What it is going to be called, as far as that is known.
@@ -39,7 +39,8 @@ pub struct SavePart {
 /// One file that is not there yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnfinishedSave {
-    pub source: SaveSource,
+    /// Nobody where the window itself made what is saved: nothing can go on with that.
+    pub source: Option<SaveSource>,
     pub part: SavePart,
     /// A person wanted it to wait.
     pub paused: bool,
