@@ -22,6 +22,15 @@ pub(super) fn label(service: &Service) -> String {
     format!("foreman.{}", service.application())
 }
 
+/// Whether a property list calls a program with the service's arguments, whatever comes after them.
+pub(super) fn calls(list: &str, service: &Service) -> bool {
+    let Ok(list) = Value::from_reader_xml(list.as_bytes()) else { return false };
+    let line = list.as_dictionary().and_then(|keys| keys.get("ProgramArguments")).and_then(Value::as_array);
+    let Some([_, said @ ..]) = line.map(Vec::as_slice) else { return false };
+    let wanted = &service.arguments;
+    said.len() >= wanted.len() && said.iter().zip(wanted).all(|(said, one)| said.as_string() == one.to_str())
+}
+
 /// The file's text.
 ///
 /// # Errors
@@ -95,6 +104,14 @@ mod tests {
         let folder = "/Users/ada/Library/Application Support/dev.foreman.app/this-computer";
         let kept = server(&format!("{folder}/programs/0.1.0/foreman-server"), &format!("{folder}/server"));
         assert_eq!(render(&kept).unwrap(), include_str!("golden/foreman.server-app.plist"));
+    }
+
+    #[test]
+    fn a_list_is_known_by_what_it_calls() {
+        let service = agent(PROGRAM, STATE);
+        let list = render(&service).unwrap();
+        assert!(calls(&list, &service) && calls(&list, &agent("/opt/other", STATE)));
+        assert!(!calls(&list, &agent(PROGRAM, "/Users/ada")) && !calls("no list", &service));
     }
 
     #[test]

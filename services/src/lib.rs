@@ -23,10 +23,10 @@ use serde::Serialize;
 
 pub use started::when_input_ends;
 #[cfg(unix)]
-pub use unix::{install, look, uninstall};
+pub use unix::{find, install, look, uninstall};
 pub use which::Which;
 #[cfg(windows)]
-pub use windows::{install, look, serve, uninstall};
+pub use windows::{find, install, look, serve, uninstall};
 
 /// How long a system waits before it starts the program again, in seconds.
 const RESTART_S: u32 = 5;

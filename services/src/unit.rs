@@ -46,9 +46,21 @@ pub(super) fn render(service: &Service, user: bool) -> anyhow::Result<String> {
     ))
 }
 
+/// Whether a unit calls a program with the service's arguments, whatever comes after them.
+pub(super) fn calls(unit: &str, service: &Service) -> bool {
+    let Ok(arguments) = arguments(service) else { return false };
+    let mut lines = unit.lines().filter_map(|line| line.strip_prefix("ExecStart="));
+    lines.any(|line| line.ends_with(&arguments) || line.contains(&format!("{arguments} ")))
+}
+
 fn command_line(service: &Service) -> anyhow::Result<String> {
     // Variables stand for something in what a program is given, and not in its own name.
-    let mut line = quote(service.program.as_os_str())?;
+    Ok(quote(service.program.as_os_str())? + &arguments(service)?)
+}
+
+/// With a space before each.
+fn arguments(service: &Service) -> anyhow::Result<String> {
+    let mut line = String::new();
     for argument in &service.arguments {
         let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         line.push(' ');
@@ -84,6 +96,18 @@ fn quote(word: &OsStr) -> anyhow::Result<String> {
 mod tests {
     use super::*;
     use crate::tests::{agent, server};
+
+    #[test]
+    fn a_unit_is_known_by_what_it_calls() {
+        let service = agent("/usr/local/bin/foreman-agent", "/var/lib/a b");
+        let unit = render(&service, true).unwrap();
+        assert!(calls(&unit, &service));
+        assert!(calls(&unit, &Service { program: "/opt/other".into(), ..service.clone() }));
+        assert!(calls(&unit.replace("a b\"", "a b\" --no-mdns"), &service), "somebody added an option");
+        for other in ["/var/lib/a", "/var/lib/a b/c", "/lib/a b"] {
+            assert!(!calls(&unit, &agent("/usr/local/bin/foreman-agent", other)), "{other}");
+        }
+    }
 
     fn unit(user: bool) -> String {
         render(&agent("/usr/local/bin/foreman-agent", "/var/lib/foreman-agent"), user).unwrap()

@@ -1,5 +1,7 @@
 //! systemd on Linux (of the whole system for root, of the user otherwise), launchd on macOS.
 
+mod find;
+
 use std::{
     io,
     path::{Path, PathBuf},
@@ -14,6 +16,7 @@ use service_manager::{
 };
 
 use super::{Installed, Look, RESTART_S, Scope, Service, launchd, unit};
+pub use find::find;
 
 /// Installs and starts the service. Doing it again changes nothing. Returns what was done, one line each.
 ///
@@ -91,8 +94,7 @@ pub fn uninstall(service: &Service) -> anyhow::Result<Vec<String>> {
 /// # Errors
 /// When this machine, or this user, has no service manager that could be asked: one sentence.
 pub fn look(service: &Service) -> anyhow::Result<Look> {
-    let place = Place::find(service)?;
-    Ok(Look { name: place.name(), state: place.status(), after_logout: place.is_there_after_logout() })
+    Ok(Place::find(service)?.look())
 }
 
 /// The service manager of this machine, at the level this user may change, and the service there.
@@ -116,7 +118,7 @@ impl<'a> Place<'a> {
                 .context("a service of this kind can only be installed by root")?;
         }
         let place = Self { kind, manager, service };
-        if kind == ServiceManagerKind::Systemd && !place.is_reached() {
+        if !place.is_reached() {
             if !Path::new("/run/systemd/system").exists() {
                 bail!(
                     "systemd is installed but does not run this machine (a container?); \
@@ -133,11 +135,18 @@ impl<'a> Place<'a> {
 
     /// Whether somebody answers. A user has a systemd of its own only while it is signed in, or lingers.
     fn is_reached(&self) -> bool {
+        if self.kind != ServiceManagerKind::Systemd {
+            return true;
+        }
         if !self.is_user() {
             return Path::new("/run/systemd/system").exists();
         }
         let asked = self.systemctl().args(["show", "--property=Version"]).output();
         asked.is_ok_and(|said| said.status.success())
+    }
+
+    fn look(&self) -> Look {
+        Look { name: self.name(), state: self.status(), after_logout: self.is_there_after_logout() }
     }
 
     fn is_user(&self) -> bool {

@@ -23,7 +23,7 @@ use windows_service::{
 };
 
 use super::{
-    Installed, Look, Scope, Service as Wanted,
+    Installed, Look, Scope, Service as Wanted, Which,
     registered::{self, Registered},
 };
 
@@ -124,6 +124,17 @@ pub fn look(service: &Wanted) -> anyhow::Result<Look> {
         Err(error) => return Err(error).context("cannot open the service"),
     };
     Ok(Look { name: format!("the Windows service {name}"), state, after_logout: true })
+}
+
+/// The service, if it is there, whatever it calls. One that was given a name of its own is not looked for.
+///
+/// # Errors
+/// See [`look`].
+pub fn find(service: &Wanted) -> anyhow::Result<Vec<(Which, Look)>> {
+    let plain = Wanted { instance: None, scope: Scope::Fitting, ..service.clone() };
+    let look = look(&plain)?;
+    let which = Which { user: false, instance: None };
+    Ok(if look.state == Installed::No { Vec::new() } else { vec![(which, look)] })
 }
 
 fn refuse_a_user(service: &Wanted) -> anyhow::Result<()> {

@@ -12,17 +12,19 @@ use foreman_machine::{
     probe::{ProbeOptions, detect},
 };
 use foreman_protocol::Policy;
-use foreman_services::{Installed, Which};
+use foreman_services::{Installed, Look, Which};
 
 use super::{Finding, Subject};
 use crate::service;
 #[cfg(unix)]
-use unix::{KEY_IS_THERE, WHY_STOPPED, free_space, most_open_files, shared};
+use unix::{KEY_IS_THERE, free_space, most_open_files, shared, why_stopped};
 #[cfg(windows)]
-use windows::{KEY_IS_THERE, WHY_STOPPED, free_space, most_open_files, shared};
+use windows::{KEY_IS_THERE, free_space, most_open_files, shared, why_stopped};
 
 /// Less free room than this stops work soon, in bytes.
 const LITTLE_ROOM: u64 = 1 << 30;
+/// What findings about services are called.
+const SERVICE: &str = "service";
 /// With less than this the agent can keep nothing, in bytes.
 const NO_ROOM: u64 = 64 << 20;
 /// Tasks with many files need more than the usual limit of old systems.
@@ -150,23 +152,33 @@ fn running(lock: &Path) -> Finding {
     }
 }
 
-fn installed(state_dir: &Path) -> Option<Finding> {
-    let name = "service";
-    let which = Which { user: false, instance: None };
-    let service = service::describe(which, state_dir).ok()?;
-    Some(match foreman_services::look(&service).ok()?.state {
-        Installed::Running => Finding::good(name, "The service is installed and running"),
-        Installed::Stopped => Finding::doubtful(
-            name,
-            "The service is installed and stopped",
-            format!("foreman-agent install-service starts it; {WHY_STOPPED}"),
-        ),
-        Installed::No => Finding::doubtful(
-            name,
-            "No service is installed, so the agent does not start with the machine",
+/// The services that run this agent, whatever they are called and whoever's they are.
+fn installed(state_dir: &Path) -> Vec<Finding> {
+    let plain = Which { user: false, instance: None };
+    let found = service::describe(plain, state_dir).and_then(|service| foreman_services::find(&service));
+    match found {
+        Err(_) => Vec::new(),
+        Ok(found) if found.is_empty() => vec![Finding::doubtful(
+            SERVICE,
+            "No service is installed for this agent, so it does not start with the machine",
             "foreman-agent install-service",
-        ),
-    })
+        )],
+        Ok(found) => found.iter().map(|(which, look)| service_finding(which, look)).collect(),
+    }
+}
+
+fn service_finding(which: &Which, Look { name, state, .. }: &Look) -> Finding {
+    if *state == Installed::Running {
+        return Finding::good(SERVICE, format!("The agent is installed as {name}, which runs"));
+    }
+    let user = if which.user { " --user" } else { "" };
+    let instance = which.instance.iter().map(|name| format!(" --instance {name}")).collect::<String>();
+    let start = format!("foreman-agent install-service{user}{instance} starts it");
+    Finding::doubtful(
+        SERVICE,
+        format!("The agent is installed as {name}, which is stopped"),
+        format!("{start}; {}", why_stopped(which)),
+    )
 }
 
 fn room(state_dir: &Path) -> Option<Finding> {

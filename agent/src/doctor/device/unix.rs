@@ -2,13 +2,20 @@
 
 use std::{fs::Metadata, os::unix::fs::PermissionsExt as _, path::Path};
 
+use foreman_services::Which;
 use nix::sys::{
     resource::{Resource, getrlimit},
     statvfs::statvfs,
 };
 
 pub(super) const KEY_IS_THERE: &str = "The device's key is there, and only its user can read it";
-pub(super) const WHY_STOPPED: &str = "`journalctl -u foreman-agent` says why it stopped";
+
+/// Where a service says why it stopped.
+pub(super) fn why_stopped(which: &Which) -> String {
+    let user = if which.user { " --user" } else { "" };
+    let instance = which.instance.iter().map(|name| format!("-{name}")).collect::<String>();
+    format!("`journalctl{user} -u foreman-agent{instance}` says why it stopped")
+}
 
 /// Whether other users can look into it.
 pub(super) fn shared(file: &Metadata) -> bool {

@@ -2,11 +2,16 @@
 
 use std::{fs::Metadata, path::Path};
 
+use foreman_services::Which;
 use sysinfo::Disks;
 
 pub(super) const KEY_IS_THERE: &str =
     "The device's key is there; whoever may read the state directory can read it";
-pub(super) const WHY_STOPPED: &str = "the newest file in `logs` of the state directory says why it stopped";
+
+/// Where a service says why it stopped.
+pub(super) fn why_stopped(_which: &Which) -> &'static str {
+    "the newest file in `logs` of the state directory says why it stopped"
+}
 
 /// Who may read a file is as in the directory it is in, and that is not looked at here.
 pub(super) fn shared(_file: &Metadata) -> bool {
