@@ -90,12 +90,7 @@ pub async fn run(
     let parts = Parts::new(state, setup.running.subscribe(), tasks, revocations)?;
     let files = Arc::clone(&parts.files);
     let models_changed = Arc::clone(&parts.models_changed);
-    let device = Device {
-        id: identity.device_id,
-        name: identity.name.clone(),
-        policy: state.policy(),
-        precedence: Arc::default(),
-    };
+    let device = Device::new(identity.device_id, identity.name.clone(), state.policy());
     let router = device_api::router(Arc::new(device), parts);
     let (link, handle) = Link::open(state, gate, choices, router, Arc::clone(&uplink), reports).await?;
     desk.resume().await?;

@@ -9,6 +9,7 @@ mod forward;
 pub mod logs;
 pub mod metrics;
 mod models;
+mod policy_file;
 mod precedence;
 mod problem;
 pub mod revocations;
@@ -21,7 +22,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use axum::{Extension, Json, Router, extract::State, routing::get};
 use foreman_machine::{
-    files::Files, logs::Logs, policy, probe::ProbeOptions, sample::SamplerOptions, terminal::Terminals,
+    files::Files, logs::Logs, probe::ProbeOptions, sample::SamplerOptions, terminal::Terminals,
 };
 use foreman_protocol::{
     DeviceHello, DeviceId, LINK_VERSION, Level, LinkUse, Millis, Policy, ProblemCode, TaskId,
@@ -31,6 +32,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::state;
 use metrics::Metrics;
+use policy_file::PolicyFile;
 use revocations::Revocations;
 use tasks::Tasks;
 
@@ -95,20 +97,25 @@ impl Caller {
 }
 
 /// What every part of the API knows of this device.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Device {
     pub id: DeviceId,
     pub name: String,
-    /// The policy file; read for each request, so that a change on the device holds at once.
-    pub policy: PathBuf,
-    pub precedence: Arc<Precedence>,
+    policy: PolicyFile,
+    pub precedence: Precedence,
 }
 
 impl Device {
+    /// `policy` is its policy file.
+    #[must_use]
+    pub fn new(id: DeviceId, name: String, policy: PathBuf) -> Self {
+        Self { id, name, policy: PolicyFile::at(policy), precedence: Precedence::default() }
+    }
+
     /// The policy as it is now. One that cannot be read allows nothing.
     #[must_use]
     pub fn policy(&self) -> Policy {
-        policy::load(&self.policy).unwrap_or_else(|error| {
+        self.policy.now().unwrap_or_else(|error| {
             tracing::error!(error = format!("{error:#}"), "the policy cannot be read, so nothing is allowed");
             Policy::default()
         })

@@ -40,12 +40,8 @@ impl Served {
         }
         let changes = Arc::new(Mutex::new(Vec::new()));
         let hears = Arc::clone(&changes);
-        let device = Arc::new(Device {
-            id: DeviceId::fresh(),
-            name: "a device".into(),
-            policy: top.join("state/policy.env"),
-            precedence: Arc::default(),
-        });
+        let policy = top.join("state/policy.env");
+        let device = Arc::new(Device::new(DeviceId::fresh(), "a device".into(), policy));
         let all = Files::new(top.join("state")).on_change(move |change| hears.lock().unwrap().push(change));
         let all = Arc::new(all);
         let caller = Caller {

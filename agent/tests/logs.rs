@@ -43,12 +43,7 @@ impl Place {
         let rules = state.join("policy.env");
         fs::write(&rules, policy.replace('@', folder.path().to_str().unwrap())).unwrap();
         let programs = folder.path().join("bin");
-        let device = Device {
-            id: DeviceId::fresh(),
-            name: "test".to_owned(),
-            policy: rules.clone(),
-            precedence: Arc::default(),
-        };
+        let device = Device::new(DeviceId::fresh(), "test".to_owned(), rules.clone());
         let logs = Logs {
             policy: rules,
             tasks: state.join("tasks"),

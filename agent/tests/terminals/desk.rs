@@ -64,8 +64,7 @@ impl Desk {
             }),
         });
         let policy: PathBuf = dir.path().join("policy.env");
-        let device =
-            Device { id: DeviceId::fresh(), name: "desk".to_owned(), policy, precedence: Arc::default() };
+        let device = Device::new(DeviceId::fresh(), "desk".to_owned(), policy);
         let desk = Self { terminals: Arc::new(terminals), used, device: Arc::new(device), dir };
         desk.allow("ALLOW_BASH=true");
         desk
@@ -78,7 +77,7 @@ impl Desk {
     pub fn allow(&self, policy: &str) {
         let new = self.dir.path().join("policy.new");
         std::fs::write(&new, policy).unwrap();
-        std::fs::rename(new, &self.device.policy).unwrap();
+        std::fs::rename(new, self.dir.path().join("policy.env")).unwrap();
     }
 
     pub async fn client(&self, name: &str, level: Level) -> Person {

@@ -276,12 +276,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().canonicalize().unwrap().join("large");
         std::fs::write(&path, vec![7; 4 * SLICE]).unwrap();
-        let device = Device {
-            id: DeviceId::fresh(),
-            name: "a device".to_owned(),
-            policy: folder.path().join("policy.env"),
-            precedence: Arc::default(),
-        };
+        let policy = folder.path().join("policy.env");
+        let device = Device::new(DeviceId::fresh(), "a device".to_owned(), policy);
         let device = Arc::new(device);
         let files = Arc::new(Files::new(folder.path().join("state")));
         let policy = Policy { allow_file_read: true, ..Policy::default() };
