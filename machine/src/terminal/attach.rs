@@ -12,9 +12,11 @@ use super::session::{Inner, Session};
 
 /// Word of what was typed goes with the next output, which is usually its echo; alone only after this long.
 const ACKNOWLEDGE_ALONE: Duration = Duration::from_millis(20);
-/// What fits into one record of the link; with its kind and offset also into a frame.
-pub(super) const MOST_OUTPUT: usize = 60 * 1024;
-const _: () = assert!(MOST_OUTPUT + 9 <= MAX_TERMINAL_FRAME);
+/// Before what was printed: a frame's length, kind and offset.
+const BEFORE_OUTPUT: usize = 13;
+/// What fits with that into one frame of HTTP/2 and one record of the link: a little more would be one of each again.
+pub(super) const MOST_OUTPUT: usize = 60 * 1024 - BEFORE_OUTPUT;
+const _: () = assert!(MOST_OUTPUT + BEFORE_OUTPUT <= MAX_TERMINAL_FRAME);
 /// The longest name of a writer.
 const MOST_WRITER: usize = 64;
 pub(super) const MOST_VIEWERS: usize = 32;
@@ -162,6 +164,15 @@ impl Watching {
                 _ = changed.changed() => {}
                 () = alone => {}
             }
+        }
+    }
+
+    /// The next frame, if it is there already.
+    pub fn next_at_once(&mut self) -> Option<TerminalFrame> {
+        match self.take() {
+            Next::Frame(frame) => Some(frame),
+            // Asked again by who waits.
+            Next::Later(_) | Next::Over => None,
         }
     }
 

@@ -21,6 +21,8 @@ use crate::device_api::{ApiError, ApiResult, Caller};
 
 /// How long the policy that was read last holds for what is typed.
 const POLICY_READ_EVERY: Duration = Duration::from_secs(1);
+/// Frames shorter than this take the next one with them, bytes.
+const LITTLE: usize = 64;
 /// Before each frame.
 const LENGTH: usize = 4;
 
@@ -78,11 +80,22 @@ const UNREADABLE: Cut = "a terminal frame cannot be read";
 const NOT_ALLOWED: Cut = "this device does not run commands any more: ALLOW_BASH is off";
 
 impl Viewer {
+    /// Word of a key and its echo go as one piece.
+    fn with_more(&mut self, first: &TerminalFrame) -> Bytes {
+        let mut bytes = first.encode_with_length();
+        while bytes.len() < LITTLE
+            && let Some(frame) = self.watching.next_at_once()
+        {
+            bytes.append(&mut frame.encode_with_length());
+        }
+        bytes.into()
+    }
+
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         loop {
             tokio::select! {
                 biased;
-                frame = self.watching.next() => return frame.map(|frame| Ok(frame.encode_with_length().into())),
+                frame = self.watching.next() => return frame.map(|frame| Ok(self.with_more(&frame))),
                 read = &mut self.reading, if self.listens => {
                     self.listens = false;
                     if let Ok(Err(cut)) = read {
