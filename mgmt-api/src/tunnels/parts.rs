@@ -126,19 +126,7 @@ impl Parts {
             _ => step!(cloudflare.make_app(&self.name, &self.hostname)),
         };
         self.app = Some(app.clone());
-        let mut shared = None;
-        for other in step!(cloudflare.other_policies(&app, self.policy.as_deref())) {
-            if other.shared {
-                shared = Some(other.name);
-                continue;
-            }
-            step!(cloudflare.delete_policy(&app, &other.id));
-            self.mended = true;
-        }
-        if let Some(policy) = shared {
-            let (hostname, app) = (self.hostname.clone(), self.name.clone());
-            return Ok(Err(CloudflareError::Shared { policy, hostname, app }));
-        }
+        step!(self.shut(cloudflare, &app));
         self.policy = Some(match &self.policy {
             Some(id) if step!(cloudflare.has_policy(&app, id, &token)) => id.clone(),
             // One that lets somebody else in goes before ours comes.
@@ -157,6 +145,21 @@ impl Parts {
             None => step!(cloudflare.make_record(&self.name, &self.hostname, &tunnel)),
         });
         Ok(Ok(()))
+    }
+
+    /// Takes away what lets in others than ours, and says what only a person can take away.
+    async fn shut(&mut self, cloudflare: &Cloudflare, app: &str) -> Result<(), CloudflareError> {
+        let mut shared = None;
+        for other in cloudflare.other_policies(app, self.policy.as_deref()).await? {
+            if other.shared {
+                shared = Some(other.name);
+                continue;
+            }
+            cloudflare.delete_policy(app, &other.id).await?;
+            self.mended = true;
+        }
+        let Some(policy) = shared else { return Ok(()) };
+        Err(CloudflareError::Shared { policy, hostname: self.hostname.clone(), app: self.name.clone() })
     }
 
     /// Removes what `before` did not have, newest first.
