@@ -19,11 +19,11 @@ pub fn find(service: &Service) -> anyhow::Result<Vec<(Which, Look)>> {
     let mut found = Vec::new();
     for (level, user) in [(ServiceLevel::System, false), (ServiceLevel::User, true)] {
         let plain = Service { instance: None, ..service.clone() };
-        let Some(place) = Place::at(kind, level.clone(), &plain).filter(Place::is_reached) else { continue };
+        let Some(place) = Place::at(kind, level, &plain).filter(Place::is_reached) else { continue };
         asked = true;
         for instance in place.instances() {
             let named = Service { instance: instance.clone(), ..plain.clone() };
-            if let Some(place) = Place::at(kind, level.clone(), &named).filter(Place::is_called_so) {
+            if let Some(place) = Place::at(kind, level, &named).filter(Place::is_called_so) {
                 found.push((Which { user, instance }, place.look()));
             }
         }
