@@ -12,7 +12,7 @@ use nix::{
 };
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader},
-    process::{Child, Command},
+    process::{Child, ChildStdin, Command},
     sync::watch,
 };
 
@@ -139,19 +139,29 @@ impl Program {
     /// # Panics
     /// When it cannot be started.
     #[must_use]
-    pub fn start(name: &str, mut command: Command, said: Said, input: &str) -> Self {
+    pub fn start(name: &str, command: Command, said: Said, input: &str) -> Self {
+        let (program, mut stdin) = Self::start_held(name, command, said);
+        let input = input.to_owned();
+        tokio::spawn(async move {
+            // A program that does not read its input closes it.
+            let _ = stdin.write_all(input.as_bytes()).await;
+        });
+        program
+    }
+
+    /// Starts it with a standard input that ends when the caller lets go of it.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_held(name: &str, mut command: Command, said: Said) -> (Self, ChildStdin) {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let from = said.len();
         listen(name, child.stdout.take(), said.clone());
         listen(name, child.stderr.take(), said.clone());
-        let input = input.to_owned();
-        let mut stdin = child.stdin.take().expect("it was piped");
-        tokio::spawn(async move {
-            // A program that does not read its input closes it.
-            let _ = stdin.write_all(input.as_bytes()).await;
-        });
-        Self { name: name.to_owned(), child, said, from }
+        let stdin = child.stdin.take().expect("it was piped");
+        (Self { name: name.to_owned(), child, said, from }, stdin)
     }
 
     /// # Panics

@@ -13,6 +13,7 @@ mod crossing;
 mod cut;
 mod full_disk;
 mod holes;
+mod input;
 mod kills;
 mod large;
 mod link;

@@ -149,9 +149,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<u8> {
     match cli.command {
         Command::Serve { options, end_with_input } => {
             init_log(&options)?;
+            let asked = ending::asked();
             let stop = async move {
                 tokio::select! {
-                    () = ending::asked() => {}
+                    () = asked => {}
                     () = ending::input_ended(), if end_with_input => {}
                 }
             };

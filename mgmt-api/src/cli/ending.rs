@@ -2,35 +2,40 @@
 
 use tokio::sync::oneshot;
 
-/// Resolves on Ctrl-C or SIGTERM.
+/// Resolves on Ctrl-C or SIGTERM, which are heard from this call on.
 #[cfg(unix)]
-pub(super) async fn asked() {
+pub(super) fn asked() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let interrupt = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => tokio::select! {
-            _ = interrupt => {}
-            _ = terminate.recv() => {}
-        },
-        Err(_) => {
-            let _ = interrupt.await;
+    let heard = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async {
+        match heard {
+            (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            },
+            _ => {
+                let _ = tokio::signal::ctrl_c().await;
+            }
         }
     }
 }
 
-/// Resolves on Ctrl-C or Ctrl-Break, when the console's window is closed, and when Windows ends.
+/// Resolves on Ctrl-C or Ctrl-Break, when the console's window is closed, and when Windows ends; heard from this call on.
 #[cfg(windows)]
-pub(super) async fn asked() {
+pub(super) fn asked() -> impl Future<Output = ()> {
     use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
-    match (ctrl_c(), ctrl_break(), ctrl_close(), ctrl_shutdown()) {
-        (Ok(mut c), Ok(mut pause), Ok(mut close), Ok(mut shutdown)) => tokio::select! {
-            _ = c.recv() => {}
-            _ = pause.recv() => {}
-            _ = close.recv() => {}
-            _ = shutdown.recv() => {}
-        },
-        _ => {
-            let _ = tokio::signal::ctrl_c().await;
+    let heard = (ctrl_c(), ctrl_break(), ctrl_close(), ctrl_shutdown());
+    async {
+        match heard {
+            (Ok(mut c), Ok(mut pause), Ok(mut close), Ok(mut shutdown)) => tokio::select! {
+                _ = c.recv() => {}
+                _ = pause.recv() => {}
+                _ = close.recv() => {}
+                _ = shutdown.recv() => {}
+            },
+            _ => {
+                let _ = tokio::signal::ctrl_c().await;
+            }
         }
     }
 }
