@@ -1,10 +1,10 @@
 //! The vault: API keys of model providers, readable only after somebody gave the master password.
 //!
 //! The password makes a key that wraps the tenant's data key, which seals each API key together with what it is
-//! called. Only the data key is kept in memory, while the vault is unlocked, and it is wiped when the vault locks: when
-//! asked, after a time without use, and with the process. Servers that share a database are each unlocked on their
-//! own and all locked at once. Who may ask is decided by the caller of [`Vault::key`]: at least an operator. Rows that
-//! were read are kept, sealed as they are, until something changes ([`kept`]): a request to a model reads none.
+//! called. The data key is kept in memory while the vault is unlocked, and with it the API keys that are in use ([`kept`]):
+//! a request to a model reads none. They are wiped when the vault locks: when asked, after a time without use, and with
+//! the process. Servers that share a database are each unlocked on their own and all locked at once. Who may ask is
+//! decided by the caller of [`Vault::key`]: at least an operator.
 //!
 //! It must not know what the keys are used for.
 
@@ -117,9 +117,9 @@ impl Vault {
         if found.last_used_at.is_none_or(|last| now() - last >= LAST_USED_EVERY_MS) {
             self.note_use(found.id);
         }
-        let id = found.id;
-        self.keep(tenant, as_of, found);
-        text(plain, id)
+        let plain = text(plain, found.id)?;
+        self.keep(tenant, as_of, found, &plain);
+        Ok(plain)
     }
 
     /// Bookkeeping: whoever asks for a key need not wait for it.

@@ -1,8 +1,7 @@
-//! Rows of an open vault that were read before, so that a request to a model reads none. They are kept as they are
-//! stored, sealed; the data key opens them each time.
+//! API keys of an open vault that were read before, so that a request to a model reads and opens none.
 //!
-//! They go with the data key when the vault locks, when the process that changed a row says so before it answers, and
-//! when the event log tells of a change elsewhere. What the log did not bring is read anew after a short while.
+//! They are wiped with the data key when the vault locks, when the process that changed a row says so before it answers,
+//! and when the event log tells of a change elsewhere. What the log did not bring is read anew after a short while.
 
 use std::{
     collections::HashMap,
@@ -14,9 +13,8 @@ use foreman_protocol::{TenantId, VaultKeyId, VaultProvider};
 use zeroize::Zeroizing;
 
 use super::{
-    LAST_USED_EVERY_MS, Vault, about_key, changed, locked,
+    LAST_USED_EVERY_MS, Vault, locked,
     store::{MOST_KEYS, SealedKey},
-    text,
 };
 use crate::{db::now, problem::ApiResult};
 
@@ -28,7 +26,7 @@ pub type Kept = HashMap<(VaultProvider, String), Row>;
 
 pub struct Row {
     id: VaultKeyId,
-    sealed: String,
+    plain: Zeroizing<String>,
     read_at: Instant,
     /// When its last use was written down, at the latest.
     noted_at: i64,
@@ -49,8 +47,8 @@ impl Vault {
     }
 
     /// Keeps a row that was read when there had been `as_of` changes.
-    pub(super) fn keep(&self, tenant: TenantId, as_of: u64, found: SealedKey) {
-        let row = Row { id: found.id, sealed: found.sealed, read_at: Instant::now(), noted_at: now() };
+    pub(super) fn keep(&self, tenant: TenantId, as_of: u64, found: SealedKey, plain: &Zeroizing<String>) {
+        let row = Row { id: found.id, plain: plain.clone(), read_at: Instant::now(), noted_at: now() };
         let mut open = self.open();
         // Under the lock that forgetting takes: a change either comes before this look, or clears after it.
         if self.changes() != as_of {
@@ -82,13 +80,11 @@ impl Vault {
         let Some(row) = entry.kept.get_mut(&at).filter(|row| row.read_at.elapsed() < LOOK_EVERY) else {
             return Ok(None);
         };
-        let plain = entry.data.open(&about_key(tenant, row.id, provider, name).each(), &row.sealed);
-        let plain = plain.map_err(|_| changed(row.id))?;
         entry.used = Instant::now();
         if now() - row.noted_at >= LAST_USED_EVERY_MS {
             row.noted_at = now();
             self.note_use(row.id);
         }
-        text(plain, row.id).map(Some)
+        Ok(Some(row.plain.clone()))
     }
 }

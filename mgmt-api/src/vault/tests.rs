@@ -100,7 +100,7 @@ async fn a_row_is_read_once_and_again_after_a_change() {
     vault.forget();
     assert_eq!(code(&vault, &cause, Openai, "main").await, Some(NotFound));
     // Who read it before that and comes late brings it back for nobody.
-    vault.keep(cause.tenant, as_of, before);
+    vault.keep(cause.tenant, as_of, before, &Zeroizing::new("sk-0123456789".into()));
     assert_eq!(code(&vault, &cause, Openai, "main").await, Some(NotFound));
 }
 
