@@ -185,14 +185,15 @@ pub fn replace_file(path: &Path, contents: &[u8], durable: bool) -> io::Result<(
     Ok(())
 }
 
-/// Enough of a file to see that somebody changed or replaced it.
+/// Enough of a file to see that somebody changed or replaced it, or its rights: when it was changed last as far as anything
+/// tells, its length, and its number.
 pub type Stamp = (SystemTime, u64, u64);
 
 /// The stamp of a file; `None` when it is not there.
 #[must_use]
 pub fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), system::number(&metadata)))
+    Some((system::changed(&metadata)?, metadata.len(), system::number(&metadata)))
 }
 
 /// Removes a file; one that is gone already is no error.

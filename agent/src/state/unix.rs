@@ -5,6 +5,7 @@ use std::{
     io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 /// `None` when the user has no home directory.
@@ -29,4 +30,11 @@ pub(super) fn sync_directory(dir: &Path) -> io::Result<()> {
 /// Another one for a file that takes the place of an old one.
 pub(super) fn number(metadata: &Metadata) -> u64 {
     metadata.ino()
+}
+
+/// Its rights included, and nobody can set it back.
+pub(super) fn changed(metadata: &Metadata) -> Option<SystemTime> {
+    let seconds = Duration::from_secs(u64::try_from(metadata.ctime()).ok()?);
+    let nanoseconds = Duration::from_nanos(u64::try_from(metadata.ctime_nsec()).ok()?);
+    SystemTime::UNIX_EPOCH.checked_add(seconds + nanoseconds)
 }

@@ -5,6 +5,7 @@ use std::{
     io,
     os::windows::fs::MetadataExt as _,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 /// In the local profile, which Windows keeps for this user, the system and administrators. `None` without one.
@@ -24,4 +25,9 @@ pub(super) fn sync_directory(_dir: &Path) -> io::Result<()> {
 /// When the file was made, because the number that Windows gives a file cannot be asked of its name.
 pub(super) fn number(metadata: &Metadata) -> u64 {
     metadata.creation_time()
+}
+
+/// When its content was.
+pub(super) fn changed(metadata: &Metadata) -> Option<SystemTime> {
+    metadata.modified().ok()
 }
