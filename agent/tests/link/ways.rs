@@ -19,7 +19,7 @@ use foreman_link::{
 };
 use foreman_protocol::{Dial, Level, TunnelToken};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::unix::pipe,
     sync::{Mutex, mpsc},
 };
@@ -234,6 +234,25 @@ async fn until_said(house: &House, wanted: &str) -> String {
     tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("never said: {wanted}"))
 }
 
+/// What Cloudflare tells its program of a tunnel that leads there.
+fn leading_to(service: &str) -> String {
+    let told = format!(r#"{{"ingress":[{{"service":"{service}"}},{{"service":"http_status:404"}}]}}"#);
+    serde_json::to_string(&told).unwrap()
+}
+
+/// The writing end of a pipe with a name, as soon as somebody reads there.
+async fn until_read(house: &House, path: &Path) -> pipe::Sender {
+    let opening = async {
+        loop {
+            match pipe::OpenOptions::new().open_sender(path) {
+                Ok(sender) => return sender,
+                Err(_) => house.say(&["status"]).await,
+            };
+        }
+    };
+    tokio::time::timeout(PATIENCE, opening).await.expect("the program reads what it is told")
+}
+
 #[tokio::test]
 async fn a_device_that_refuses_the_server_takes_a_tunnel_that_leads_to_the_link_and_no_other() {
     let tunnels = tempfile::tempdir().unwrap();
@@ -242,22 +261,21 @@ async fn a_device_that_refuses_the_server_takes_a_tunnel_that_leads_to_the_link_
     let server = Server::start().await;
     let tunnel = TunnelToken { token: "t".to_owned(), hostname: "spark.example.org".to_owned() };
     server.with(|inner| inner.tunnel = Some(tunnel));
-    // A port of its own that is known before the agent starts.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let lead_to = |service: &str| {
-        let told = format!(r#"{{"ingress":[{{"service":"{service}"}},{{"service":"http_status:404"}}]}}"#);
-        std::fs::write(tunnels.path().join("config"), serde_json::to_string(&told).unwrap()).unwrap();
-    };
-    lead_to(&format!("http://localhost:{port}"));
-    let listen = format!("127.0.0.1:{port}");
-    let options = ["--dashboard", "none", "--cloudflare", "--link-listen", &listen];
-    let mut house = House::beside(server, &options, &environment).await;
+    // The program is told nothing before it is known where the agent listens.
+    let config = tunnels.path().join("config");
+    nix::unistd::mkfifo(&config, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut house = House::beside(server, &["--dashboard", "none", "--cloudflare"], &environment).await;
+    let port = house.address().rsplit(':').next().unwrap().to_owned();
+    let mut asking = until_read(&house, &config).await;
+    asking.write_all(leading_to(&format!("http://localhost:{port}")).as_bytes()).await.unwrap();
+    drop(asking);
     until_said(&house, "Cloudflare: up as spark.example.org").await;
     assert_eq!(house.facts().link.server_level, None, "the server itself is let do nothing");
 
     house.end().await;
-    lead_to("ssh://localhost:22");
-    let house = house.started_again_beside(&["--link-listen", &listen], &environment).await;
+    std::fs::remove_file(&config).unwrap();
+    std::fs::write(&config, leading_to("ssh://localhost:22")).unwrap();
+    let house = house.started_again_beside(&["--link-listen", "127.0.0.1:0"], &environment).await;
     let said = until_said(&house, "Cloudflare: does not work: it was ended").await;
     assert!(said.contains("ssh://localhost:22"), "{said}");
     let pid = std::fs::read_to_string(tunnels.path().join("pid")).unwrap();
