@@ -32,7 +32,7 @@ missing_for_package() {
   if [ "$CHECK" = 1 ]; then
     missing_for_window
     have desktop-file-validate || echo desktop-file-utils
-    [ -e /usr/lib/*/libfuse.so.2 ] || echo libfuse2
+    compgen -G '/usr/lib/*/libfuse.so.2' >/dev/null || echo libfuse2
   fi
 }
 

@@ -12,24 +12,30 @@ use super::*;
 
 const NAME: &str = "spark-3f9e.example.org";
 
-/// What the server has for the device, and how often it was asked.
 #[derive(Clone, Default)]
-struct Gate(Arc<Mutex<(Option<(String, String)>, usize)>>);
+struct Gate(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    /// The name and the secret that the server has for the device.
+    has: Option<(String, String)>,
+    asked: usize,
+}
 
 impl Gate {
     fn has(&self, hostname: &str, secret: &str) {
-        self.0.lock().unwrap().0 = Some((hostname.to_owned(), secret.to_owned()));
+        self.0.lock().unwrap().has = Some((hostname.to_owned(), secret.to_owned()));
     }
 
     fn asked(&self) -> usize {
-        self.0.lock().unwrap().1
+        self.0.lock().unwrap().asked
     }
 }
 
 async fn answer(State(gate): State<Gate>) -> axum::response::Response {
     let mut inner = gate.0.lock().unwrap();
-    inner.1 += 1;
-    match &inner.0 {
+    inner.asked += 1;
+    match &inner.has {
         Some((hostname, secret)) => {
             Json(json!({ "hostname": hostname, "client_id": "id.access", "client_secret": secret }))
                 .into_response()
@@ -115,7 +121,7 @@ async fn a_server_that_gives_none_takes_the_one_before_along_and_one_that_is_awa
     let scene = Scene::new().await;
     let passes = scene.passes(Some(&scene.server));
     let first = passes.pass(NAME, None).await.unwrap();
-    *scene.gate.0.lock().unwrap() = (None, 0);
+    *scene.gate.0.lock().unwrap() = Inner::default();
     let said = passes.pass(NAME, Some(&first)).await.unwrap_err();
     assert!(said.contains("gone") && !said.contains("first"), "{said}");
     assert_eq!(scene.kept(), None);
