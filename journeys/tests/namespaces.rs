@@ -2,9 +2,14 @@
 //! the relay, and a terminal that changes its path in the middle without losing a line.
 
 mod announced;
+mod edge;
 mod proxied;
+mod tunnelled;
 
-use std::{path::Path, process::Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+};
 
 use foreman_protocol::{Device, DeviceId};
 use journeys::{
@@ -24,8 +29,11 @@ struct Scene {
     // Dropped in this order: programs, then the folder with what they left, then the network.
     agents: Vec<Program>,
     server: Program,
+    server_env: Vec<(String, String)>,
     url: String,
     token: String,
+    /// The only root of certificates that the client's programs go by, when it is not the machine's.
+    root: Option<PathBuf>,
     folder: Folder,
     network: Network,
 }
@@ -43,28 +51,30 @@ impl Scene {
 
     /// A server that is called by this address, and a client that is signed in to it.
     async fn without_devices(address: &str) -> Option<Self> {
-        let network = Network::new()?;
+        Some(Self::in_network(Network::new()?, address, vec![]).await)
+    }
+
+    /// The same with a server that has this in its environment.
+    async fn in_network(network: Network, address: &str, server_env: Vec<(String, String)>) -> Self {
         let folder = Folder::new();
-        let data = folder.join("server");
-        let mut serve = command("foreman-server");
-        serve.args(["serve", "--listen", "0.0.0.0:0", "--data"]).arg(&data);
-        let said = Said::default();
-        let mut server =
-            Program::start("foreman-server", network.inside(Host::Server, &serve), said.clone(), "");
-        let line = server.line("listening on http://").await;
-        let port =
-            line.split_whitespace().last().and_then(|url| url.rsplit(':').next()).expect("a port").to_owned();
+        let (server, port) = serve(&network, &folder, &server_env, "0").await;
         let made = command("foreman-server")
             .args(["token", "create", "--name", "namespaces", "--role", "owner", "--data"])
-            .arg(&data)
+            .arg(folder.join("server"))
             .output()
             .await
             .expect("it runs");
         let token = String::from_utf8(made.stdout).expect("text").trim().to_owned();
         let url = format!("http://{address}:{port}");
-        let scene = Self { agents: vec![], server, url, token, folder, network };
+        let scene = Self { agents: vec![], server, server_env, url, token, root: None, folder, network };
         scene.foreman(&["login", &scene.url, "--token", "-"], &scene.token).await;
-        Some(scene)
+        scene
+    }
+
+    /// After a kill, at the same address.
+    async fn serve_again(&mut self) {
+        let port = self.url.rsplit(':').next().expect("a port");
+        (self.server, _) = serve(&self.network, &self.folder, &self.server_env, port).await;
     }
 
     async fn join(&self, host: Host, name: &str, options: &[&str], env: &[(&str, &str)]) -> Program {
@@ -89,17 +99,24 @@ impl Scene {
             .env("XDG_CONFIG_HOME", self.folder.join("config"))
             .env("XDG_DATA_HOME", self.folder.join("data"))
             .args(args);
+        if let Some(root) = &self.root {
+            foreman.env("SSL_CERT_FILE", root);
+        }
         let mut inside = self.network.inside(Host::Client, &foreman);
         inside.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         inside
     }
 
-    async fn foreman(&self, args: &[&str], input: &str) -> String {
+    async fn output(&self, args: &[&str], input: &str) -> Output {
         let mut child = self.command(args).spawn().expect("foreman runs");
         let mut stdin = child.stdin.take().expect("piped");
         let _ = stdin.write_all(input.as_bytes()).await;
         drop(stdin);
-        let output = soon(&format!("foreman {args:?}"), child.wait_with_output()).await.expect("it ends");
+        soon(&format!("foreman {args:?}"), child.wait_with_output()).await.expect("it ends")
+    }
+
+    async fn foreman(&self, args: &[&str], input: &str) -> String {
+        let output = self.output(args, input).await;
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "foreman {args:?}: {errors}");
         String::from_utf8(output.stdout).expect("text")
@@ -128,6 +145,23 @@ impl Scene {
         let devices: Vec<Device> = serde_json::from_value(page["items"].clone()).expect("devices");
         devices.into_iter().find(|device| device.name == name).expect("it was made")
     }
+}
+
+/// The server, which listens on this port, and the one that it got.
+async fn serve(
+    network: &Network,
+    folder: &Folder,
+    env: &[(String, String)],
+    port: &str,
+) -> (Program, String) {
+    let mut serve = command("foreman-server");
+    serve.args(["serve", "--listen", &format!("0.0.0.0:{port}"), "--data"]).arg(folder.join("server"));
+    serve.envs(env.iter().cloned());
+    let inside = network.inside(Host::Server, &serve);
+    let mut server = Program::start("foreman-server", inside, Said::default(), "");
+    let line = server.line("listening on http://").await;
+    let port = line.split_whitespace().last().and_then(|url| url.rsplit(':').next()).expect("a port");
+    (server, port.to_owned())
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {

@@ -4,7 +4,10 @@
 use std::{
     collections::HashMap,
     convert::Infallible,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,7 +19,7 @@ use axum::{
     response::{IntoResponse, Response, Sse, sse::Event},
     routing::{get, patch, post},
 };
-use foreman_protocol::{Terminal, TerminalFrame, TerminalId, TerminalState, Upload, UploadId};
+use foreman_protocol::{Terminal, TerminalEnded, TerminalFrame, TerminalId, TerminalState, Upload, UploadId};
 use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use serde_json::json;
@@ -40,6 +43,8 @@ pub struct Inner {
     pub uploaded: Mutex<Vec<u8>>,
     pub pieces: Mutex<Vec<u64>>,
     pub upload_size: Mutex<u64>,
+    /// The terminal's program has ended: what it printed is shown, and nothing is taken any more.
+    pub ended: AtomicBool,
 }
 
 impl std::ops::Deref for Api {
@@ -129,6 +134,9 @@ async fn attach(
     Query(Attach { from, writer }): Query<Attach>,
     body: Body,
 ) -> Body {
+    if api.ended.load(Ordering::Relaxed) {
+        return last_words(&api, id, from, body);
+    }
     let (accepted, accepts) = tokio::sync::mpsc::unbounded_channel();
     let name = writer.clone().unwrap_or_default();
     let known = api.typed.lock().unwrap().entry(name.clone()).or_default().len() as u64;
@@ -150,21 +158,7 @@ async fn attach(
             }
         }
     });
-    let terminal = Terminal {
-        id,
-        name: "sh".to_owned(),
-        command: vec![],
-        cwd: "/".to_owned(),
-        cols: 80,
-        rows: 24,
-        created_at: 1,
-        opened_by: "me".to_owned(),
-        viewers: 1,
-        writers: 1,
-        recording: None,
-        output_bytes: 0,
-        ended: None,
-    };
+    let terminal = terminal(id, None);
     let state = TerminalState { terminal, may_write: writer.is_some(), input_received: known };
     let first = stream::iter([TerminalFrame::State(Box::new(state))]);
     let screen = api.screen.subscribe();
@@ -178,6 +172,43 @@ async fn attach(
     let accepts = tokio_stream::wrappers::UnboundedReceiverStream::new(accepts);
     let frames = first.chain(stream::select(output, accepts));
     Body::from_stream(frames.map(|frame| Ok::<_, Infallible>(framed(&frame))))
+}
+
+fn terminal(id: TerminalId, ended: Option<TerminalEnded>) -> Terminal {
+    Terminal {
+        id,
+        name: "sh".to_owned(),
+        command: vec![],
+        cwd: "/".to_owned(),
+        cols: 80,
+        rows: 24,
+        created_at: 1,
+        opened_by: "me".to_owned(),
+        viewers: 1,
+        writers: 1,
+        recording: None,
+        output_bytes: 0,
+        ended,
+    }
+}
+
+/// What is asked with is let go behind them, without anybody having read it.
+fn last_words(api: &Api, id: TerminalId, from: usize, asked: Body) -> Body {
+    let ended = TerminalEnded { at: 1, exit_code: Some(0), signal: None };
+    let terminal = terminal(id, Some(ended.clone()));
+    let state = TerminalState { terminal, may_write: false, input_received: 0 };
+    let screen = api.screen.borrow().clone();
+    let output =
+        (from..screen.len()).map(|at| TerminalFrame::Output { offset: at as u64, data: vec![screen[at]] });
+    let frames = [TerminalFrame::State(Box::new(state))]
+        .into_iter()
+        .chain(output)
+        .chain([TerminalFrame::Ended(ended)]);
+    let all = frames.map(|frame| framed(&frame)).collect::<Vec<_>>().concat();
+    Body::from_stream(stream::iter([all]).map(move |all| {
+        let _held = &asked;
+        Ok::<_, Infallible>(all)
+    }))
 }
 
 async fn content(State(api): State<Api>, headers: HeaderMap) -> Response {

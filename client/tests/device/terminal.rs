@@ -1,6 +1,6 @@
 //! A terminal loses no byte and types none twice, whatever becomes of its paths.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use foreman_client::{
     PathKind,
@@ -102,6 +102,38 @@ async fn a_better_path_is_taken_without_a_loss() {
     heard.until(&mut terminal, |heard| heard.output == b"one two").await;
     assert_eq!(heard.paths, [PathKind::Relay, PathKind::Lan]);
     assert!(heard.losses.is_empty(), "{:?}", heard.losses);
+}
+
+#[tokio::test]
+async fn a_program_that_ends_before_it_was_typed_to_is_seen_to_its_end() {
+    let scene = Scene::new();
+    let lan = scene.lan().await;
+    scene.tell_addresses(&[&lan]);
+    let device = scene.connect(scene.known(), None);
+    let expected = lines(50);
+    scene.api.print(&expected);
+    scene.api.ended.store(true, Ordering::Relaxed);
+    let mut terminal = device.attach(TerminalId::fresh(), BOTH);
+    let input = terminal.input();
+    let mut output = Vec::new();
+    let all = async {
+        loop {
+            match terminal.next().await.expect("it is not over") {
+                TerminalUpdate::Output { data, .. } => {
+                    output.extend_from_slice(&data);
+                    if output.len() < 100 {
+                        // Nobody takes it.
+                        input.write("x").await;
+                    }
+                }
+                TerminalUpdate::Ended(ended) => break ended,
+                TerminalUpdate::Attached(_) | TerminalUpdate::State(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(60), all).await.expect("it ends");
+    assert_eq!((ended.exit_code, output), (Some(0), expected.into_bytes()));
 }
 
 #[tokio::test]

@@ -231,6 +231,8 @@ impl Pump {
         let mut outgoing: VecDeque<TerminalFrame> = VecDeque::new();
         // Nothing is typed before the device has said how much of it it knows.
         let mut ready = false;
+        // A terminal that has ended takes nothing more, and what it printed last may be on its way still.
+        let mut deaf = false;
         let mut standing = self.device.reach().standing.subscribe();
         let kind = session.as_ref().map(|session| session.candidate.kind);
         standing.mark_unchanged();
@@ -240,14 +242,14 @@ impl Pump {
         let mut alarm = pin!(sleep_until(Instant::now()));
         loop {
             // What can go at once, which is each key and its echo, does not wait for another turn.
-            while let Some(frame) = outgoing.pop_front_if(|_| ready) {
+            while let Some(frame) = outgoing.pop_front_if(|_| ready && !deaf) {
                 match wire.to_device.try_send(frame) {
                     Ok(()) => {}
                     Err(TrySendError::Full(frame)) => {
                         outgoing.push_front(frame);
                         break;
                     }
-                    Err(TrySendError::Closed(_)) => return Left::Lost(NO_INPUT.to_owned()),
+                    Err(TrySendError::Closed(_)) => deaf = true,
                 }
             }
             if let Some(update) = self.held.take() {
@@ -283,11 +285,7 @@ impl Pump {
                     Some(Err(error)) => return Left::Lost(error.to_string()),
                     None => return Left::Lost("the device closed the terminal's connection".to_owned()),
                 },
-                room = wire.to_device.reserve(), if ready && !outgoing.is_empty() => {
-                    if room.is_err() {
-                        return Left::Lost(NO_INPUT.to_owned());
-                    }
-                }
+                room = wire.to_device.reserve(), if ready && !deaf && !outgoing.is_empty() => deaf = room.is_err(),
                 told = self.typed.recv(), if self.unaccepted.bytes < ON_THE_WAY => match told {
                     Some(told) => self.take(told, ready, &mut outgoing),
                     None => return Left::Over,
@@ -303,6 +301,9 @@ impl Pump {
                 // What was typed when it was set may have been accepted; then it is set again for what came later.
                 () = &mut alarm, if accept_by.is_some() => {
                     if accept_by.is_some_and(|at| at <= Instant::now()) {
+                        if deaf {
+                            return Left::Lost(NO_INPUT.to_owned());
+                        }
                         if let Err(why) = alive(session.as_ref()).await {
                             return Left::Lost(why);
                         }
