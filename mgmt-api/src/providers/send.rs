@@ -1,10 +1,10 @@
 //! One request to a provider, with its key put in here and nowhere else.
 
+use std::error::Error;
+
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
-use foreman_link::h2::BoxError;
 use foreman_protocol::{ProblemCode, Provider, ProviderAuth, ProviderKind, TenantId};
 use http_body_util::{BodyExt, Full};
-use hyper_util::client::legacy;
 
 use super::{Answer, Call, Known, Providers, SendFailed, address, device, kinds, ways};
 use crate::{
@@ -61,9 +61,8 @@ impl Providers {
         }
         *request.uri_mut() = url;
         *request.headers_mut() = headers;
-        let (parts, body) = way.send(request).await.map_err(|error| failed(&error))?.into_parts();
-        let body = body.map_err(|error| Box::new(error) as BoxError).boxed_unsync();
-        Ok(Answer { status: parts.status, headers: parts.headers, body })
+        let (parts, body) = way.send(request).await.map_err(|error| failed(&*error))?.into_parts();
+        Ok(Answer { status: parts.status, headers: parts.headers, body: body.boxed_unsync() })
     }
 }
 
@@ -91,7 +90,7 @@ async fn key(app: &App, tenant: TenantId, provider: &Provider) -> ApiResult<zero
     app.vault.key(tenant, under, name).await
 }
 
-fn failed(error: &legacy::Error) -> SendFailed {
+fn failed(error: &(dyn Error + 'static)) -> SendFailed {
     if ways::is_late(error) {
         return SendFailed::Timeout;
     }

@@ -2,6 +2,7 @@
 //! they go there. Of what a client for everything does with each request, they do nothing: they send what they are given.
 //! Where a company has an HTTP proxy, they take it: [`onward`].
 
+mod lines;
 mod onward;
 
 use std::{
@@ -16,12 +17,9 @@ use bytes::Bytes;
 use foreman_link::{carrier::Dialer, h2::BoxError, http};
 use futures_util::{FutureExt, future::BoxFuture};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use lines::{Answered, Lines};
 use onward::{Guard, Onward, Stream};
 use rustls::ClientConfig;
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -30,9 +28,6 @@ use tower_service::Service;
 
 use crate::problem::{ApiError, ApiResult};
 
-/// Connections kept for each provider.
-const IDLE: usize = 64;
-const IDLE_FOR: Duration = Duration::from_secs(90);
 /// A connection on which nothing comes is looked after this often, and given up when so many looks find nobody there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
@@ -53,7 +48,7 @@ pub struct Ways {
 pub struct Way {
     plain: bool,
     connect: Duration,
-    client: legacy::Client<Connector, Full<Bytes>>,
+    lines: Lines<Connector>,
 }
 
 impl Ways {
@@ -67,7 +62,11 @@ impl Ways {
         if let Some(way) = ways.iter().find(|way| way.plain == plain && way.connect == connect) {
             return Ok(Arc::clone(way));
         }
-        let way = Arc::new(Way { plain, connect, client: client(plain, connect, self.dialer.clone())? });
+        let way = Arc::new(Way {
+            plain,
+            connect,
+            lines: Lines::new(connector(plain, connect, self.dialer.clone())?),
+        });
         ways.push(Arc::clone(&way));
         Ok(way)
     }
@@ -78,17 +77,17 @@ impl Way {
     ///
     /// # Errors
     /// When no connection was to be had, see [`is_late`], or it broke before there was an answer.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, legacy::Error> {
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Answered>, BoxError> {
         // In clear nobody speaks HTTP/2, which alone can say that.
         let spare = (!self.plain).then(|| request.clone());
         let mut request = request;
         for _ in 0..AGAIN {
-            match (self.client.request(request).await, &spare) {
-                (Err(error), Some(same)) if is_untouched(&error) => request = same.clone(),
+            match (self.lines.send(request).await, &spare) {
+                (Err(error), Some(same)) if is_untouched(&*error) => request = same.clone(),
                 (sent, _) => return sent,
             }
         }
-        self.client.request(request).await
+        self.lines.send(request).await
     }
 }
 
@@ -98,7 +97,7 @@ fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn
 }
 
 /// Whether the way there did not open in time.
-pub fn is_late(error: &legacy::Error) -> bool {
+pub fn is_late(error: &(dyn Error + 'static)) -> bool {
     causes(error).any(|cause| {
         cause.is::<Elapsed>()
             || cause
@@ -108,13 +107,13 @@ pub fn is_late(error: &legacy::Error) -> bool {
 }
 
 /// What lies under all the others says what happened.
-pub fn innermost(error: &legacy::Error) -> String {
+pub fn innermost(error: &(dyn Error + 'static)) -> String {
     causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
 /// By HTTP/2 a provider says that a request came too late for a connection, or that it will not look at it now: it may
 /// be sent again, whatever it is for.
-fn is_untouched(error: &legacy::Error) -> bool {
+fn is_untouched(error: &(dyn Error + 'static)) -> bool {
     causes(error).filter_map(|cause| cause.downcast_ref::<h2::Error>()).any(|error| {
         error.is_remote()
             && ((error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR))
@@ -122,11 +121,7 @@ fn is_untouched(error: &legacy::Error) -> bool {
     })
 }
 
-fn client(
-    plain: bool,
-    connect: Duration,
-    dialer: Dialer,
-) -> ApiResult<legacy::Client<Connector, Full<Bytes>>> {
+fn connector(plain: bool, connect: Duration, dialer: Dialer) -> ApiResult<Connector> {
     http::install_crypto_provider();
     let mut tcp = HttpConnector::new_with_resolver(Guard { plain });
     tcp.enforce_http(false);
@@ -141,13 +136,7 @@ fn client(
     let https = HttpsConnectorBuilder::new().with_tls_config(tls);
     let https = if plain { https.https_or_http() } else { https.https_only() };
     let onward = Onward { tcp, guard: Guard { plain }, dialer };
-    let connector = Connector { https: https.enable_all_versions().wrap_connector(onward), within: connect };
-    Ok(legacy::Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_max_idle_per_host(IDLE)
-        .pool_idle_timeout(IDLE_FOR)
-        .build(connector))
+    Ok(Connector { https: https.enable_all_versions().wrap_connector(onward), within: connect })
 }
 
 /// Opens connections: name, TCP, proxy and TLS within one time.

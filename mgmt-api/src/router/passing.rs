@@ -2,15 +2,15 @@
 //! the client speaks another format. Dropping it ends the request at the provider.
 
 use std::{
-    collections::VecDeque,
     future::poll_fn,
+    mem,
     pin::Pin,
     sync::LazyLock,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use foreman_link::h2::BoxError;
 use foreman_protocol::{MessageUsage, ProblemCode, UsageOutcome};
 use futures_util::{FutureExt, Stream};
@@ -31,6 +31,8 @@ use crate::{db::now, problem::ApiError, providers::Wire};
 
 /// Events that may come before the first token.
 const PREAMBLE: usize = 32;
+/// Events that came together go on in pieces of about this size, bytes.
+const PIECE: usize = 16 * 1024;
 
 /// Who speaks what.
 #[derive(Debug, Clone, Copy)]
@@ -57,12 +59,38 @@ enum Kind {
     Error(String),
 }
 
+/// For the client: whole events, one or several in a piece.
+#[derive(Default)]
+struct Ready {
+    pieces: Vec<Bytes>,
+    bytes: usize,
+}
+
+impl Ready {
+    fn push(&mut self, events: Bytes) {
+        if !events.is_empty() {
+            self.bytes += events.len();
+            self.pieces.push(events);
+        }
+    }
+
+    /// All of it as one piece.
+    fn take(&mut self) -> Option<Bytes> {
+        let bytes = mem::take(&mut self.bytes);
+        if self.pieces.len() < 2 {
+            return self.pieces.pop();
+        }
+        let mut all = BytesMut::with_capacity(bytes);
+        self.pieces.drain(..).for_each(|events| all.extend_from_slice(&events));
+        Some(all.freeze())
+    }
+}
+
 pub struct Passing {
     /// Gone once it has ended.
     upstream: Option<UnsyncBoxBody<Bytes, BoxError>>,
     splitter: Splitter,
-    /// For the client: whole events, one or several in a piece.
-    ready: VecDeque<Bytes>,
+    ready: Ready,
     broken: Option<ApiError>,
     translator: Translator,
     format: Format,
@@ -91,7 +119,7 @@ impl Passing {
         Self {
             upstream: Some(body),
             splitter: Splitter::default(),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             broken: None,
             translator,
             format,
@@ -156,7 +184,7 @@ impl Passing {
             Poll::Ready(None) => {
                 let rest = self.splitter.rest();
                 if !rest.trim_ascii().is_empty() && self.event(&rest) {
-                    self.ready.push_back(rest);
+                    self.ready.push(rest);
                 }
                 self.finish(None);
                 Poll::Ready(())
@@ -180,7 +208,7 @@ impl Passing {
 
     /// Events that came together and stay as they are go on together.
     fn take(&mut self, piece: Bytes) {
-        let mut splitter = std::mem::take(&mut self.splitter);
+        let mut splitter = mem::take(&mut self.splitter);
         splitter.push(piece);
         let all = splitter.kept();
         // What goes on and was not put among what is ready yet.
@@ -190,22 +218,20 @@ impl Passing {
         {
             let stays = self.event(&event);
             if !stays {
-                self.pass_on(all.slice(from..to));
+                self.ready.push(all.slice(from..to));
                 from = to + event.len();
             }
             to += event.len();
         }
-        self.pass_on(all.slice(from..to));
+        self.ready.push(all.slice(from..to));
         if self.broken.is_none() && splitter.is_too_long() {
             self.finish(Some("An event of the answer has no end.".into()));
         }
         self.splitter = splitter;
     }
 
-    fn pass_on(&mut self, events: Bytes) {
-        if !events.is_empty() {
-            self.ready.push_back(events);
-        }
+    fn is_open(&self) -> bool {
+        self.upstream.is_some() && self.broken.is_none()
     }
 
     /// Listens to an event; `true` when it goes on to the client as it came.
@@ -250,7 +276,7 @@ impl Passing {
                 false
             }
         };
-        self.ready.extend(out);
+        out.into_iter().for_each(|event| self.ready.push(event));
         if over {
             self.ended = true;
             // Recorded before the client has the last event.
@@ -266,7 +292,7 @@ impl Passing {
             if let Translator::Anthropic(translator) = &mut self.translator {
                 let mut out = Vec::new();
                 translator.end(&mut out);
-                self.ready.extend(out);
+                out.into_iter().for_each(|event| self.ready.push(event));
             }
             self.meter.end(UsageOutcome::Answered);
             return;
@@ -292,17 +318,22 @@ impl Stream for Passing {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         loop {
-            if let Some(event) = this.ready.pop_front() {
-                return Poll::Ready(Some(Ok(event)));
+            // What has come already goes on together: a write each would cost more than the event.
+            let waits = this.is_open() && this.poll_upstream(cx).is_pending();
+            if this.is_open() && !waits && this.ready.bytes < PIECE {
+                continue;
+            }
+            if let Some(events) = this.ready.take() {
+                return Poll::Ready(Some(Ok(events)));
             }
             if let Some(error) = this.broken.take() {
                 return Poll::Ready(Some(Err(error)));
             }
+            if waits {
+                return Poll::Pending;
+            }
             if this.upstream.is_none() {
                 return Poll::Ready(None);
-            }
-            if this.poll_upstream(cx).is_pending() {
-                return Poll::Pending;
             }
         }
     }
