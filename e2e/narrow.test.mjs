@@ -1,5 +1,5 @@
 // @ts-check
-// Every page at the width of a phone, in both languages, and of a tablet in the longer one: nothing scrolls sideways and no word is cut off.
+// Every page at the width of a phone, in both languages, and of a tablet and a small window in the longer one: nothing scrolls sideways and no word is cut off.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PHONE, open, signIn } from './browser.mjs';
@@ -14,6 +14,15 @@ function beyond() {
 	const found = [];
 	if (document.documentElement.scrollWidth > wide)
 		found.push(`the page is ${document.documentElement.scrollWidth} px wide`);
+	for (const choice of document.querySelectorAll('fieldset:has(> label > input[type="radio"])')) {
+		const lines = new Set(
+			[...choice.children]
+				.filter(({ tagName }) => tagName === 'LABEL')
+				.map((label) => label.getBoundingClientRect().top)
+		);
+		if (lines.size > 1)
+			found.push(`on ${lines.size} lines: ${/** @type {HTMLElement} */ (choice).innerText}`);
+	}
 	const free = 'pre, code, .xterm, [role="region"], table, textarea, input, select, progress';
 	for (const element of document.querySelectorAll('body *')) {
 		if (!(element instanceof HTMLElement) || !element.checkVisibility() || element.closest(free)) continue;
@@ -39,18 +48,23 @@ function beyond() {
 	return [...new Set(found)];
 }
 
-const TABLET = { viewport: { width: 1024, height: 768 } };
+const SIZES = {
+	phone: PHONE,
+	tablet: { viewport: { width: 1024, height: 768 } },
+	window: { viewport: { width: 1280, height: 800 } }
+};
 
 for (const [locale, size] of /** @type {const} */ ([
 	['de-DE', 'phone'],
 	['en-GB', 'phone'],
-	['de-DE', 'tablet']
+	['de-DE', 'tablet'],
+	['de-DE', 'window']
 ])) {
 	test(`no page scrolls sideways or cuts words off (${size}, ${locale})`, async (t) => {
 		const { server, agent } = await stack(t, { device: 'bench' });
 		const device = /** @type {string} */ (agent.id);
 		const tasks = await busy(server, device);
-		const page = await open(t, { ...(size === 'phone' ? PHONE : TABLET), locale });
+		const page = await open(t, { ...SIZES[size], locale });
 		await signIn(page, server);
 		/** @type {Record<string, string[]>} */
 		const all = {};
@@ -86,7 +100,7 @@ test('settings are a list on a phone, and each section leads back to it', async 
 test('a file stands beside its folder where there is room, and alone on a phone', async (t) => {
 	const { server, agent } = await stack(t, { device: 'bench' });
 	for (const [size, beside] of /** @type {const} */ ([
-		[TABLET, true],
+		[SIZES.tablet, true],
 		[PHONE, false]
 	])) {
 		const page = await open(t, size);
