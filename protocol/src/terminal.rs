@@ -171,6 +171,22 @@ impl TerminalFrame {
         }
     }
 
+    /// The frame that lies first on a byte stream, and how many bytes it takes with its length before it; `None` while it is
+    /// not whole.
+    ///
+    /// # Errors
+    /// [`BadFrame`] for anything [`TerminalFrame::encode_with_length`] does not write, and as soon as its length is more than
+    /// [`MAX_TERMINAL_FRAME`].
+    pub fn decode_first(bytes: &[u8]) -> Result<Option<(Self, usize)>, BadFrame> {
+        let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return Ok(None) };
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        if length > MAX_TERMINAL_FRAME {
+            return Err(BadFrame);
+        }
+        let Some(frame) = rest.get(..length) else { return Ok(None) };
+        Ok(Some((Self::decode(frame)?, 4 + length)))
+    }
+
     /// # Errors
     /// [`BadFrame`] for anything [`TerminalFrame::encode`] does not write.
     pub fn decode(bytes: &[u8]) -> Result<Self, BadFrame> {
@@ -231,8 +247,25 @@ mod tests {
         }
 
         #[test]
+        fn the_first_of_a_stream_is_read_once_it_is_whole(frame in frames(), behind in prop::collection::vec(any::<u8>(), 0..20)) {
+            let mut bytes = frame.encode_with_length();
+            let length = bytes.len();
+            prop_assert_eq!(TerminalFrame::decode_first(&bytes[..length - 1]), Ok(None));
+            bytes.extend(behind);
+            prop_assert_eq!(TerminalFrame::decode_first(&bytes), Ok(Some((frame, length))));
+        }
+
+        #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = TerminalFrame::decode(&bytes);
+            let _ = TerminalFrame::decode_first(&bytes);
         }
+    }
+
+    #[test]
+    fn a_frame_that_is_too_long_is_not_waited_for() {
+        let most = u32::try_from(MAX_TERMINAL_FRAME).unwrap();
+        assert_eq!(TerminalFrame::decode_first(&most.to_be_bytes()), Ok(None));
+        assert_eq!(TerminalFrame::decode_first(&(most + 1).to_be_bytes()), Err(BadFrame));
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use foreman_link::carrier;
-use foreman_protocol::{DeviceId, MAX_TERMINAL_FRAME, TerminalFrame, TerminalId};
+use foreman_protocol::{BadFrame, DeviceId, TerminalFrame, TerminalId};
 use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
@@ -66,7 +66,7 @@ impl Pieces {
                 self.begun.extend_from_slice(&std::mem::take(&mut self.piece));
             }
             let waiting = if self.begun.is_empty() { &self.piece[..] } else { &self.begun[..] };
-            if let Some((frame, length)) = first(waiting)? {
+            if let Some((frame, length)) = TerminalFrame::decode_first(waiting).map_err(malformed)? {
                 if self.begun.is_empty() {
                     self.piece.advance(length);
                 } else {
@@ -89,20 +89,12 @@ impl Pieces {
     }
 }
 
-/// The frame that lies there first, if it is whole, and how long it is with its length before it.
-fn first(waiting: &[u8]) -> Result<Option<(TerminalFrame, usize)>, Error> {
-    let Some((length, rest)) = waiting.split_first_chunk::<4>() else { return Ok(None) };
-    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-    if length > MAX_TERMINAL_FRAME {
-        let message = format!("a terminal frame is longer than {MAX_TERMINAL_FRAME} bytes");
-        return Err(Error::Malformed { message });
-    }
-    let Some(frame) = rest.get(..length) else { return Ok(None) };
-    Ok(Some((decode(frame)?, 4 + length)))
+fn decode(bytes: &[u8]) -> Result<TerminalFrame, Error> {
+    TerminalFrame::decode(bytes).map_err(malformed)
 }
 
-fn decode(bytes: &[u8]) -> Result<TerminalFrame, Error> {
-    TerminalFrame::decode(bytes).map_err(|error| Error::Malformed { message: error.to_string() })
+fn malformed(error: BadFrame) -> Error {
+    Error::Malformed { message: error.to_string() }
 }
 
 pub(super) async fn over_server(
@@ -180,12 +172,5 @@ mod tests {
             prop_assert_eq!(came, expected);
             prop_assert_eq!(well, between);
         }
-    }
-
-    #[test]
-    fn a_frame_that_is_too_long_is_not_waited_for() {
-        let most = u32::try_from(MAX_TERMINAL_FRAME).unwrap();
-        assert!(first(&most.to_be_bytes()).unwrap().is_none());
-        assert!(first(&(most + 1).to_be_bytes()).is_err());
     }
 }

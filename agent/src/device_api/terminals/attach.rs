@@ -11,7 +11,7 @@ use axum::{
 };
 use bytes::{Buf, BytesMut};
 use foreman_machine::terminal::{AttachError, Typing, Watching};
-use foreman_protocol::{BadFrame, Level, MAX_TERMINAL_FRAME, ProblemCode, TerminalFrame};
+use foreman_protocol::{Level, ProblemCode, TerminalFrame};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use tokio::{task::JoinHandle, time::Instant};
@@ -23,8 +23,6 @@ use crate::device_api::{ApiError, ApiResult, Caller};
 const POLICY_READ_EVERY: Duration = Duration::from_secs(1);
 /// Frames shorter than this take the next one with them, bytes.
 const LITTLE: usize = 64;
-/// Before each frame.
-const LENGTH: usize = 4;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct AttachQuery {
@@ -119,7 +117,9 @@ async fn read(desk: Desk, typing: Typing, mut body: BodyDataStream) -> Result<()
     let mut policy_read = Instant::now();
     while let Some(Ok(data)) = body.next().await {
         buffer.extend_from_slice(&data);
-        while let Some(frame) = unpack(&mut buffer).map_err(|_| UNREADABLE)? {
+        // At most one is kept that is not whole, with what came behind it in the same piece.
+        while let Some((frame, length)) = TerminalFrame::decode_first(&buffer).map_err(|_| UNREADABLE)? {
+            buffer.advance(length);
             if policy_read.elapsed() >= POLICY_READ_EVERY {
                 policy_read = Instant::now();
                 desk.device.allow(ALLOW_BASH, |policy| policy.allow_bash).map_err(|_| NOT_ALLOWED)?;
@@ -131,17 +131,4 @@ async fn read(desk: Desk, typing: Typing, mut body: BodyDataStream) -> Result<()
         }
     }
     Ok(())
-}
-
-/// The next whole frame. At most one is kept that is not whole, with what came behind it in the same piece.
-fn unpack(buffer: &mut BytesMut) -> Result<Option<TerminalFrame>, BadFrame> {
-    let Some((length, rest)) = buffer.split_first_chunk::<LENGTH>() else { return Ok(None) };
-    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-    if length > MAX_TERMINAL_FRAME {
-        return Err(BadFrame);
-    }
-    let Some(frame) = rest.get(..length) else { return Ok(None) };
-    let frame = TerminalFrame::decode(frame)?;
-    buffer.advance(LENGTH + length);
-    Ok(Some(frame))
 }
