@@ -105,6 +105,19 @@ async fn head(far: &mut DuplexStream) -> String {
     String::from_utf8(read).unwrap()
 }
 
+/// An answer of which one piece came, and the far end that sends it.
+async fn begun(
+    lines: &Arc<Lines<Leads>>,
+    opened: &mut UnboundedReceiver<DuplexStream>,
+) -> (DuplexStream, Answered) {
+    let asking = Arc::clone(lines);
+    let asked = tokio::spawn(async move { asking.send(request()).await.unwrap().into_body() });
+    let mut far = opened.recv().await.unwrap();
+    head(&mut far).await;
+    far.write_all(IN_PIECES).await.unwrap();
+    (far, asked.await.unwrap())
+}
+
 async fn is_closed(far: &mut DuplexStream) -> bool {
     far.read(&mut [0; 1]).await.unwrap() == 0
 }
@@ -151,12 +164,7 @@ async fn what_the_other_end_ends_is_not_kept() {
 #[tokio::test]
 async fn pieces_come_as_they_are_sent_and_dropping_the_answer_closes_the_connection() {
     let (lines, mut opened) = lines(false);
-    let asking = Arc::clone(&lines);
-    let asked = tokio::spawn(async move { asking.send(request()).await.unwrap().into_body() });
-    let mut far = opened.recv().await.unwrap();
-    head(&mut far).await;
-    far.write_all(IN_PIECES).await.unwrap();
-    let mut body = asked.await.unwrap();
+    let (mut far, mut body) = begun(&lines, &mut opened).await;
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
     // This one is waited for.
     let (frame, sent) = tokio::join!(body.frame(), async {
@@ -178,12 +186,7 @@ async fn pieces_come_as_they_are_sent_and_dropping_the_answer_closes_the_connect
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_an_error_and_its_request_is_not_sent_again() {
     let (lines, mut opened) = lines(false);
-    let asking = Arc::clone(&lines);
-    let asked = tokio::spawn(async move { asking.send(request()).await.unwrap().into_body() });
-    let mut far = opened.recv().await.unwrap();
-    head(&mut far).await;
-    far.write_all(IN_PIECES).await.unwrap();
-    let mut body = asked.await.unwrap();
+    let (far, mut body) = begun(&lines, &mut opened).await;
     drop(far);
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
     assert!(body.frame().await.unwrap().is_err());
