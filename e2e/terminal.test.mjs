@@ -26,6 +26,16 @@ async function choose(page, key) {
 	});
 }
 
+/** Sends what was pasted, once it is there and the terminal has the keys. @param {Page} page @param {string} pasted */
+async function enter(page, pasted) {
+	await says(page, pasted);
+	await focused(page.locator('.xterm-helper-textarea').first());
+	await page.keyboard.press('Enter');
+}
+
+/** It has the keys, once it does. @param {import('playwright-core').Locator} element */
+const focused = (element) => eventually(() => element.evaluate((it) => it === document.activeElement));
+
 /** A row of the screen that is exactly this. @param {Page} page @param {string} words */
 const row = (page, words) => screen(page).getByText(words, { exact: true }).last();
 
@@ -40,14 +50,14 @@ test('what a terminal prints is copied and found, its links open, and text is pa
 	const field = page.getByRole('dialog', { name: say('terminal_paste'), exact: true });
 	await field.getByRole('textbox', { name: say('terminal_paste_field') }).fill('echo by-field-$((40+2))');
 	await field.getByRole('button', { name: say('terminal_paste'), exact: true }).click();
-	await page.keyboard.press('Enter');
+	await enter(page, 'echo by-field-$((40+2))');
 	await says(page, 'by-field-42');
 
 	await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
 	const clipboard = () => page.evaluate(() => navigator.clipboard.readText());
 	await page.evaluate(() => navigator.clipboard.writeText('echo by-menu-$((40+2))'));
 	await choose(page, 'terminal_paste');
-	await page.keyboard.press('Enter');
+	await enter(page, 'echo by-menu-$((40+2))');
 	await says(page, 'by-menu-42');
 
 	await choose(page, 'terminal_text');
@@ -84,6 +94,7 @@ test('what a terminal prints is copied and found, its links open, and text is pa
 	const find = page.getByRole('search');
 	const isAt = (/** @type {number} */ current) =>
 		find.getByText(say('output_matches', { current, count: 3 }), { exact: true }).waitFor();
+	await focused(find.getByRole('searchbox'));
 	await page.keyboard.type('needle');
 	await isAt(3);
 	await page.keyboard.press('Enter');
@@ -97,6 +108,7 @@ test('what a terminal prints is copied and found, its links open, and text is pa
 	await find.getByText(say('output_no_match'), { exact: true }).waitFor();
 	await page.keyboard.press('Escape');
 	await find.waitFor({ state: 'detached' });
+	await focused(page.locator('.xterm-helper-textarea').first());
 	await page.keyboard.type('echo back-$((40+2))\n');
 	await says(page, 'back-42');
 });
@@ -126,6 +138,7 @@ test('a menu that was opened before the terminal is drawn stays open', async (t)
 	await page.keyboard.press('Escape');
 	await page.reload();
 	await screen(page).waitFor();
+	await focused(page.locator('.xterm-helper-textarea').first());
 	await page.keyboard.type('echo first-$((40+2))\n');
 	await says(page, 'first-42');
 });
