@@ -29,8 +29,8 @@ export const PHONE = {
 
 /** Chromium itself reports each answer of 401, which is how a page learns that nobody is signed in. */
 export const NOT_SIGNED_IN = /status of 401/;
-/** What Chromium reports while the wire is cut or the server is away. */
-export const CUT_OFF = /status of 401|net::ERR_|Failed to fetch/;
+/** What Chromium reports while the wire is cut or the server is away, also of pages that are fetched ahead. */
+export const CUT_OFF = /status of 401|net::ERR_|Failed to fetch|Unable to preload CSS/;
 
 export function launch() {
 	return chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: FLAGS });
@@ -110,6 +110,9 @@ export const shown = (page, words) =>
 		.locator('visible=true')
 		.first();
 
+/** Whether this is what the keys go to. @param {import('playwright-core').Locator} locator */
+export const hasKeys = (locator) => locator.evaluate((element) => element === document.activeElement);
+
 /** The view of a task's output. @param {import('playwright-core').Page} page */
 export const outputOf = (page) => page.getByRole('region', { name: say('output_title') }).last();
 
@@ -119,9 +122,16 @@ export async function signIn(page, server) {
 	await page.waitForURL((url) => !url.pathname.startsWith('/sign-in'));
 }
 
-/** Nothing still loads: the page is live, fonts are there, two frames were drawn. @param {import('playwright-core').Page} page */
-export async function settled(page) {
-	await page.getByText(say('link_live'), { exact: true }).locator('visible=true').first().waitFor();
+/**
+ * Nothing still loads: the page is live, fonts are there, two frames were drawn.
+ * @param {import('playwright-core').Page} page @param {Record<string, any>} [words] of another language
+ */
+export async function settled(page, words) {
+	await page
+		.getByText(say('link_live', {}, words), { exact: true })
+		.locator('visible=true')
+		.first()
+		.waitFor();
 	await page.getByRole('heading').first().waitFor();
 	await page.waitForFunction(() => !document.querySelector('[aria-busy="true"]'));
 	await page.evaluate(async () => {

@@ -44,7 +44,7 @@ test('chats are found by what was said, renamed, saved and deleted', async (t) =
 	await eventually(async () => (await listed(page).count()) === 1);
 	await listed(page).getByText('Why is the sky blue?').click();
 	await answers(page).getByText('Rayleigh scattering').waitFor();
-	assert.equal(new URL(page.url()).searchParams.get('q'), 'rayleigh');
+	await page.waitForURL((url) => url.searchParams.get('q') === 'rayleigh');
 	await search.fill('neither word');
 	await page.getByText(say('chat_search_none_lead', { query: 'neither word' })).waitFor();
 	await search.fill('');
@@ -88,7 +88,10 @@ test('an answer says what it took and cost, its code is copied, and another mode
 	await ollama.says(`Three:\n\n\`\`\`python\n${code}\n\`\`\`\n`);
 	await begin(page, server, 'count to three');
 	const answer = answers(page).first();
-	const spoken = (await answer.getByText(say('chat_usage_in', { count: 11 })).innerText()).split(' · ');
+	const spoken = await eventually(async () => {
+		const parts = (await answer.getByText(say('chat_usage_in', { count: 11 })).innerText()).split(' · ');
+		return parts.length >= 4 && parts;
+	});
 	assert.deepEqual([spoken[0], spoken[2]], [say('chat_usage_in', { count: 11 }), say('chat_usage_free')]);
 	assert.match(spoken[1], /^[1-9]\d* out$/);
 	assert.match(spoken[3], /^first word after \d/);
@@ -106,6 +109,7 @@ test('an answer says what it took and cost, its code is copied, and another mode
 	await answer.getByRole('button', { name: say('chat_again_with'), exact: true }).click();
 	const dialog = page.getByRole('dialog', { name: say('chat_model') });
 	await dialog.getByRole('combobox').fill('lab/small');
+	await eventually(async () => (await dialog.getByRole('option').count()) === 1);
 	await page.keyboard.press('Enter');
 	await answer
 		.getByText(say('chat_model_at', { model: 'small', provider: 'lab' }))
@@ -132,7 +136,7 @@ test('a question that waits is taken back into the field, and not asked', async 
 	await page.getByText(say('chat_waits_offline')).waitFor();
 	await page.getByRole('button', { name: say('chat_take_back'), exact: true }).click();
 	await page.getByText(say('chat_waits_offline')).waitFor({ state: 'hidden' });
-	assert.equal(await question(page).inputValue(), 'too early');
+	await eventually(async () => (await question(page).inputValue()) === 'too early');
 	await question(page).fill('right in time');
 	await page.context().setOffline(false);
 	await page.getByRole('button', { name: say('chat_send'), exact: true }).click();
@@ -164,7 +168,9 @@ for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) 
 		await ask(page, 'second');
 		const answer = answers(page).nth(1);
 		await answer.getByText(say('chat_waiting')).waitFor();
-		await page.evaluate(() => {
+		await page.evaluate(async () => {
+			// What moved for the question has been drawn.
+			await new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)));
 			/** @type {any[]} */
 			const shifts = /** @type {any} */ (globalThis.shifts = []);
 			new PerformanceObserver((list) => {

@@ -2,8 +2,8 @@
 // The whole way by keyboard: palette, pages, dialogs.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { open, signIn } from './browser.mjs';
-import { stack } from './stack.mjs';
+import { hasKeys, open, signIn } from './browser.mjs';
+import { eventually, stack } from './stack.mjs';
 import { say } from './words.mjs';
 
 test('the palette finds and opens by keyboard alone', async (t) => {
@@ -14,14 +14,16 @@ test('the palette finds and opens by keyboard alone', async (t) => {
 
 	await page.keyboard.press('Control+k');
 	const palette = page.getByRole('dialog', { name: say('palette') });
-	await palette.waitFor();
+	// What is typed goes to its field, once that has the keys.
+	await eventually(() => hasKeys(palette.getByRole('combobox')));
 	await page.keyboard.type('bench');
-	await palette.getByRole('option', { name: /bench/ }).first().waitFor();
+	await palette.getByRole('option', { name: /bench/, selected: true }).waitFor();
 	await page.keyboard.press('Enter');
 	await page.waitForURL((url) => url.pathname === `/devices/${agent.id}`);
 	await palette.waitFor({ state: 'hidden' });
 
 	await page.keyboard.press('Control+k');
+	await eventually(() => hasKeys(palette.getByRole('combobox')));
 	await page.keyboard.type('no such thing');
 	await page.getByText(say('palette_empty', { query: 'no such thing' })).waitFor();
 	await page.keyboard.press('Escape');

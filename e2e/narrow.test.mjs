@@ -2,10 +2,10 @@
 // Every page at the width of a phone, in both languages, and of a tablet and a small window in the longer one: nothing scrolls sideways and no word is cut off.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PHONE, open, signIn } from './browser.mjs';
+import { PHONE, open, settled, signIn } from './browser.mjs';
 import { PAGES, busy } from './pages.mjs';
 import { stack } from './stack.mjs';
-import { say } from './words.mjs';
+import { catalogue, say } from './words.mjs';
 
 /** What lies beyond an edge. Output, code and terminals scroll by themselves, and what is shortened says so with an ellipsis. */
 function beyond() {
@@ -66,13 +66,13 @@ for (const [locale, size] of /** @type {const} */ ([
 		const tasks = await busy(server, device);
 		const page = await open(t, { ...SIZES[size], locale });
 		await signIn(page, server);
+		const words = catalogue(locale === 'de-DE' ? 'de' : 'en');
 		/** @type {Record<string, string[]>} */
 		const all = {};
 		for (const path of PAGES({ device, task: tasks.running, terminal: tasks.terminal })) {
 			await page.goto(server.url + path);
-			await page.getByRole('heading').first().waitFor();
-			// Fonts change widths.
-			await page.evaluate(() => document.fonts.ready.then(() => undefined));
+			// All is there, and its fonts, for they change widths.
+			await settled(page, words);
 			const found = await page.evaluate(beyond);
 			if (found.length > 0) all[path] = found;
 		}

@@ -2,12 +2,15 @@
 // On a phone: one thumb, no sideways scrolling, quick actions by swipe and by button.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PHONE, open, outputOf, shown, signIn, swipe } from './browser.mjs';
+import { PHONE, open, outputOf, settled, shown, signIn, swipe } from './browser.mjs';
 import { eventually, stack } from './stack.mjs';
 import { say } from './words.mjs';
 
 /** The middle of something. @param {import('playwright-core').Locator} locator */
 async function middle(locator) {
+	await settled(locator.page());
+	// Tried without a tap: it is there, and it does not move.
+	await locator.tap({ trial: true });
 	const box = await locator.boundingBox();
 	if (!box) throw new Error('it is not on the screen');
 	return { x: box.x + box.width / 2, y: box.y + box.height / 2, width: box.width };
@@ -74,6 +77,8 @@ test('a task is stopped by a swipe in two steps, and by its menu', async (t) => 
 	await eventually(async () => (await state(first)) === 'stopped');
 
 	const second = await run();
+	// The page has heard of it, too: the newest comes first.
+	await eventually(async () => (await row.count()) === 2);
 	await page.getByRole('button', { name: label }).first().tap();
 	await page.getByRole('menuitem', { name: say('task_stop'), exact: true }).tap();
 	await question.getByRole('button', { name: say('task_stop'), exact: true }).tap();

@@ -42,6 +42,8 @@ export class Program {
 		this.lines = [];
 		/** @type {Set<() => void>} */
 		this.listeners = new Set();
+		/** It has ended, and all that it said has been heard. */
+		this.over = false;
 		this.child = spawn(command, args, { env: environment(env), stdio: 'pipe', ...options });
 		started.add(this.child);
 		for (const stream of [this.child.stdout, this.child.stderr]) {
@@ -52,6 +54,7 @@ export class Program {
 		}
 		this.ended = once(this.child, 'close').then(([code, signal]) => {
 			started.delete(this.child);
+			this.over = true;
 			for (const listener of this.listeners) listener();
 			return { code, signal };
 		});
@@ -75,8 +78,7 @@ export class Program {
 			const look = () => {
 				const found = this.lines.map((line) => line.match(pattern)).find(Boolean);
 				if (found) settle(() => answer(found));
-				else if (!this.running)
-					settle(() => refuse(new Error(`${this.name} ended:\n${this.lines.join('\n')}`)));
+				else if (this.over) settle(() => refuse(new Error(`${this.name} ended:\n${this.lines.join('\n')}`)));
 			};
 			const timer = setTimeout(
 				() =>

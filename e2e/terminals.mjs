@@ -1,5 +1,7 @@
 // @ts-check
 // A device's terminal in the dashboard, as journeys use it.
+import { hasKeys } from './browser.mjs';
+import { eventually } from './stack.mjs';
 import { say } from './words.mjs';
 
 /** @typedef {import('playwright-core').Page} Page */
@@ -18,14 +20,24 @@ export async function openTerminal(page, address) {
 		.first()
 		.click();
 	await page.waitForURL(/\/terminal\/.+/);
-	await page.locator('.xterm-screen').waitFor();
-	await page.locator('main').getByText(say('link_live'), { exact: true }).first().waitFor();
+	await attached(page);
 	return page.url();
 }
+
+/** The terminal is drawn, and its device is reached. @param {Page} page */
+export async function attached(page) {
+	await page.locator('.xterm-screen').waitFor();
+	await page.locator('main').getByText(say('link_live'), { exact: true }).first().waitFor();
+}
+
+/** Keys go to a terminal, once they do. @param {Page} page */
+export const keysGoTo = (page, index = 0) =>
+	eventually(() => hasKeys(page.locator('.xterm-helper-textarea').nth(index)));
 
 /** @param {Page} page @param {string} line */
 export async function type(page, line) {
 	await page.locator('.xterm-helper-textarea').first().focus();
+	await keysGoTo(page);
 	await page.keyboard.type(line);
 	await page.keyboard.press('Enter');
 }
