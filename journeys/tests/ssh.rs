@@ -35,11 +35,15 @@ impl Sshd {
                 .await;
             assert!(made.expect("ssh-keygen runs").success(), "a key");
         }
-        let port = TcpListener::bind("127.0.0.1:0")
-            .await
-            .and_then(|socket| socket.local_addr())
-            .expect("a port")
-            .port();
+        // Debian keeps it where only its service makes it.
+        let _ = std::fs::create_dir_all("/run/sshd");
+        eventually("sshd listens", || Self::at_a_free_port(at)).await
+    }
+
+    /// It takes ports by number only: `None` when somebody else was faster to take it.
+    async fn at_a_free_port(at: &Path) -> Option<Self> {
+        let free = TcpListener::bind("127.0.0.1:0").await.and_then(|socket| socket.local_addr());
+        let port = free.expect("a port").port();
         let place = at.display();
         let config = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {place}/host\nAuthorizedKeysFile {place}/user.pub\n\
@@ -47,9 +51,7 @@ impl Sshd {
              PermitRootLogin prohibit-password\nPidFile none\nSubsystem sftp internal-sftp\n"
         );
         std::fs::write(at.join("sshd_config"), config).expect("written");
-        // Debian keeps it where only its service makes it.
-        let _ = std::fs::create_dir_all("/run/sshd");
-        let child = Command::new(SSHD)
+        let mut child = Command::new(SSHD)
             .args(["-D", "-e", "-f"])
             .arg(at.join("sshd_config"))
             .stdin(Stdio::null())
@@ -57,8 +59,17 @@ impl Sshd {
             .kill_on_drop(true)
             .spawn()
             .expect("sshd runs");
-        eventually("sshd listens", || async { TcpStream::connect(("127.0.0.1", port)).await.ok() }).await;
-        Self { _child: child, port }
+        let listens = eventually("sshd listens or ends", || {
+            let ended = child.try_wait().expect("it is our child").is_some();
+            async move {
+                match TcpStream::connect(("127.0.0.1", port)).await {
+                    _ if ended => Some(false),
+                    Ok(_) => Some(true),
+                    Err(_) => None,
+                }
+            }
+        });
+        listens.await.then_some(Self { _child: child, port })
     }
 }
 

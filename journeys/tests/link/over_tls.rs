@@ -6,7 +6,9 @@ use std::{net::SocketAddr, path::PathBuf};
 use foreman_client::{DeviceConnection, DeviceOptions, PathKind, Store};
 use journeys::{
     database::Database,
-    program, proxy, soon,
+    program,
+    proxy::{Passed, Proxy},
+    soon,
     stack::{Agent, Folder, Server, Setting, new_device},
 };
 use tokio::net::TcpListener;
@@ -84,11 +86,10 @@ async fn a_device_says_nothing_to_a_server_that_its_system_does_not_trust() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_trusts_it_through_a_proxy_as_well() {
     let scene = Scene::new().await;
-    let passed = proxy::Passed::default();
-    let free = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let listen = free.local_addr().expect("it is bound").to_string();
-    drop(free);
-    tokio::spawn(proxy::serve(listen.clone(), passed.clone()));
+    let passed = Passed::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let listen = listener.local_addr().expect("it is bound");
+    tokio::spawn(Proxy::new(passed.clone()).serve(listener));
     let url = format!("https://{BEYOND}:{}", scene.address.port());
     let env = [("HTTPS_PROXY", format!("http://{listen}")), scene.trusting()];
     scene.joins_and_is_reached(&url, &env).await;

@@ -12,7 +12,10 @@ use journeys::{
     stack::{Folder, Server, Setting},
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::JoinHandle,
+};
 
 use super::{Asker, nothing};
 
@@ -207,8 +210,10 @@ async fn a_key_goes_only_where_it_was_given_for(database: Database) {
         let (status, changed) = owner.patch(&path(&acme), there).await;
         assert_eq!((status, &changed["health"]["fault"]), (200, &json!(fault)), "{place}: {changed}");
     }
-    // A port that nobody has.
-    let free = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
+    // A port on which nobody listens, and that nobody else gets meanwhile.
+    let taken = TcpSocket::new_v4().expect("a socket");
+    taken.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let free = taken.local_addr().expect("bound");
     let away = json!({ "base_url": format!("http://{free}/v1"), "key": KEY });
     let (_, changed) = owner.patch(&path(&acme), away).await;
     assert_eq!(changed["health"]["fault"], "unreachable", "{changed}");

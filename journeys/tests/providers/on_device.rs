@@ -129,11 +129,14 @@ async fn models_are_asked_about_side_by_side_and_what_is_told_is_kept(database: 
     }
     scene.ollama.add("stuck:latest", Model::with(&["completion"]));
     scene.found(34).await;
-    let models = scene.owner.models("provider=journey").await;
     let told = |model: &&Value| {
         model["id"].as_str().is_some_and(|id| id.starts_with('m')) && model["vision"] == true
     };
-    assert_eq!(models.iter().filter(told).count(), 30, "{models:?}");
+    let models = eventually("what is told of each", || async {
+        let models = scene.owner.models("provider=journey").await;
+        (models.iter().filter(told).count() == 30).then_some(models)
+    })
+    .await;
     let stuck = models.iter().find(|model| model["id"] == "stuck:latest").expect("it is listed");
     assert_eq!((stuck.get("tools"), stuck["private"].as_bool()), (None, Some(true)));
 }
@@ -251,7 +254,7 @@ async fn a_pull_goes_on_without_its_page_and_newcomers_see_it(database: Database
     let (name, last) = newcomer.until(|name, _| name != "progress").await;
     assert_eq!((name.as_str(), &last["status"]), ("done", &json!("success")));
     assert!(newcomer.next().await.is_none(), "the stream ends with the pull");
-    assert_eq!(scene.pulls().await, Vec::<Value>::new());
+    eventually("it is over", || async { scene.pulls().await.is_empty().then_some(()) }).await;
     // At once, and on the device as soon as it has looked.
     assert!(scene.names().await.contains(&"tinyllama:latest".to_owned()));
     assert_eq!(scene.owner.told("model.pulled").await[0]["data"]["model"], "tinyllama");
