@@ -75,7 +75,7 @@ test('a file is moved, its path copied, and its state in git shown', async (t) =
 	await path.fill(join(top, 'sub', 'moved.py'));
 	await go.click();
 	await row('new.py').waitFor({ state: 'detached' });
-	assert.ok(existsSync(join(top, 'sub', 'moved.py')) && !existsSync(join(top, 'new.py')));
+	await eventually(async () => existsSync(join(top, 'sub', 'moved.py')) && !existsSync(join(top, 'new.py')));
 	await listed(page, 'files').getByRole('link', { name: 'sub' }).click();
 	await listed(page, 'sub').getByRole('link', { name: 'moved.py' }).waitFor();
 });

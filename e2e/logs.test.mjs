@@ -42,7 +42,7 @@ test('a log is chosen among what the device has, and what it does not have says 
 	}
 	const own = sources.find((/** @type {any} */ one) => one.id === `task:${task.id}`);
 	const offered = kind('task').getByRole('button', { name: own.name });
-	assert.equal(await offered.getAttribute('aria-current'), 'true');
+	await eventually(async () => (await offered.getAttribute('aria-current')) === 'true');
 	// By typing, and any file by its path.
 	await dialog.getByRole('searchbox', { name: say('logs_find_source') }).fill('nothing is called this');
 	await offered.waitFor({ state: 'detached' });

@@ -122,7 +122,8 @@ test('a key for clients is made, used, counted and revoked', async (t) => {
 	await page.getByRole('row', { name: /lab\/small/ }).waitFor();
 	await page.getByLabel(say('usage_by_label'), { exact: true }).selectOption('key');
 	await page.getByRole('row', { name: /laptop/ }).waitFor();
-	assert.equal(new URL(page.url()).searchParams.get('by'), 'key', 'the address says what is shown');
+	// The address says what is shown.
+	await page.waitForURL((url) => url.searchParams.get('by') === 'key');
 	const csv = await page.request.get(
 		server.url + (await page.getByRole('link', { name: say('usage_csv') }).getAttribute('href'))
 	);
@@ -152,6 +153,7 @@ test('the order of models is changed by keys, and tried', async (t) => {
 	for (const model of ['lab/small', 'lab/large']) {
 		await form.getByRole('combobox', { name: say('routing_model_add'), exact: true }).fill(model);
 		await page.keyboard.press('Enter');
+		await form.getByRole('listitem').filter({ hasText: model }).waitFor();
 	}
 	const entries = form.getByRole('listitem');
 	await entries.nth(1).focus();
@@ -294,6 +296,7 @@ test('what may be spent is set, and over it a request is refused with the number
 	const made = dialog(page, 'key_secret', { name: 'thrifty' });
 	const secret = (await made.getByRole('textbox', { name: say('key_copy'), exact: true }).innerText()).trim();
 	await made.getByRole('button', { name: say('settings_token_secret_done') }).click();
+	await made.waitFor({ state: 'detached' });
 	assert.equal((await page.content()).includes(secret), false, 'a key is shown once');
 	assert.equal((await ask(server, secret)).status, 200);
 	const refused = await eventually(async () => {
@@ -363,7 +366,8 @@ test('usage is drawn by day and measure, and saved as it is shown', async (t) =>
 	await chart
 		.and(page.getByRole('img', { name: new RegExp(`^${say('usage_cost')}.*\\${cost}\\.$`) }))
 		.waitFor();
-	assert.ok((await chart.locator('canvas').evaluate(drawn)) > 0, 'there is a bar');
+	// There is a bar.
+	await eventually(async () => (await chart.locator('canvas').evaluate(drawn)) > 0);
 	const measure = page.getByRole('group', { name: say('usage_measure') });
 	await measure.getByText(say('usage_requests'), { exact: true }).click();
 	await chart
@@ -437,7 +441,7 @@ test('who may only look sees every page of models, and no control that would fai
 	const tried = page.getByRole('region', { name: say('try_title') });
 	await tried.getByRole('button', { name: say('try_submit') }).click();
 	await tried.getByText(/^small from lab/).waitFor();
-	assert.ok(await page.getByLabel(say('caps_day'), { exact: true }).isDisabled());
+	await eventually(() => page.getByLabel(say('caps_day'), { exact: true }).isDisabled());
 	const offered = await buttons();
 	for (const key of ['save', 'routing_add']) assert.ok(!offered.includes(say(key)), key);
 	assert.ok(!offered.includes(say('routing_edit_named', { name: 'auto' })));
