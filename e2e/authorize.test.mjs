@@ -57,7 +57,7 @@ test('a command line is signed in by a person, not by the address alone', async 
 	await tab.getByRole('heading', { name: say('sign_in_title') }).waitFor();
 	await tab.evaluate((ticket) => (location.hash = ticket), ticket);
 	await tab.getByRole('heading', { name: say('link_asks', { name: NAME }) }).waitFor();
-	assert.equal(tab.url(), address);
+	await tab.waitForURL((url) => url.href === address);
 	await tab.getByText(say('authorize_command_line'), { exact: true }).waitFor();
 	await tab.getByText(say('authorize_returns_port', { port })).waitFor();
 	await tab.getByText(redirect_uri, { exact: true }).waitFor();
@@ -119,7 +119,7 @@ test('the app is led back by its link, and told of a no', async (t) => {
 	await tab.goto(page(server, { state: 'three' }));
 	await tab.getByRole('button', { name: say('authorize_other') }).click();
 	await tab.getByRole('heading', { name: say('sign_in_title') }).waitFor();
-	assert.match(tab.url(), /next=%2Fauthorize/);
+	await tab.waitForURL(/next=%2Fauthorize/);
 });
 
 test('a forged request leads nowhere, and a wrong one back with its reason', async (t) => {

@@ -367,6 +367,7 @@ test('models are chosen by typing, and with none there is a way on', async (t) =
 	await dialog.getByText(say('chat_profile_private')).waitFor();
 	assert.deepEqual(await violations(page), []);
 	await dialog.getByRole('combobox').fill('llama');
+	await dialog.getByRole('option', { name: /llama3\.2/ }).waitFor();
 	await page.keyboard.press('Enter');
 	await page.getByRole('button', { name: /Model: .*llama3\.2/ }).waitFor();
 

@@ -45,6 +45,6 @@ for (const [locale, words, again] of [
 		await page.unroute(FILES);
 		await page.getByRole('button', { name: again }).click();
 		await page.getByRole('textbox').first().waitFor();
-		assert.ok(await page.getByText(words).isHidden());
+		await page.getByText(words).waitFor({ state: 'hidden' });
 	});
 }

@@ -20,6 +20,8 @@ test('the terminal, the files and the logs say which way they take, in both lang
 				const words = say('access_path_server', {}, catalogue(language));
 				const said = page.locator('header').getByText(words, { exact: true });
 				await said.waitFor();
+				// It is not cut off, once its letters are there.
+				await page.evaluate(() => document.fonts.ready.then(() => undefined));
 				const whole = await said.evaluate((line) => line.scrollWidth <= line.clientWidth);
 				assert.ok(whole, `${tool}, ${language}, ${device.viewport.width}: it is cut off`);
 				await page.screenshot({ path: `test-results/path-${tool}-${device.viewport.width}-${language}.png` });

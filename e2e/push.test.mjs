@@ -54,7 +54,9 @@ test('a ntfy topic is added, tried, changed and removed', async (t) => {
 	await page.reload();
 	await settled(page);
 	await row.getByRole('button', { name: say('push_edit_named', { name: 'ntfy' }) }).click();
-	assert.equal(await edit.getByLabel(say('push_says'), { exact: true }).inputValue(), 'full');
+	await eventually(
+		async () => (await edit.getByLabel(say('push_says'), { exact: true }).inputValue()) === 'full'
+	);
 	await page.keyboard.press('Escape');
 
 	await row.getByRole('button', { name: say('push_remove_named', { name: 'ntfy' }) }).click();
@@ -403,7 +405,9 @@ test('whoever signs in is told in a browser that was told before only where they
 	);
 
 	// The same person in a new session: it goes on.
-	const renewed = page.waitForResponse((response) => response.url().endsWith('/push/receivers/renew'));
+	const renewed = page.waitForResponse((response) => response.url().endsWith('/push/receivers/renew'), {
+		timeout: 60_000
+	});
 	await settings(page, server);
 	assert.equal((await renewed).status(), 200);
 	await page.getByText(say('push_browser_on')).waitFor();
