@@ -88,7 +88,7 @@ test('the app is signed in by the browser, and only by the return of what it beg
 	await desk.launch([link]).ended;
 	await window.text('forge');
 	assert.equal((await tokens(server)).length, 1);
-	assert.equal((await desk.pids()).length, 1, 'one instance');
+	await desk.alone();
 	// Nothing of it is in the page.
 	const kept = await window.run('return JSON.stringify([localStorage, sessionStorage, location.href])');
 	assert.doesNotMatch(kept, /fm[ab]_|code_verifier/);

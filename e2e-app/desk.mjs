@@ -1,10 +1,11 @@
 // @ts-check
 // A desktop for one test: a screen, a session bus, a keyring, a window manager and a driver for the app's window, all of
 // its own and gone afterwards.
+import { once } from 'node:events';
 import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
-import { atEnd, Program, PROGRAMS, scratch } from '../e2e/stack.mjs';
+import { atEnd, eventually, Program, PROGRAMS, scratch } from '../e2e/stack.mjs';
 import { Services } from './services.mjs';
 import { Window } from './webdriver.mjs';
 
@@ -29,12 +30,15 @@ const BUS = (folder) => `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus B
 </busconfig>
 `;
 
-async function freePort() {
-	const server = createServer().listen(0, '127.0.0.1');
-	await new Promise((on) => server.once('listening', on));
-	const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
-	await new Promise((on) => server.close(on));
-	return port;
+/** Ports that nobody listens on, each another one. @param {number} count */
+async function freePorts(count) {
+	const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+	await Promise.all(servers.map((server) => server.listening || once(server, 'listening')));
+	const ports = servers.map(
+		(server) => /** @type {import('node:net').AddressInfo} */ (server.address()).port
+	);
+	await Promise.all(servers.map((server) => new Promise((on) => server.close(on))));
+	return ports;
 }
 
 export class Desk {
@@ -122,15 +126,21 @@ export class Desk {
 			this.shown = new Services(program);
 		}
 		if (keyring) await this.unlock();
-		const [port, native] = [await freePort(), await freePort()];
-		const ports = ['--port', String(port), '--native-port', String(native)];
-		this.driverProgram = this.#start(resolve('.tools/bin/tauri-driver'), [
-			...ports,
-			'--native-driver',
-			'/usr/bin/WebKitWebDriver'
-		]);
-		this.driver = `http://127.0.0.1:${port}`;
-		await reached(`${this.driver}/status`);
+		await this.#drive();
+	}
+
+	/** The driver of the app's window. It takes ports by number only, and somebody else may be faster to take them. */
+	async #drive() {
+		for (let tries = 3; tries > 0; tries--) {
+			const [port, native] = await freePorts(2);
+			const program = this.#start(resolve('.tools/bin/tauri-driver'), [
+				...['--port', String(port), '--native-port', String(native)],
+				...['--native-driver', '/usr/bin/WebKitWebDriver']
+			]);
+			this.driver = `http://127.0.0.1:${port}`;
+			if (await ready(`${this.driver}/status`, program)) return;
+		}
+		throw new Error('the driver did not start');
 	}
 
 	/** A keyring that is open, as after signing in to a desktop. */
@@ -182,6 +192,19 @@ export class Desk {
 		return found;
 	}
 
+	/** Kills the app, with all that it does, and lets go of its window. */
+	async kill() {
+		for (const pid of await this.pids()) end(pid);
+		await eventually(async () => (await this.pids()).length === 0);
+		await this.window?.close().catch(() => undefined);
+	}
+
+	/** The app runs, once. */
+	async alone() {
+		// What it starts is for a moment a copy of itself.
+		await eventually(async () => (await this.pids()).length === 1);
+	}
+
 	/** Keys, to whatever window has the focus. @param {string} keys */
 	async keys(keys) {
 		await this.#start('xdotool', ['key', keys]).ended;
@@ -218,13 +241,12 @@ function end(pid) {
 	}
 }
 
-/** @param {string} url */
-async function reached(url) {
+/** Whether both the driver and the one behind it are there; not when it has ended instead. @param {string} url @param {Program} program */
+async function ready(url, program) {
 	const end = Date.now() + 20_000;
-	for (;;) {
-		const answer = await fetch(url).catch(() => undefined);
-		if (answer) return;
-		if (Date.now() > end) throw new Error(`${url} never answered`);
+	while (program.running && Date.now() < end) {
+		if ((await fetch(url).catch(() => undefined))?.ok) return true;
 		await new Promise((on) => setTimeout(on, 50));
 	}
+	return false;
 }

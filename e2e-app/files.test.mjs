@@ -27,6 +27,32 @@ const digest = (bytes) => createHash('sha256').update(bytes).digest('hex');
 /** @param {Desk} desk */
 const saved = (desk) => readdir(join(desk.path, 'Downloads')).catch(() => []);
 
+/** What is there so far of the one file that is being saved. @param {Desk} desk */
+async function part(desk) {
+	const [name] = (await saved(desk)).filter((one) => one.endsWith('.part'));
+	return name ? stat(join(desk.path, 'Downloads', name)).catch(() => undefined) : undefined;
+}
+
+/**
+ * Does something while a file is on its way, however fast that goes: from the moment in which more than `size` bytes of
+ * it are there the device sends nothing more, until it is done.
+ * @param {Desk} desk @param {Agent} agent @param {number} size @param {() => Promise<unknown>} work
+ */
+async function underWay(desk, agent, size, work) {
+	const before = await eventually(async () => {
+		const now = await part(desk);
+		return now && now.size > size && now;
+	});
+	const pid = /** @type {number} */ (agent.program?.child.pid);
+	process.kill(pid, 'SIGSTOP');
+	try {
+		await work();
+	} finally {
+		process.kill(pid, 'SIGCONT');
+	}
+	return before;
+}
+
 /**
  * A device with a folder of files, and the app signed in.
  * @param {import('node:test').TestContext} t @param {Record<string, Buffer>} files
@@ -78,19 +104,23 @@ test('a file that is cancelled leaves nothing, and one that is paused goes on', 
 	await look(window, agent.id, join(folder, 'huge.bin')).catch(() => undefined);
 	await window.text(say('files_binary'));
 	await window.press(say('files_download'));
-	await window.press(say('saves_cancel', { name: 'huge.bin' }));
-	await window.until(
-		`return !document.querySelector('section[aria-label="' + arguments[0] + '"]')`,
-		say('saves_title')
-	);
+	await underWay(desk, agent, 0, async () => {
+		await window.press(say('saves_cancel', { name: 'huge.bin' }));
+		await window.until(
+			`return !document.querySelector('section[aria-label="' + arguments[0] + '"]')`,
+			say('saves_title')
+		);
+	});
 	await eventually(async () => (await saved(desk)).length === 0);
 
 	await window.press(say('files_download'));
-	await window.press(say('saves_pause', { name: 'huge.bin' }));
-	await window.until(
-		`return [...document.querySelectorAll('button')].some((it) => it.getAttribute('aria-label') === arguments[0])`,
-		say('saves_resume', { name: 'huge.bin' })
-	);
+	await underWay(desk, agent, 0, async () => {
+		await window.press(say('saves_pause', { name: 'huge.bin' }));
+		await window.until(
+			`return [...document.querySelectorAll('button')].some((it) => it.getAttribute('aria-label') === arguments[0])`,
+			say('saves_resume', { name: 'huge.bin' })
+		);
+	});
 	assert.ok(
 		(await saved(desk)).every((name) => name.endsWith('.part')),
 		'nothing has its name yet'
@@ -104,23 +134,13 @@ test('an app that is killed goes on with what it was saving, and leaves nothing 
 	const large = randomBytes(6 * LARGE);
 	const { agent, desk, window, folder } = await begun(t, { 'huge.bin': large });
 	const downloads = join(desk.path, 'Downloads');
-	const part = async () => {
-		const [name] = (await saved(desk)).filter((one) => one.endsWith('.part'));
-		return name ? stat(join(downloads, name)).catch(() => undefined) : undefined;
-	};
 	await look(window, agent.id, join(folder, 'huge.bin')).catch(() => undefined);
 	await window.text(say('files_binary'));
 	await window.press(say('files_download'));
-	const before = await eventually(async () => {
-		const now = await part();
-		return now && now.size > 2 * WRITTEN_DOWN && now;
-	});
+	const before = await underWay(desk, agent, 2 * WRITTEN_DOWN, () => desk.kill());
 	assert.ok(before.size < large.length, 'it is on its way');
-	for (const pid of await desk.pids()) process.kill(pid, 'SIGKILL');
-	await eventually(async () => (await desk.pids()).length === 0);
-	await window.close().catch(() => undefined);
 	assert.deepEqual((await saved(desk)).length, 1);
-	assert.ok(await part(), 'what is there of it has no name yet');
+	assert.ok(await part(desk), 'what is there of it has no name yet');
 
 	// Nobody presses anything.
 	const again = await desk.open();
@@ -130,18 +150,19 @@ test('an app that is killed goes on with what it was saving, and leaves nothing 
 	assert.equal(digest(await readFile(path)), digest(large));
 	assert.equal((await stat(path)).ino, before.ino, 'it is the same file, gone on with');
 	const list = join(desk.env.XDG_DATA_HOME, 'dev.foreman.app/saves.json');
-	assert.deepEqual(JSON.parse(await readFile(list, 'utf8')), []);
+	const listed = async () => JSON.parse(await readFile(list, 'utf8'));
+	await eventually(async () => (await listed()).length === 0);
 
 	// One that its person paused waits, and is still theirs to throw away.
 	await look(again, agent.id, join(folder, 'huge.bin')).catch(() => undefined);
 	await again.press(say('files_download'));
-	await again.press(say('saves_pause', { name: 'huge.bin' }));
-	await eventually(async () => JSON.parse(await readFile(list, 'utf8'))[0]?.paused);
-	for (const pid of await desk.pids()) process.kill(pid, 'SIGKILL');
-	await eventually(async () => (await desk.pids()).length === 0);
-	await again.close().catch(() => undefined);
+	await underWay(desk, agent, 0, async () => {
+		await again.press(say('saves_pause', { name: 'huge.bin' }));
+		await eventually(async () => (await listed())[0]?.paused);
+		await desk.kill();
+	});
 	// What the window itself made and the app did not get to write whole: nobody can go on with that.
-	const [waiting] = JSON.parse(await readFile(list, 'utf8'));
+	const [waiting] = await listed();
 	const torn = join(downloads, '.foreman-torn.part');
 	await writeFile(torn, 'the beginning');
 	const written = { ...waiting.part, path: torn, name: 'torn.txt' };
@@ -150,7 +171,7 @@ test('an app that is killed goes on with what it was saving, and leaves nothing 
 	await last.press(say('saves_cancel', { name: 'huge.bin' }));
 	await eventually(async () => (await saved(desk)).length === 1);
 	assert.deepEqual(await saved(desk), ['huge.bin']);
-	assert.deepEqual(JSON.parse(await readFile(list, 'utf8')), []);
+	await eventually(async () => (await listed()).length === 0);
 });
 
 test('a picture of a device is shown', async (t) => {

@@ -49,10 +49,7 @@ test('an app that is killed finds its server, its agent and its device again, an
 			['server.pid', 'agent.pid'].map(async (name) => Number(await readFile(join(folder, name), 'utf8')))
 		);
 	const before = await eventually(() => pids().catch(() => undefined));
-	const [app] = await desk.pids();
-	process.kill(app, 'SIGKILL');
-	await eventually(async () => (await desk.pids()).length === 0);
-	await window.close().catch(() => undefined);
+	await desk.kill();
 
 	window = await desk.open();
 	await window.until("return location.pathname === '/' && !!document.querySelector('main')");
@@ -61,7 +58,8 @@ test('an app that is killed finds its server, its agent and its device again, an
 		const now = await pids().catch(() => undefined);
 		return now && now.every((pid) => !before.includes(pid)) && now;
 	});
-	for (const pid of before) assert.equal(await runs(pid), false, 'what was left behind has ended');
+	// What was left behind has ended.
+	for (const pid of before) await eventually(async () => !(await runs(pid)));
 	for (const pid of after) assert.equal(await runs(pid), true);
 	await window.go('/devices');
 	const links = await window.until(
@@ -72,5 +70,5 @@ test('an app that is killed finds its server, its agent and its device again, an
 	// A signal to end takes both along.
 	process.kill((await desk.pids())[0], 'SIGTERM');
 	await eventually(async () => (await desk.pids()).length === 0);
-	for (const pid of after) assert.equal(await runs(pid), false);
+	for (const pid of after) await eventually(async () => !(await runs(pid)));
 });

@@ -1,7 +1,7 @@
 // @ts-check
 // Notifications of the app, on a bus of the test's own.
 import assert from 'node:assert/strict';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { test } from 'node:test';
 import { eventually, stack } from '../e2e/stack.mjs';
@@ -11,6 +11,14 @@ import { enter } from './enter.mjs';
 
 /** @param {import('../e2e/stack.mjs').Server} server @param {string | undefined} device @param {string} shell */
 const run = (server, device, shell) => server.api(`/api/v1/devices/${device}/tasks`, { json: { shell } });
+
+/** Until the app has written this down of what is to be told. @param {Desk} desk @param {(rules: any) => boolean} so */
+const decided = (desk, so) =>
+	eventually(async () => {
+		const path = join(desk.env.XDG_DATA_HOME, 'dev.foreman.app/preferences.json');
+		const { notices } = JSON.parse(await readFile(path, 'utf8').catch(() => '{}'));
+		return Object.values(notices ?? {}).some(so);
+	});
 
 test('a task that fails raises a notification, which opens it; not when it is in front; the page in front takes it back', async (t) => {
 	const { server, agent } = await stack(t, { device: 'forge' });
@@ -80,6 +88,7 @@ test('the page of notifications says who shows them, sends a test, and keeps the
 	await window.check(say('notices_quiet_use'));
 	await desk.keep('notifications');
 	await window.check(say('notices_quiet_use'));
+	await decided(desk, ({ kinds, quiet }) => kinds.includes('task_finished') && !quiet);
 	await run(server, agent.id, 'true');
 	const done = await desk.services.notice(say('notice_finished_title', { device: 'forge' }));
 	assert.equal(done.body, 'true');
@@ -136,6 +145,7 @@ test('a task that starts can be stopped from its notification', async (t) => {
 	await enter(window, server);
 	await window.go('/settings/notifications');
 	await window.check(say('notices_kind_started'));
+	await decided(desk, ({ kinds }) => kinds.includes('task_started'));
 	const task = await run(server, agent.id, 'sleep 600');
 	const notice = await desk.services.notice(say('notice_started_title', { device: 'forge' }));
 	assert.ok(notice.actions.includes(say('notice_stop')));
@@ -153,9 +163,10 @@ test('in quiet hours nothing is told, and what still holds is told when they end
 	await window.check(say('notices_quiet_use'));
 	// As the page counts them: minutes since midnight, by the hour.
 	const at = (/** @type {number} */ hours) => String(((new Date().getHours() + hours + 24) % 24) * 60);
+	const [from, to] = [at(-2), at(2)];
 	for (const [label, time] of [
-		[say('notices_quiet_from'), at(-2)],
-		[say('notices_quiet_to'), at(2)]
+		[say('notices_quiet_from'), from],
+		[say('notices_quiet_to'), to]
 	]) {
 		await window.until(
 			`const label = [...document.querySelectorAll('label')].find((it) => it.textContent.trim() === arguments[0]);
@@ -168,6 +179,7 @@ test('in quiet hours nothing is told, and what still holds is told when they end
 			time
 		);
 	}
+	await decided(desk, ({ quiet }) => quiet?.from === Number(from) && quiet?.to === Number(to));
 	const task = await run(server, agent.id, 'exit 3');
 	await window.go('/work');
 	await window.text('exit 3');

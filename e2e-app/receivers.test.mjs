@@ -36,7 +36,7 @@ test('the app offers what it can: a ntfy topic is added, refused once, tried, ch
 	// The window is told by the program; a browser's own notifications are none of its offers.
 	for (const key of ['push_browser', 'push_browser_start', 'push_missing', 'push_insecure'])
 		assert.ok(!page.includes(say(key)), `${key} in ${page}`);
-	assert.deepEqual(await dead(window), []);
+	await window.wait(async () => (await dead(window)).length === 0, 'no button that cannot be pressed');
 
 	await press(window, say('push_ntfy_add'));
 	await window.fill(say('push_ntfy_address'), topic);
@@ -49,7 +49,7 @@ test('the app offers what it can: a ntfy topic is added, refused once, tried, ch
 	await window.text('403 · forbidden');
 	await desk.keep('receivers-refused');
 	assert.deepEqual([told[0].topic, told[0].authorization], ['my-topic', 'Bearer tk_secret']);
-	assert.deepEqual(await dead(window), []);
+	await window.wait(async () => (await dead(window)).length === 0, 'no button that cannot be pressed');
 
 	await press(window, say('push_edit_named', { name: 'ntfy' }));
 	await window.check(say('push_on'));

@@ -21,6 +21,7 @@ test('the tray says how the fleet is, and leads to what needs somebody', async (
 	await desk.services.says(state(1));
 	await agent.stop();
 	await desk.services.says(state(0));
+	await desk.services.says(say('notice_offline_title', { device: 'forge' }));
 	desk.services.choose(say('notice_offline_title', { device: 'forge' }));
 	await window.until('return location.pathname === arguments[0]', `/devices/${agent.id}`);
 	await window.run(`localStorage.setItem('foreman.locale', 'de')`);
@@ -53,7 +54,7 @@ test('start at login, keys from anywhere and going on without a window are off u
 	await eventually(async () => JSON.parse(await readFile(kept, 'utf8')).background === true);
 	await desk.closeWindow();
 	await eventually(async () => (await desk.windows()) === 0);
-	assert.equal((await desk.pids()).length, 1);
+	await desk.alone();
 	desk.services.choose(say('tray_open'));
 	await eventually(async () => (await desk.windows()) === 1);
 	desk.services.choose(say('tray_quit'));

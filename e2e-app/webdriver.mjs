@@ -6,7 +6,13 @@
 const PATIENCE = 30_000;
 const PACE = 100;
 /** A script that a page takes with it when it goes is answered by nobody: then it is asked again. ms */
-const SCRIPT_LIMIT = 1_500;
+export const SCRIPT_LIMIT = 1_500;
+/** How long an app may take to start, ms. */
+const START = 90_000;
+
+/** What a driver says of an element that was drawn anew, moved or covered in the moment it was to be used. */
+const MOVED =
+	/^(stale element reference|no such element|element not interactable|element click intercepted)$/;
 
 export class Window {
 	/** @param {string} driver @param {string} session */
@@ -18,7 +24,7 @@ export class Window {
 	static async open(driver, application, args = []) {
 		const options = { application, args };
 		const capabilities = { alwaysMatch: { browserName: 'wry', 'tauri:options': options } };
-		const { sessionId } = await ask('POST', `${driver}/session`, { capabilities });
+		const { sessionId } = await ask('POST', `${driver}/session`, { capabilities }, START);
 		const window = new Window(driver, sessionId);
 		await window.call('POST', '/timeouts', { script: SCRIPT_LIMIT, pageLoad: PATIENCE });
 		return window;
@@ -59,39 +65,71 @@ export class Window {
 		return this.until('return document.body.innerText.includes(arguments[0])', text);
 	}
 
+	/**
+	 * Uses the element that `body` finds in the page once it rests; one that is drawn anew before it could be used is
+	 * looked for again.
+	 * @param {string} body @param {string} name @param {(path: string) => Promise<unknown>} use
+	 */
+	async #with(body, name, use) {
+		const find = `const found = (function () { ${body} }).apply(undefined, arguments);
+			if (!found) return undefined;
+			const { x, y, width, height } = found.getBoundingClientRect();
+			const at = [x, y, width, height].join();
+			const rests = found.foremanWasAt === at;
+			found.foremanWasAt = at;
+			return rests ? found : undefined;`;
+		await this.wait(
+			async () => {
+				const found = await this.run(find, name).catch(() => undefined);
+				if (!found) return false;
+				try {
+					await use(`/element/${idOf(found)}`);
+					return true;
+				} catch (failure) {
+					if (failure instanceof Refused && MOVED.test(failure.code)) return false;
+					throw failure;
+				}
+			},
+			body,
+			[name]
+		);
+	}
+
 	/** Waits for a button or a link by its name and presses it as a pointer does. @param {string} name */
 	async press(name) {
-		const element = await this.until(
+		await this.#with(
 			`const named = (it) => (it.getAttribute('aria-label') ?? it.textContent).replace(/\\s+/g, ' ').trim();
 			const all = [...document.querySelectorAll('button, a, [role=menuitem], [role=tab]')];
 			const seen = all.filter((it) => it.checkVisibility() && !it.disabled);
 			return seen.find((it) => named(it) === arguments[0]) ?? seen.find((it) => named(it).startsWith(arguments[0]));`,
-			name
+			name,
+			(element) => this.call('POST', `${element}/click`, {})
 		);
-		await this.call('POST', `/element/${idOf(element)}/click`, {});
 	}
 
 	/** Types into the field with this label. @param {string} label @param {string} text */
 	async fill(label, text) {
-		const field = await this.until(
+		await this.#with(
 			`const label = [...document.querySelectorAll('label')].find((it) => it.textContent.trim() === arguments[0]);
 			return label && document.getElementById(label.htmlFor);`,
-			label
+			label,
+			async (field) => {
+				await this.call('POST', `${field}/clear`, {});
+				await this.call('POST', `${field}/value`, { text });
+			}
 		);
-		await this.call('POST', `/element/${idOf(field)}/clear`, {});
-		await this.call('POST', `/element/${idOf(field)}/value`, { text });
 	}
 
 	/** Presses the box with this label. @param {string} label */
 	async check(label) {
-		const box = await this.until(
+		await this.#with(
 			`const label = [...document.querySelectorAll('label')].find((it) => it.textContent.trim() === arguments[0]);
 			const box = label && document.getElementById(label.htmlFor);
 			box?.scrollIntoView({ block: 'center' });
 			return box;`,
-			label
+			label,
+			(box) => this.call('POST', `${box}/click`, {})
 		);
-		await this.call('POST', `/element/${idOf(box)}/click`, {});
 	}
 
 	/** Keys, to whatever has the focus. @param {string} text */
@@ -103,12 +141,12 @@ export class Window {
 		await this.call('POST', '/actions', { actions: [{ type: 'key', id: 'keyboard', actions }] });
 	}
 
-	/** Goes to a page and waits until it is there. @param {string} path */
+	/** Goes to a page and waits until it is there: not the one that is left, which may be at the same address. @param {string} path */
 	async go(path) {
-		await this.run('location.assign(arguments[0])', path).catch(() => undefined);
+		await this.run('window.foremanLeaves = true; location.assign(arguments[0])', path).catch(() => undefined);
 		await this.until(
-			"return location.pathname === arguments[0] && document.readyState === 'complete' && !!document.querySelector('main')",
-			path
+			"return !window.foremanLeaves && location.pathname === arguments[0] && document.readyState === 'complete' && !!document.querySelector('main')",
+			path.split('?')[0]
 		);
 	}
 
@@ -120,16 +158,25 @@ export class Window {
 /** @param {Record<string, string>} element */
 const idOf = (element) => Object.values(element)[0];
 
+/** The driver's no, with its word for why. */
+class Refused extends Error {
+	/** @param {string} asked @param {{ error?: string, message?: string } | undefined} value */
+	constructor(asked, value) {
+		super(`${asked}: ${value?.error}: ${value?.message}`);
+		this.code = value?.error ?? '';
+	}
+}
+
 /** @param {string} method @param {string} url @param {object} [body] */
-async function ask(method, url, body) {
+async function ask(method, url, body, patience = PATIENCE) {
 	if (process.env.FOREMAN_TRACE) console.error(method, url.slice(60), JSON.stringify(body));
 	const response = await fetch(url, {
 		method,
 		headers: { 'content-type': 'application/json' },
 		body: body && JSON.stringify(body),
-		signal: AbortSignal.timeout(PATIENCE)
+		signal: AbortSignal.timeout(patience)
 	});
 	const { value } = /** @type {any} */ (await response.json());
-	if (!response.ok) throw new Error(`${method} ${url}: ${value?.error}: ${value?.message}`);
+	if (!response.ok) throw new Refused(`${method} ${url}`, value);
 	return value;
 }
