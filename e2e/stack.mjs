@@ -212,7 +212,10 @@ export class Agent {
 	async join(server, name, allow, more = /** @type {string[]} */ ([])) {
 		const made = await server.api('/api/v1/devices', { json: { name, type: 'gpu_compute' } });
 		this.id = made.device.id;
-		return this.connect(server.publicUrl ?? server.url, made.token, allow, more);
+		await this.connect(server.publicUrl ?? server.url, made.token, allow, more);
+		// It tells a moment later how it is reached and who may.
+		await eventually(async () => (await server.api(`/api/v1/devices/${made.device.id}`)).link);
+		return this;
 	}
 
 	/** Spends a one-time token. @param {string} url @param {string} token @param {string[]} [allow] */
