@@ -77,12 +77,21 @@ export class UserSystemd {
 			for (const folder of [...folders.toReversed(), top]) {
 				await eventually(async () => {
 					const pids = (await readFile(join(folder, 'cgroup.procs'), 'utf8')).split('\n').filter(Boolean);
-					for (const pid of pids) process.kill(Number(pid), 'SIGKILL');
+					for (const pid of pids) end(Number(pid));
 					return pids.length === 0;
 				});
 				await rmdir(folder);
 			}
 		}
+	}
+}
+
+/** @param {number} pid */
+function end(pid) {
+	try {
+		process.kill(pid, 'SIGKILL');
+	} catch {
+		// It ended by itself.
 	}
 }
 
