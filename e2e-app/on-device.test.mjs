@@ -7,6 +7,7 @@ import { eventually, stack } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 import { Desk } from './desk.mjs';
 import { enter } from './enter.mjs';
+import { typed } from './terminal.mjs';
 
 test("a provider's own program signs in on a device, in a terminal that is shown", async (t) => {
 	const desk = await Desk.of(t);
@@ -33,11 +34,10 @@ test("a provider's own program signs in on a device, in a terminal that is shown
 	await window.press(say('signin_device_in'));
 	await window.until('return location.pathname.startsWith(arguments[0])', `/devices/${agent.id}/terminal/`);
 	await eventually(async () => (await readFile(asked, 'utf8').catch(() => '')).startsWith('auth login'));
-	await window.text(say('link_live'));
-	await window.until(
-		`const input = document.querySelector('.xterm-helper-textarea'); input?.focus(); return !!input && input === document.activeElement;`
+	await typed(
+		window,
+		'the-code',
+		async () => (await readFile(given, 'utf8').catch(() => '')) === 'the-code\n'
 	);
-	await window.keys('the-code\uE007');
-	await eventually(async () => (await readFile(given, 'utf8').catch(() => '')) === 'the-code\n');
 	await desk.keep('on-device-terminal');
 });

@@ -8,15 +8,7 @@ import { eventually, stack } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 import { Desk } from './desk.mjs';
 import { approve, shownCode } from './enter.mjs';
-
-/** Types a line into the terminal that is shown, once it is live. @param {import('./webdriver.mjs').Window} window @param {string} line */
-async function inTerminal(window, line) {
-	await window.text(say('link_live'));
-	await window.until(
-		`const input = document.querySelector('.xterm-helper-textarea'); input?.focus(); return !!input && input === document.activeElement;`
-	);
-	await window.keys(`${line}\uE007`);
-}
+import { typed } from './terminal.mjs';
 
 test('first start: one click sets this computer up, and a terminal answers, end to end', async (t) => {
 	const desk = await Desk.of(t);
@@ -39,8 +31,8 @@ test('first start: one click sets this computer up, and a terminal answers, end 
 	await window.text(say('app_end_to_end'));
 	await window.press(say('terminal_open_shell'));
 	const answer = join(desk.path, 'answer');
-	await inTerminal(window, `echo $((6*7)) | tee ${answer}`);
-	await eventually(async () => (await readFile(answer, 'utf8').catch(() => '')) === '42\n');
+	const answered = async () => (await readFile(answer, 'utf8').catch(() => '')) === '42\n';
+	await typed(window, `echo $((6*7)) | tee ${answer}`, answered);
 	await desk.keep('terminal');
 });
 
