@@ -123,20 +123,27 @@ fn is_untouched(error: &(dyn Error + 'static)) -> bool {
 
 fn connector(plain: bool, connect: Duration, dialer: Dialer) -> ApiResult<Connector> {
     http::install_crypto_provider();
-    let mut tcp = HttpConnector::new_with_resolver(Guard { plain });
+    let tls =
+        ClientConfig::builder().with_platform_verifier().map_err(ApiError::internal)?.with_no_client_auth();
+    let https = HttpsConnectorBuilder::new().with_tls_config(tls);
+    let https = if plain { https.https_or_http() } else { https.https_only() };
+    let guard = Guard { plain };
+    let onward = Onward { tcp: tcp(guard, connect), guard, dialer };
+    Ok(Connector { https: https.enable_all_versions().wrap_connector(onward), within: connect })
+}
+
+fn tcp<R>(names: R, connect: Duration) -> HttpConnector<R> {
+    let mut tcp = HttpConnector::new_with_resolver(names);
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
+    // Divided among the addresses of a name: one where nobody answers leaves time for the next.
+    tcp.set_connect_timeout(Some(connect));
     tcp.set_keepalive(Some(KEEPALIVE));
     tcp.set_keepalive_interval(Some(KEEPALIVE_EVERY));
     tcp.set_keepalive_retries(Some(KEEPALIVE_TRIES));
     #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(CONFIRMED_WITHIN));
-    let tls =
-        ClientConfig::builder().with_platform_verifier().map_err(ApiError::internal)?.with_no_client_auth();
-    let https = HttpsConnectorBuilder::new().with_tls_config(tls);
-    let https = if plain { https.https_or_http() } else { https.https_only() };
-    let onward = Onward { tcp, guard: Guard { plain }, dialer };
-    Ok(Connector { https: https.enable_all_versions().wrap_connector(onward), within: connect })
+    tcp
 }
 
 /// Opens connections: name, TCP, proxy and TLS within one time.

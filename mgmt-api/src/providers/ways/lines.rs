@@ -4,18 +4,19 @@
 //! provider's socket and the client's there is no other task to be woken, and dropping the answer closes it. One that
 //! speaks HTTP/2 carries many requests and has a task of its own.
 
+mod kept;
+
 use std::{
     future::poll_fn,
-    mem,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::http::{
-    HeaderValue, Request, Response, Uri, header,
-    uri::{Authority, Parts, PathAndQuery, Scheme},
+    HeaderValue, Method, Request, Response, StatusCode, Uri, header,
+    uri::{Parts, PathAndQuery, Scheme},
 };
 use bytes::Bytes;
 use foreman_link::h2::BoxError;
@@ -29,14 +30,17 @@ use hyper_util::{
     client::legacy::connect::Connection,
     rt::{TokioExecutor, TokioTimer},
 };
-use tokio::{runtime::Handle, task::coop::unconstrained};
+use kept::{Found, Kept, MANY, Place, Seat};
+use tokio::{task::coop::unconstrained, time::Instant};
 use tower_service::Service;
 
-/// Connections kept for each provider.
-const IDLE: usize = 64;
-const IDLE_FOR: Duration = Duration::from_secs(90);
-/// Those that are too old, or were closed at the other end, are looked for this often.
-const SWEEP_EVERY: Duration = Duration::from_secs(15);
+/// Of a connection for many on which nothing came for so long while it was waited for, it is asked whether anybody is
+/// still there, and this is how long that may take. Else one that died unseen would take every request along.
+const QUIET: Duration = Duration::from_secs(30);
+const ALIVE_WITHIN: Duration = Duration::from_secs(15);
+/// Of each answer on it, so much is taken before it is read, bytes; of all of them together there is room for as much,
+/// so that those that nobody reads never hold up the others.
+const UNREAD: u32 = 512 * 1024;
 
 type Asked = Request<Full<Bytes>>;
 
@@ -65,14 +69,12 @@ where
             return Err("its address has no name".into());
         };
         let place = Place(scheme.clone(), authority.clone());
+        // What is only read may be read twice, where a connection broke that was kept.
+        let mut spare = (request.method() == Method::GET).then(|| Box::new(request.clone()));
         while let Some(found) = self.kept.take(&place) {
-            let sent = match found {
-                Found::Own(line) => self.over(line, place.clone(), &to, request).await,
-                Found::Shared(shared) => over_shared(shared, &to, request).await,
-            };
-            match sent {
-                Ok(answer) => return Ok(answer),
-                Err(mut failed) => match failed.take_message() {
+            match self.over(found, &place, &to, request).await {
+                Ok(answer) => return expected(answer),
+                Err(mut failed) => match failed.take_message().or_else(|| spare.take().map(|same| *same)) {
                     // It was closed while nobody looked, and nothing was sent.
                     Some(again) => request = again,
                     None => return Err(failed.into_error().into()),
@@ -80,11 +82,11 @@ where
             }
         }
         // Boxed: a request that finds a connection need not carry along the room for opening one.
-        let sent = match Box::pin(self.open(&place, &to)).await? {
-            Found::Own(line) => self.over(line, place, &to, request).await,
-            Found::Shared(shared) => over_shared(shared, &to, request).await,
-        };
-        sent.map_err(|failed| failed.into_error().into())
+        let found = Box::pin(self.open(&place, &to)).await?;
+        match self.over(found, &place, &to, request).await {
+            Ok(answer) => expected(answer),
+            Err(failed) => Err(failed.into_error().into()),
+        }
     }
 
     async fn open(&self, place: &Place, to: &Uri) -> Result<Found, BoxError> {
@@ -92,25 +94,42 @@ where
         poll_fn(|cx| connector.poll_ready(cx)).await?;
         let io = connector.call(to.clone()).await?;
         if io.connected().is_negotiated_h2() {
-            let (shared, driver) = http2::Builder::new(TokioExecutor::new())
+            let (sender, driver) = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
+                .keep_alive_interval(QUIET)
+                .keep_alive_timeout(ALIVE_WITHIN)
+                .initial_stream_window_size(UNREAD)
+                .initial_connection_window_size(UNREAD * MANY)
                 .handshake::<_, Full<Bytes>>(io)
                 .await?;
             tokio::spawn(driver);
-            return Ok(Found::Shared(self.kept.share(place, shared)));
+            return Ok(Found::Shared(self.kept.share(place, sender)));
         }
         let (sender, driver) = http1::handshake::<_, Full<Bytes>>(io).await?;
-        Ok(Found::Own(Line { sender, driver: Some(Box::pin(driver)) }))
+        Ok(Found::Own(Line { opened: Instant::now(), sender, driver: Some(Box::pin(driver)) }))
     }
 
     async fn over(
         &self,
+        found: Found,
+        place: &Place,
+        to: &Uri,
+        request: Asked,
+    ) -> Result<Response<Answered>, TrySendError<Asked>> {
+        match found {
+            Found::Own(line) => self.over_own(line, place, to, request).await,
+            Found::Shared(seat) => over_shared(seat, to, request).await,
+        }
+    }
+
+    async fn over_own(
+        &self,
         mut line: Line,
-        place: Place,
+        place: &Place,
         to: &Uri,
         mut request: Asked,
     ) -> Result<Response<Answered>, TrySendError<Asked>> {
-        if let Some(name) = host(&place) {
+        if let Some(name) = host(place) {
             request.headers_mut().insert(header::HOST, name);
         }
         *request.uri_mut() = origin_form(to);
@@ -126,20 +145,28 @@ where
             answer.as_mut().poll(quiet)
         })
         .await?;
-        let held = Held { line, place, kept: Arc::clone(&self.kept) };
-        Ok(answer.map(|incoming| Answered { incoming, held: Some(held) }))
+        let held = Held { line, place: place.clone(), kept: Arc::clone(&self.kept) };
+        Ok(answer.map(|incoming| Answered { incoming, held: Some(held), _seat: None }))
     }
 }
 
 async fn over_shared(
-    mut shared: http2::SendRequest<Full<Bytes>>,
+    Seat { mut sender, taken }: Seat,
     to: &Uri,
     mut request: Asked,
 ) -> Result<Response<Answered>, TrySendError<Asked>> {
     request.headers_mut().remove(header::HOST);
     *request.uri_mut() = to.clone();
-    let answer = shared.try_send_request(request).await?;
-    Ok(answer.map(|incoming| Answered { incoming, held: None }))
+    let answer = sender.try_send_request(request).await?;
+    Ok(answer.map(|incoming| Answered { incoming, held: None, _seat: Some(taken) }))
+}
+
+/// Nobody asked for another protocol: what speaks one is not understood.
+fn expected(answer: Response<Answered>) -> Result<Response<Answered>, BoxError> {
+    match answer.status() {
+        StatusCode::SWITCHING_PROTOCOLS => Err("it changed the protocol, which nobody asked for".into()),
+        _ => Ok(answer),
+    }
 }
 
 /// The name that HTTP/1 wants among the headers.
@@ -160,12 +187,9 @@ fn origin_form(to: &Uri) -> Uri {
     Uri::from_parts(parts).unwrap_or_default()
 }
 
-/// Where connections lead.
-#[derive(Clone, PartialEq, Eq)]
-struct Place(Scheme, Authority);
-
 /// A connection that one request has for itself.
 struct Line {
+    opened: Instant,
     sender: http1::SendRequest<Full<Bytes>>,
     /// Gone when it is over.
     driver: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
@@ -187,120 +211,13 @@ impl Line {
     }
 }
 
-enum Found {
-    Own(Line),
-    Shared(http2::SendRequest<Full<Bytes>>),
-}
-
-/// What is at hand, by place: there are few.
-#[derive(Default)]
-struct Kept(Mutex<Shelf>);
-
-#[derive(Default)]
-struct Shelf {
-    places: Vec<(Place, AtHand)>,
-    swept: bool,
-}
-
-#[derive(Default)]
-struct AtHand {
-    /// Those used last are at the end, and used first.
-    own: Vec<(Instant, Line)>,
-    shared: Option<(Instant, http2::SendRequest<Full<Bytes>>)>,
-}
-
-impl Shelf {
-    fn at(&mut self, place: &Place) -> &mut AtHand {
-        let known = self.places.iter().position(|(known, _)| known == place);
-        let at = known.unwrap_or_else(|| {
-            self.places.push((place.clone(), AtHand::default()));
-            self.places.len() - 1
-        });
-        &mut self.places[at].1
-    }
-}
-
-impl Kept {
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self, place: &Place) -> Option<Found> {
-        let mut shelf = self.shelf();
-        let (_, at_hand) = shelf.places.iter_mut().find(|(known, _)| known == place)?;
-        if let Some((used, shared)) = at_hand.shared.as_mut().filter(|(_, shared)| !shared.is_closed()) {
-            *used = Instant::now();
-            return Some(Found::Shared(shared.clone()));
-        }
-        at_hand.shared = None;
-        at_hand.own.pop().map(|(_, line)| Found::Own(line))
-    }
-
-    /// Keeps a connection that was opened for many, unless another was opened meanwhile.
-    fn share(
-        self: &Arc<Self>,
-        place: &Place,
-        fresh: http2::SendRequest<Full<Bytes>>,
-    ) -> http2::SendRequest<Full<Bytes>> {
-        let mut shelf = self.shelf();
-        let at_hand = shelf.at(place);
-        let shared = match at_hand.shared.take() {
-            Some((_, other)) if !other.is_closed() => other,
-            _ => fresh,
-        };
-        at_hand.shared = Some((Instant::now(), shared.clone()));
-        self.see_to_sweeping(&mut shelf);
-        shared
-    }
-
-    /// Keeps a connection whose answer is over.
-    fn give_back(self: &Arc<Self>, place: &Place, mut line: Line) {
-        if !line.is_free() {
-            return;
-        }
-        let mut shelf = self.shelf();
-        let own = &mut shelf.at(place).own;
-        if own.len() < IDLE {
-            own.push((Instant::now(), line));
-            self.see_to_sweeping(&mut shelf);
-        }
-    }
-
-    fn see_to_sweeping(self: &Arc<Self>, shelf: &mut Shelf) {
-        // Without a runtime the server itself is ending.
-        let Ok(runtime) = Handle::try_current() else { return };
-        if mem::replace(&mut shelf.swept, true) {
-            return;
-        }
-        let kept = Arc::downgrade(self);
-        runtime.spawn(async move {
-            loop {
-                tokio::time::sleep(SWEEP_EVERY).await;
-                if kept.upgrade().is_none_or(|kept| kept.sweep()) {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// Whether nothing is left.
-    fn sweep(&self) -> bool {
-        let mut shelf = self.shelf();
-        shelf.places.retain_mut(|(_, at_hand)| {
-            at_hand.own.retain_mut(|(used, line)| used.elapsed() < IDLE_FOR && line.is_free());
-            at_hand.shared.take_if(|(used, shared)| used.elapsed() >= IDLE_FOR || shared.is_closed());
-            !at_hand.own.is_empty() || at_hand.shared.is_some()
-        });
-        shelf.swept = !shelf.places.is_empty();
-        !shelf.swept
-    }
-}
-
 /// The body of an answer. Dropping it before its end ends the request at the provider.
 pub struct Answered {
     incoming: Incoming,
     /// What it comes on, where that is nobody else's.
     held: Option<Held>,
+    /// Elsewhere its room there.
+    _seat: Option<Arc<()>>,
 }
 
 struct Held {

@@ -6,7 +6,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -39,6 +39,11 @@ pub struct Onward {
 
 impl Onward {
     async fn open(mut self, to: Uri) -> Result<TokioIo<Stream>, BoxError> {
+        // An address in place of a name is looked up nowhere.
+        let host = to.host().unwrap_or_default().trim_matches(['[', ']']);
+        if host.parse().is_ok_and(|ip| !self.guard.allows(ip)) {
+            return Err(NotAsked(self.guard.plain).into());
+        }
         if !self.dialer.is_direct(&to) {
             let known = match to.scheme() == Some(&Scheme::HTTPS) {
                 true => to.clone(),
@@ -46,11 +51,11 @@ impl Onward {
             };
             // Of a name in clear, what its address is may say that there is no proxy for it.
             if let Some(way) = self.dialer.through_proxy(&known).await? {
-                return Ok(TokioIo::new(Stream::Proxied(way)));
+                return Ok(TokioIo::new(Stream::new(Carried::Proxied(way))));
             }
         }
         let direct = self.tcp.call(to).await?;
-        Ok(TokioIo::new(Stream::Direct(direct.into_inner())))
+        Ok(TokioIo::new(Stream::new(Carried::Direct(direct.into_inner()))))
     }
 
     /// The same place by its address.
@@ -78,9 +83,45 @@ impl Service<Uri> for Onward {
 }
 
 /// A connection to a provider.
-pub enum Stream {
+///
+/// Whoever refuses a long request may answer in the midst of it and take no more. What was said is then still to be read,
+/// and reading tells that it is the end: the rest of the request goes nowhere, and is no error.
+pub struct Stream {
+    carried: Carried,
+    /// Nothing that is sent arrives any more.
+    deaf: bool,
+}
+
+enum Carried {
     Direct(TcpStream),
     Proxied(AnyWay),
+}
+
+impl Stream {
+    const fn new(carried: Carried) -> Self {
+        Self { carried, deaf: false }
+    }
+
+    /// What came of sending so many bytes.
+    fn sent(&mut self, sent: Poll<io::Result<usize>>, bytes: usize) -> Poll<io::Result<usize>> {
+        match sent {
+            Poll::Ready(Err(error)) if is_closed(&error) => {
+                self.deaf = true;
+                Poll::Ready(Ok(bytes))
+            }
+            sent => sent,
+        }
+    }
+
+    /// The same for what sends nothing itself.
+    fn passed_on(&mut self, passed_on: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        self.sent(passed_on.map_ok(|()| 0), 0).map_ok(|_| ())
+    }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
 impl Connection for Stream {
@@ -92,19 +133,24 @@ impl Connection for Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Direct(stream) => Pin::new(stream).poll_read(cx, into),
-            Self::Proxied(way) => Pin::new(way).poll_read(cx, into),
+        match &mut self.get_mut().carried {
+            Carried::Direct(stream) => Pin::new(stream).poll_read(cx, into),
+            Carried::Proxied(way) => Pin::new(way).poll_read(cx, into),
         }
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Direct(stream) => Pin::new(stream).poll_write(cx, from),
-            Self::Proxied(way) => Pin::new(way).poll_write(cx, from),
+        let this = self.get_mut();
+        if this.deaf {
+            return Poll::Ready(Ok(from.len()));
         }
+        let sent = match &mut this.carried {
+            Carried::Direct(stream) => Pin::new(stream).poll_write(cx, from),
+            Carried::Proxied(way) => Pin::new(way).poll_write(cx, from),
+        };
+        this.sent(sent, from.len())
     }
 
     fn poll_write_vectored(
@@ -112,30 +158,41 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         from: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Direct(stream) => Pin::new(stream).poll_write_vectored(cx, from),
-            Self::Proxied(way) => Pin::new(way).poll_write_vectored(cx, from),
+        let this = self.get_mut();
+        let bytes = || from.iter().map(|slice| slice.len()).sum();
+        if this.deaf {
+            return Poll::Ready(Ok(bytes()));
         }
+        let sent = match &mut this.carried {
+            Carried::Direct(stream) => Pin::new(stream).poll_write_vectored(cx, from),
+            Carried::Proxied(way) => Pin::new(way).poll_write_vectored(cx, from),
+        };
+        this.sent(sent, bytes())
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Direct(stream) => stream.is_write_vectored(),
-            Self::Proxied(way) => way.is_write_vectored(),
+        match &self.carried {
+            Carried::Direct(stream) => stream.is_write_vectored(),
+            Carried::Proxied(way) => way.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Direct(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Proxied(way) => Pin::new(way).poll_flush(cx),
+        let this = self.get_mut();
+        if this.deaf {
+            return Poll::Ready(Ok(()));
         }
+        let flushed = match &mut this.carried {
+            Carried::Direct(stream) => Pin::new(stream).poll_flush(cx),
+            Carried::Proxied(way) => Pin::new(way).poll_flush(cx),
+        };
+        this.passed_on(flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Direct(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Proxied(way) => Pin::new(way).poll_shutdown(cx),
+        match &mut self.get_mut().carried {
+            Carried::Direct(stream) => Pin::new(stream).poll_shutdown(cx),
+            Carried::Proxied(way) => Pin::new(way).poll_shutdown(cx),
         }
     }
 }
@@ -151,11 +208,14 @@ pub struct Guard {
 struct NotAsked(bool);
 
 impl Guard {
+    fn allows(self, ip: IpAddr) -> bool {
+        !is_forbidden(ip) && (!self.plain || is_private(ip))
+    }
+
     /// Where a name leads, less what is never asked; never nothing.
     async fn allowed(self, name: &str) -> Result<Vec<SocketAddr>, BoxError> {
         let found = tokio::net::lookup_host((name, 0)).await?;
-        let asked: Vec<SocketAddr> =
-            found.filter(|at| !is_forbidden(at.ip()) && (!self.plain || is_private(at.ip()))).collect();
+        let asked: Vec<SocketAddr> = found.filter(|at| self.allows(at.ip())).collect();
         if asked.is_empty() {
             return Err(NotAsked(self.plain).into());
         }
@@ -177,3 +237,8 @@ impl Service<Name> for Guard {
         Box::pin(async move { Ok(guard.allowed(name.as_str()).await?.into_iter()) })
     }
 }
+
+/// Elsewhere a machine has but one address within itself, and a reset takes along what came before it.
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;

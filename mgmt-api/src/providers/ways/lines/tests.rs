@@ -1,5 +1,7 @@
 //! Both ends of a connection in one process: the other end sees when one is opened, used again and closed.
 
+mod many;
+
 use std::{
     future::{Ready, ready},
     io,
@@ -12,7 +14,7 @@ use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
 };
 
-use super::*;
+use super::{kept::SWEEP_EVERY, *};
 
 const WHOLE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
 const IN_PIECES: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n";
@@ -42,6 +44,19 @@ impl AsyncRead for Near {
 impl AsyncWrite for Near {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, from)
+    }
+
+    // As all that is used: what was not sent stays apart, so that it shows whether a request is.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, from)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -120,6 +135,11 @@ async fn begun(
 
 async fn is_closed(far: &mut DuplexStream) -> bool {
     far.read(&mut [0; 1]).await.unwrap() == 0
+}
+
+/// Time that passes only where nothing else can happen.
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(300), work).await.expect("nothing comes of it")
 }
 
 #[tokio::test]
@@ -209,7 +229,7 @@ async fn connections_that_were_closed_are_let_go() {
     head(&mut far).await;
     far.write_all(WHOLE).await.unwrap();
     asked.await.unwrap();
-    let places = || lines.kept.shelf().places.len();
+    let places = || lines.kept.places();
     tokio::time::sleep(SWEEP_EVERY * 2).await;
     assert_eq!(places(), 1, "an open one stays");
     drop(far);
@@ -217,38 +237,138 @@ async fn connections_that_were_closed_are_let_go() {
     assert_eq!(places(), 0);
 }
 
+/// A connection that is kept, and its far end.
+async fn kept(lines: &Arc<Lines<Leads>>, opened: &mut UnboundedReceiver<DuplexStream>) -> DuplexStream {
+    let asked = ask(lines);
+    let mut far = opened.recv().await.unwrap();
+    head(&mut far).await;
+    far.write_all(WHOLE).await.unwrap();
+    assert_eq!(asked.await.unwrap(), "hi");
+    far
+}
+
 #[tokio::test]
-async fn one_connection_carries_many_requests_where_both_ends_can() {
-    let (lines, mut opened) = lines(true);
-    let first = ask(&lines);
-    let mut far = h2::server::handshake(opened.recv().await.unwrap()).await.unwrap();
-    let answer = |mut respond: h2::server::SendResponse<Bytes>| {
-        respond.send_response(Response::new(()), false).unwrap().send_data("hi".into(), true).unwrap();
-    };
-    let (asked, respond) = far.accept().await.unwrap().unwrap();
-    assert_eq!(asked.uri(), "http://models.test:8000/v1/models");
-    assert!(!asked.headers().contains_key(header::HOST));
-    answer(respond);
-    let driving = tokio::spawn(async move {
-        let mut waiting = Vec::new();
-        // Both are there before either is answered.
-        while waiting.len() < 2 {
-            waiting.push(far.accept().await.unwrap().unwrap().1);
-        }
-        waiting.into_iter().for_each(answer);
-        far.graceful_shutdown();
-        while let Some(Ok(_)) = far.accept().await {}
+async fn what_breaks_on_a_kept_connection_is_asked_again_only_where_nothing_can_have_come_of_it() {
+    let (lines, mut opened) = lines(false);
+    // A list is read: whether it was read twice is the same.
+    let mut far = kept(&lines, &mut opened).await;
+    let asked = ask(&lines);
+    head(&mut far).await;
+    drop(far);
+    let mut far = opened.recv().await.unwrap();
+    head(&mut far).await;
+    far.write_all(WHOLE).await.unwrap();
+    assert_eq!(asked.await.unwrap(), "hi");
+    // A question to a model costs each time.
+    let asking = Arc::clone(&lines);
+    let asked = tokio::spawn(async move {
+        let mut question = request();
+        *question.method_mut() = Method::POST;
+        asking.send(question).await.is_err()
     });
-    assert_eq!(first.await.unwrap(), "hi");
-    let (second, third) = (ask(&lines), ask(&lines));
-    assert_eq!((second.await.unwrap(), third.await.unwrap()), ("hi".into(), "hi".into()));
+    head(&mut far).await;
+    drop(far);
+    assert!(asked.await.unwrap());
     assert!(opened.is_empty());
-    driving.await.unwrap();
-    // It was closed in good order: the next request has a connection of its own.
-    let fourth = ask(&lines);
-    let mut far = h2::server::handshake(opened.recv().await.unwrap()).await.unwrap();
-    answer(far.accept().await.unwrap().unwrap().1);
-    let driving = tokio::spawn(async move { while let Some(Ok(_)) = far.accept().await {} });
-    assert_eq!(fourth.await.unwrap(), "hi");
-    driving.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_not_used_for_ever() {
+    let (lines, mut opened) = lines(false);
+    let mut far = kept(&lines, &mut opened).await;
+    // It is never idle for long.
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let asked = ask(&lines);
+        head(&mut far).await;
+        far.write_all(WHOLE).await.unwrap();
+        assert_eq!(asked.await.unwrap(), "hi");
+    }
+    assert!(soon(is_closed(&mut far)).await);
+    assert!(opened.is_empty());
+    // One that is idle for long is closed sooner.
+    let mut far = kept(&lines, &mut opened).await;
+    let before = tokio::time::Instant::now();
+    assert!(soon(is_closed(&mut far)).await);
+    assert!(before.elapsed() <= Duration::from_secs(110), "{:?}", before.elapsed());
+}
+
+#[tokio::test]
+async fn nothing_but_http_is_taken_for_an_answer() {
+    let (lines, mut opened) = lines(false);
+    let asking = Arc::clone(&lines);
+    let asked = tokio::spawn(async move { asking.send(request()).await.is_err() });
+    let mut far = opened.recv().await.unwrap();
+    head(&mut far).await;
+    far.write_all(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(asked.await.unwrap());
+    assert!(is_closed(&mut far).await);
+}
+
+/// Sends a whole answer and says whether the connection then carried another request.
+async fn is_kept_after(answer: &[u8]) -> bool {
+    let (lines, mut opened) = lines(false);
+    let asked = ask(&lines);
+    let mut far = opened.recv().await.unwrap();
+    head(&mut far).await;
+    far.write_all(answer).await.unwrap();
+    asked.await.unwrap();
+    let asked = ask(&lines);
+    // One that is not kept is closed.
+    let again = far.read_u8().await.is_ok();
+    if !again {
+        far = opened.recv().await.unwrap();
+    }
+    head(&mut far).await;
+    far.write_all(WHOLE).await.unwrap();
+    assert_eq!(asked.await.unwrap(), "hi");
+    again
+}
+
+#[tokio::test]
+async fn only_a_connection_whose_answer_is_over_for_both_ends_is_kept() {
+    for (answer, is_kept) in [
+        (&b"HTTP/1.1 204 No Content\r\n\r\n"[..], true),
+        (b"HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n", true),
+        (b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx", true),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nx-sum: 1\r\n\r\n", true),
+        (b"HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\nx", false),
+        (b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 1\r\n\r\nx", true),
+        (b"HTTP/1.1 200 OK\r\nconnection: x, Close\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", false),
+        // What nobody asked for would be taken for the next answer.
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nxHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+            false,
+        ),
+        (b"HTTP/1.1 204 No Content\r\n\r\nevil", false),
+    ] {
+        assert_eq!(is_kept_after(answer).await, is_kept, "{}", String::from_utf8_lossy(answer));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_request_was_sent_whole_is_an_answer() {
+    let (lines, mut opened) = lines(false);
+    let asking = Arc::clone(&lines);
+    let asked = tokio::spawn(async move {
+        let mut question = request();
+        *question.method_mut() = Method::POST;
+        *question.body_mut() = Full::new(vec![b'x'; 1024 * 1024].into());
+        let answer = asking.send(question).await.unwrap();
+        (answer.status(), answer.into_body().collect().await.unwrap().to_bytes())
+    });
+    let mut far = opened.recv().await.unwrap();
+    head(&mut far).await;
+    // It reads no more than that.
+    far.write_all(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 4\r\n\r\nlong").await.unwrap();
+    let (status, said) = asked.await.unwrap();
+    assert_eq!((status.as_u16(), said), (413, "long".into()));
+    // The rest of the request would be in front of the next one.
+    let asked = ask(&lines);
+    let mut fresh = opened.recv().await.unwrap();
+    head(&mut fresh).await;
+    fresh.write_all(WHOLE).await.unwrap();
+    assert_eq!(asked.await.unwrap(), "hi");
 }
