@@ -128,7 +128,7 @@ test('processes that a killed one left behind are ended by the next', async (t) 
 	await first.stop('SIGKILL');
 	const again = up(data);
 	atEnd(t, () => again.stop());
-	await again.line(/left behind/);
+	await again.line(/left behind/, BUILD);
 	await again.line(/^Foreman is at /, BUILD);
 	await again.stop();
 	assert.deepEqual(processesOf(data), []);
