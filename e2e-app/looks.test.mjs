@@ -8,6 +8,7 @@ import { stack } from '../e2e/stack.mjs';
 import { catalogue, say } from '../e2e/words.mjs';
 import { Desk } from './desk.mjs';
 import { enter } from './enter.mjs';
+import { SCRIPT_LIMIT } from './webdriver.mjs';
 
 const german = catalogue('de');
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
@@ -16,16 +17,22 @@ const PAGES = ['/settings/servers', '/settings/notifications', '/settings/app', 
 /** What axe finds wrong. @param {import('./webdriver.mjs').Window} window */
 async function wrong(window) {
 	// Not by `eval` in the page: the content policy forbids that, and so does this go through the driver.
+	// All that is in a page takes its time.
+	await window.call('POST', '/timeouts', { script: 30_000 });
 	await window.run(`${await readFile(AXE, 'utf8')}; window.found = undefined;
 		axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }).then((all) => {
 			window.found = JSON.stringify(all.violations.map((one) => one.id + ': ' + one.nodes.map((it) => it.html).join(' ')));
 		});`);
+	await window.call('POST', '/timeouts', { script: SCRIPT_LIMIT });
 	return JSON.parse(await window.until('return window.found'));
 }
 
-/** Nothing sticks out to the side. @param {import('./webdriver.mjs').Window} window */
-const fits = (window) =>
-	window.run('return document.documentElement.scrollWidth <= document.documentElement.clientWidth');
+/** Nothing sticks out to the side. @param {import('./webdriver.mjs').Window} window @param {string} what */
+const fits = (window, what) =>
+	window.wait(
+		() => window.run('return document.documentElement.scrollWidth <= document.documentElement.clientWidth'),
+		`${what} fits`
+	);
 
 test('the app’s own pages are accessible and fit, in both languages, both themes and both sizes', async (t) => {
 	const { server } = await stack(t, { device: 'forge' });
@@ -49,7 +56,7 @@ test('the app’s own pages are accessible and fit, in both languages, both them
 			await window.go(path);
 			await window.text(say('settings_title', {}, language === 'de' ? german : undefined));
 			await window.until("return !document.querySelector('[aria-busy=true]')");
-			assert.equal(await fits(window), true, `${path} fits ${width}`);
+			await fits(window, `${path} at ${width}`);
 			assert.deepEqual(await wrong(window), [], `${path} ${language} ${theme}`);
 			await desk.keep(`${path.split('/').at(-1)}-${language}-${theme}-${width}`);
 		}

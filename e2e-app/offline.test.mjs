@@ -9,6 +9,7 @@ import { eventually, stack } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 import { Desk } from './desk.mjs';
 import { approve, shownCode } from './enter.mjs';
+import { typed } from './terminal.mjs';
 
 /** Only from here on is the device called by this app itself. */
 const LINK = ['--link-listen', '127.0.0.1:0', '--no-mdns'];
@@ -23,16 +24,6 @@ async function enterAsAdmin(window, server) {
 	await window.until("return location.pathname === '/' && !!document.querySelector('main')");
 }
 
-/** Goes to a page of the dashboard without losing the page. @param {import('./webdriver.mjs').Window} window @param {string} path */
-async function open(window, path) {
-	const [pathname] = path.split('?');
-	await window.run('location.assign(arguments[0])', path).catch(() => undefined);
-	await window.until(
-		"return location.pathname === arguments[0] && document.readyState === 'complete' && !!document.querySelector('main')",
-		pathname
-	);
-}
-
 test('with its server down the app opens files, logs and a terminal, runs a task on the device, and what waits is done once when the server is back', async (t) => {
 	const { server, agent, folder } = await stack(t);
 	const desk = await Desk.of(t);
@@ -42,30 +33,23 @@ test('with its server down the app opens files, logs and a terminal, runs a task
 	await agent.join(server, 'forge', ['bash', 'read', 'logs'], ['--owner', owner, ...LINK]);
 	await writeFile(join(folder, 'letter.txt'), 'kept on the device\n');
 	const page = `/devices/${agent.id}`;
-	await open(window, page);
+	await window.go(page);
 	await window.text(say('app_end_to_end'));
 	await window.text(say('link_live'));
 	await server.stop('SIGKILL');
 
-	await open(window, `${page}/files?path=${encodeURIComponent(folder)}`);
+	await window.go(`${page}/files?path=${encodeURIComponent(folder)}`);
 	await window.text('letter.txt');
-	await open(window, `${page}/logs?source=${encodeURIComponent(`file:${join(folder, 'letter.txt')}`)}`);
+	await window.go(`${page}/logs?source=${encodeURIComponent(`file:${join(folder, 'letter.txt')}`)}`);
 	await window.text('kept on the device');
-	await open(window, `${page}/terminal`);
+	await window.go(`${page}/terminal`);
 	await window.press(say('terminal_open_shell'));
-	await window.until(
-		`const input = document.querySelector('.xterm-helper-textarea'); input?.focus(); return !!input && input === document.activeElement;`
-	);
 	const answer = join(folder, 'answer');
-	// Until the shell is there, what is typed is nobody's: then it is typed again.
 	const answered = async () => (await readFile(answer, 'utf8').catch(() => '')) === '42\n';
-	await eventually(async () => {
-		await window.keys(`echo $((6*7)) > ${answer}\uE007`);
-		return eventually(answered, 1000).catch(() => false);
-	});
+	await typed(window, `echo $((6*7)) > ${answer}`, answered);
 
 	const runs = join(folder, 'runs');
-	await open(window, page);
+	await window.go(page);
 	await window.fill(say('run_quick'), `echo ran >> ${runs}; echo heard $((40+2)) times; sleep 600`);
 	await window.press(say('run_submit'));
 	await window.text('heard 42 times');
@@ -73,22 +57,20 @@ test('with its server down the app opens files, logs and a terminal, runs a task
 	const task = await window.run('return location.pathname.split("/").at(-1)');
 	await desk.keep('offline-task');
 
-	await open(window, page);
+	await window.go(page);
 	await window.press(say('device_page_rename'));
 	await window.fill(say('device_page_rename_label'), 'anvil');
 	await window.press(say('device_page_save'));
 	await window.text(say('waiting_note', { count: 1 }));
-	await open(window, '/waiting');
+	await window.go('/waiting');
 	await window.text(say('waiting_rename_device', { name: 'forge' }));
 	await window.text('anvil');
 	await desk.keep('offline-waiting');
 
-	for (const pid of await desk.pids()) process.kill(pid, 'SIGKILL');
-	await eventually(async () => (await desk.pids()).length === 0);
-	await window.close().catch(() => undefined);
+	await desk.kill();
 	window = await desk.open();
 	await window.text(say('waiting_note', { count: 1 }));
-	await open(window, `/tasks/${task}`);
+	await window.go(`/tasks/${task}`);
 	await window.text('heard 42 times');
 
 	await server.start();
