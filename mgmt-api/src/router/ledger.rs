@@ -41,7 +41,7 @@ use crate::{
 /// Ended requests gather this long before they become rows: one write for many.
 const GATHER: Duration = Duration::from_millis(200);
 /// Rows one write makes.
-const BATCH: usize = 1_000;
+const BATCH: usize = 2_000;
 /// How often what other servers wrote is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Days that single requests are kept; what was spent is kept for ever.
@@ -199,17 +199,13 @@ impl Ledger {
         reached.map_or(Ok(()), Err)
     }
 
-    /// Brings everything that ended into rows.
+    /// Brings what has ended until now into rows. What ends meanwhile gathers for the next time: taken at once, it would
+    /// come as a few rows in each write, one write after the other.
     async fn drain(&self) -> ApiResult<()> {
-        loop {
-            let mut batch: Vec<Ended> = {
-                let mut ended = self.ended();
-                let some = ended.len().min(BATCH);
-                ended.drain(..some).collect()
-            };
-            if batch.is_empty() {
-                return Ok(());
-            }
+        let mut left = self.ended().len();
+        while left > 0 {
+            let mut batch: Vec<Ended> = self.ended().drain(..left.min(BATCH)).collect();
+            left -= batch.len();
             let entries = batch.iter().map(|ended| Arc::clone(&ended.entry)).collect();
             // What was tried before is ahead of what was not.
             let tried = batch.first().map_or(Tried::Never, |first| first.tried);
@@ -237,6 +233,7 @@ impl Ledger {
                 journal.settle(ended.settle);
             }
         }
+        Ok(())
     }
 
     async fn look(&self) -> ApiResult<()> {

@@ -122,6 +122,29 @@ async fn spending_counts_at_once_and_not_twice_and_files_go() {
     assert_eq!(sqlx::Row::get::<i64, _>(&row, 0), 4_000);
 }
 
+#[tokio::test]
+async fn what_ends_while_rows_are_written_gathers_for_the_next_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let (db, tenant) = database(folder.path()).await;
+    let ledger = Ledger::open(db.clone(), folder.path()).await.unwrap();
+    let end = || {
+        let (entry, mut settle) = (entry(tenant, now(), 1), Settle::default());
+        ledger.begin(&entry, &mut settle).unwrap();
+        ledger.end(Arc::new(entry), settle);
+    };
+    end();
+    let another = async {
+        assert!(ledger.ended().is_empty(), "the first is on its way");
+        end();
+    };
+    let (drained, ()) = tokio::join!(ledger.drain(), another);
+    drained.unwrap();
+    assert_eq!((ledger.ended().len(), outcomes(&db).await.len()), (1, 1));
+    assert_eq!(ledger.spent(tenant, None, CapPeriod::Day), 2, "it counts before it is a row");
+    ledger.drain().await.unwrap();
+    assert_eq!((ledger.ended().len(), outcomes(&db).await.len()), (0, 2));
+}
+
 #[test]
 fn months_begin_on_their_first_day() {
     // 2026-11-21, 2026-11-01, 2024-02-29, 2024-03-01, 1970-01-31.
