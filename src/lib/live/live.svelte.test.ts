@@ -239,12 +239,24 @@ describe('what follows from events', () => {
 
 	it('takes many measurements together, and loses none', () => {
 		vi.useFakeTimers();
-		for (let at = 1; at <= 20; at++) stage.send('sample', { device_id: 'spark', at, sample: sample(at) });
+		const measured = (at: number) => stage.send('sample', { device_id: 'spark', at, sample: sample(at) });
+		measured(1);
+		vi.advanceTimersByTime(1);
+		for (let at = 2; at <= 20; at++) measured(at);
 		expect(live.samples.get('spark')).toHaveLength(1);
 		vi.runAllTimers();
 		vi.useRealTimers();
 		expect(live.samples.get('spark')?.map(({ at }) => at)).toEqual([...Array(20).keys()].map((n) => n + 1));
 		expect(live.devices.get('spark')?.latest?.cpu_percent).toBe(20);
+	});
+
+	it('draws what comes in one piece at once, and once', () => {
+		vi.useFakeTimers();
+		for (let at = 1; at <= 10; at++) stage.send('sample', { device_id: 'spark', at, sample: sample(at) });
+		expect(live.samples.get('spark')).toHaveLength(10);
+		vi.runAllTimers();
+		expect(vi.getTimerCount()).toBe(0);
+		vi.useRealTimers();
 	});
 
 	it('draws a minute of ten devices that report at most so often as its pace allows', () => {

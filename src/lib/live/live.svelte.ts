@@ -69,6 +69,7 @@ export class Live {
 	#historyAsked = new Set<string>();
 	#due: (() => void)[] = [];
 	#pace: ReturnType<typeof setTimeout> | undefined;
+	#sameTurn = false;
 	#deleted = new Map<string, number>();
 	#listeners = new Set<(event: EventRecord) => void>();
 	#watchers = new Set<ProviderWatcher>();
@@ -97,6 +98,7 @@ export class Live {
 		this.#subscription?.close();
 		clearTimeout(this.#pace);
 		this.#pace = undefined;
+		this.#sameTurn = false;
 		this.#subscription = undefined;
 	}
 
@@ -267,10 +269,19 @@ export class Live {
 		for (const task of ended.slice(KEPT_TASKS)) this.tasks.delete(task.id);
 	}
 
-	/** At once when it is quiet; in one piece, and drawn once, with what comes soon after. */
+	/** At once when it is quiet, as all that comes in the same piece; drawn once, together, with what comes soon after. */
 	#together(change: () => void): void {
-		this.#due.push(change);
-		if (this.#pace === undefined) this.#applyDue();
+		if (this.#pace !== undefined && !this.#sameTurn) {
+			this.#due.push(change);
+			return;
+		}
+		change();
+		if (this.#sameTurn) return;
+		this.#sameTurn = true;
+		this.#pace = setTimeout(() => {
+			this.#sameTurn = false;
+			this.#pace = setTimeout(() => this.#applyDue(), PACE_MS);
+		}, 0);
 	}
 
 	#applyDue(): void {
