@@ -50,6 +50,8 @@ for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) 
 		const page = await open(t, shape);
 		await signIn(page, server);
 		await page.goto(`${server.url}/models/usage`);
+		/** How long it took, as the table says it: to the first token, and to the whole answer. @type {Record<string, string[]>} */
+		const times = {};
 		/** The table as it is shown: requests, in, out and cost by name. */
 		const table = async (/** @type {string} */ by) => {
 			await page.getByLabel(say('usage_by_label'), { exact: true }).selectOption(by);
@@ -63,8 +65,9 @@ for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) 
 							[...row.children].map((cell) => cell.textContent?.replace(/\s+/g, ' ').trim() ?? '')
 						)
 				);
+			for (const [name, , , , , first, whole] of rows) times[name] = [first, whole];
 			return Object.fromEntries(
-				rows.map(([name, requests, sent, came, , , cost]) => [name, [requests, sent, came, cost]])
+				rows.map(([name, requests, sent, came, , , , cost]) => [name, [requests, sent, came, cost]])
 			);
 		};
 		const of = (/** @type {string} */ name) => [String(used[name].in), String(used[name].out)];
@@ -84,6 +87,8 @@ for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) 
 		const byKey = await table('key');
 		assert.deepEqual(byKey.laptop.slice(0, 3), ['3', ...of('laptop')]);
 		assert.deepEqual(byKey.nightly.slice(1, 3), of('nightly'));
+		for (const name of ['lab/small', local, 'home-server', home, 'laptop'])
+			for (const time of times[name]) assert.match(time, /^\d[\d.,]*\s?(ms|s)$/, name);
 		// And all together.
 		const total = page.getByRole('main').getByText(spent, { exact: true });
 		await total.first().waitFor();

@@ -133,12 +133,14 @@ fn model(
     };
     // What runs on one's own device costs nothing for a token.
     let told_price = listed.price.or_else(|| private.then(ModelPrice::default));
-    let from_table = entry
-        .is_some_and(|entry| (listed.context.is_none()) || (told_price.is_none() && entry.price.is_some()));
     let told = ollama || listed.context.is_some() || listed.price.is_some() || listed.tools.is_some();
     let by_person = row.entered.as_ref().is_some_and(says_something);
     let entered =
         row.entered.unwrap_or(foreman_protocol::UpdateModel { enabled: true, ..Default::default() });
+    let from_table = entry.is_some_and(|entry| {
+        let context = entered.context_tokens.or(listed.context);
+        context.is_none() || (entered.price.or(told_price).is_none() && entry.price.is_some())
+    });
     let known_from = match (by_person, from_table, told) {
         (true, ..) => KnownFrom::Person,
         (_, true, _) => KnownFrom::Table,
@@ -156,7 +158,8 @@ fn model(
         embeddings: listed.embeddings || entry.is_some_and(|entry| entry.embeddings),
         price: entered.price.or(told_price).or(entry.and_then(|entry| entry.price)),
         known_from,
-        known_at: date.filter(|_| known_from == KnownFrom::Table).map(str::to_owned),
+        // Of what a person did not enter, too.
+        known_at: date.filter(|_| from_table).map(str::to_owned),
         private,
         size: listed.size,
         loaded: here.and_then(|here| here.loaded),
@@ -171,4 +174,48 @@ fn says_something(entered: &foreman_protocol::UpdateModel) -> bool {
         || entered.tools.is_some()
         || entered.vision.is_some()
         || entered.price.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use foreman_protocol::UpdateModel;
+
+    use super::*;
+
+    fn openai() -> Provider {
+        serde_json::from_value(serde_json::json!({
+            "id": foreman_protocol::ProviderId::fresh(), "kind": "openai", "auth": "api_key", "name": "openai",
+            "found": false, "enabled": true, "is_default": false, "use_for": [],
+            "health": { "state": "up" }, "created_at": 0,
+        }))
+        .unwrap()
+    }
+
+    fn known(id: &str, listed: lists::Listed, entered: Option<UpdateModel>) -> Model {
+        let here = |_: &str, _: &lists::Listed| OnDevice { loaded: None, context: 0 };
+        let row = StoredModel { listed: Some(listed), entered };
+        model(&openai(), here, id.to_owned(), row).unwrap()
+    }
+
+    #[test]
+    fn what_the_table_knows_is_dated_and_gives_way_to_who_knows_better() {
+        let (entry, day) = table::find(ProviderKind::Openai, "gpt-5.5").unwrap();
+        let told = known("gpt-5.5", lists::Listed::default(), None);
+        assert_eq!((told.known_from, told.known_at.as_deref()), (KnownFrom::Table, Some(day)));
+        assert_eq!((told.context_tokens, told.price), (Some(entry.context), entry.price));
+
+        let entered = UpdateModel { context_tokens: Some(1_000), enabled: true, ..Default::default() };
+        let corrected = known("gpt-5.5", lists::Listed::default(), Some(entered.clone()));
+        assert_eq!(corrected.known_from, KnownFrom::Person);
+        assert_eq!((corrected.context_tokens, corrected.price), (Some(1_000), entry.price));
+        assert_eq!(corrected.known_at.as_deref(), Some(day), "its price is still the table's");
+        let whole = UpdateModel { price: entry.price, ..entered };
+        assert_eq!(known("gpt-5.5", lists::Listed::default(), Some(whole)).known_at, None);
+
+        let listed = lists::Listed { context: Some(2_000), price: entry.price, ..Default::default() };
+        let listed = known("gpt-5.5", listed, None);
+        assert_eq!((listed.known_from, listed.known_at), (KnownFrom::Provider, None));
+        let other = known("nothing-like-it", lists::Listed::default(), None);
+        assert_eq!((other.known_from, other.known_at), (KnownFrom::Unknown, None));
+    }
 }

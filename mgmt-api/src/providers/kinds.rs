@@ -94,3 +94,86 @@ pub fn announce(headers: &mut HeaderMap, kind: ProviderKind) {
         headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static("2023-06-01"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the vendors document them: where models are listed, where a chat goes, and what shows the key to each.
+    #[test]
+    fn each_vendor_is_asked_where_and_with_what_it_documents() {
+        use ProviderKind::{Anthropic, Cerebras, Google, Groq, Mistral, Openai, Openrouter};
+        const BEARER: &str = "authorization";
+        let google = "https://generativelanguage.googleapis.com/v1beta";
+        for (kind, list, listed_with, chat, chats_with) in [
+            (
+                Openai,
+                "https://api.openai.com/v1/models".to_owned(),
+                BEARER,
+                "https://api.openai.com/v1/chat/completions".to_owned(),
+                BEARER,
+            ),
+            (
+                Anthropic,
+                "https://api.anthropic.com/v1/models?limit=1000".into(),
+                "x-api-key",
+                "https://api.anthropic.com/v1/messages".into(),
+                "x-api-key",
+            ),
+            (
+                Google,
+                format!("{google}/models?pageSize=1000"),
+                "x-goog-api-key",
+                format!("{google}/openai/chat/completions"),
+                BEARER,
+            ),
+            (
+                Mistral,
+                "https://api.mistral.ai/v1/models".into(),
+                BEARER,
+                "https://api.mistral.ai/v1/chat/completions".into(),
+                BEARER,
+            ),
+            (
+                Groq,
+                "https://api.groq.com/openai/v1/models".into(),
+                BEARER,
+                "https://api.groq.com/openai/v1/chat/completions".into(),
+                BEARER,
+            ),
+            (
+                Cerebras,
+                "https://api.cerebras.ai/v1/models".into(),
+                BEARER,
+                "https://api.cerebras.ai/v1/chat/completions".into(),
+                BEARER,
+            ),
+            (
+                Openrouter,
+                "https://openrouter.ai/api/v1/models".into(),
+                BEARER,
+                "https://openrouter.ai/api/v1/chat/completions".into(),
+                BEARER,
+            ),
+        ] {
+            let base = vendor_address(kind).unwrap();
+            let call = if wire(kind) == Wire::Anthropic { "messages" } else { "chat/completions" };
+            for (path, address, shown_in) in [("models", list, listed_with), (call, chat, chats_with)] {
+                assert_eq!(url(kind, base, path), address);
+                let mut headers = HeaderMap::new();
+                announce(&mut headers, kind);
+                let key = Zeroizing::new("sk-1".to_owned());
+                show_key(&mut headers, kind, ProviderAuth::ApiKey, path, &key).unwrap();
+                let shown = &headers[shown_in];
+                assert_eq!(shown, if shown_in == BEARER { "Bearer sk-1" } else { "sk-1" }, "{kind:?} {path}");
+                assert!(shown.is_sensitive(), "no log shows it");
+                assert_eq!(headers.len(), 1 + usize::from(kind == Anthropic), "and nothing else does");
+            }
+        }
+        let mut headers = HeaderMap::new();
+        let token = Zeroizing::new("signed-in".to_owned());
+        show_key(&mut headers, Anthropic, ProviderAuth::Oauth, "messages", &token).unwrap();
+        assert_eq!(headers["authorization"], "Bearer signed-in");
+        assert!(!headers.contains_key(X_API_KEY));
+    }
+}

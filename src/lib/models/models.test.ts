@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Model } from '$lib/api/types';
 import { bodyOf, draftFaults, draftOf, microsFrom, tokensFrom } from './draft';
 import { filterFrom, fitting, searchOf } from './filter';
+import { sourceWord } from './words';
 
 const model = (id: string, change: Partial<Model> = {}): Model => ({
 	provider_id: 'p',
@@ -84,5 +85,16 @@ describe('what a person enters of a model', () => {
 	it('is no price by one half', () => {
 		expect(draftFaults({ ...draftOf(model('m')), input: '3' })).toEqual(['answer']);
 		expect(draftFaults({ ...draftOf(model('m')), input: 'x', answer: '3' })).toEqual(['input']);
+	});
+});
+
+describe('where it is known from', () => {
+	it('is said with the day of the table wherever something is the table’s', () => {
+		const known_at = '2026-11-01';
+		expect(sourceWord(model('m', { known_at }))).toContain('1 Nov 2026');
+		const corrected = sourceWord(model('m', { known_from: 'person', known_at }));
+		expect(corrected).toContain('1 Nov 2026');
+		expect(sourceWord(model('m', { known_from: 'person' }))).not.toBe(corrected);
+		expect(sourceWord(model('m', { known_from: 'provider' }))).not.toContain('2026');
 	});
 });

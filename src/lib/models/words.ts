@@ -13,7 +13,7 @@ export function sourceWord(model: Model): string {
 		case 'table':
 			return day ? m.model_from_table({ day }) : m.model_from_table_plain();
 		case 'person':
-			return day ? m.model_from_person({ day }) : m.model_from_person_plain();
+			return day ? m.model_from_person_and_table({ day }) : m.model_from_person_plain();
 		default:
 			return m.model_from_nobody();
 	}

@@ -268,3 +268,26 @@ pub fn told(headers: &HeaderMap) -> HeaderMap {
     told.extend(passed.map(|(name, value)| (name.clone(), value.clone())));
     told
 }
+
+#[cfg(test)]
+mod tests {
+    use super::names_a_missing_model;
+
+    #[test]
+    fn a_missing_model_is_known_by_its_code_whatever_the_status() {
+        for missing in [
+            r#"{"error":{"message":"The model `x` does not exist","code":"model_not_found"}}"#,
+            r#"{"object":"error","message":"Invalid model: x","code":"invalid_model"}"#,
+        ] {
+            assert!(names_a_missing_model(missing.as_bytes()), "{missing}");
+        }
+        for other in [
+            r#"{"error":{"message":"too long","code":"context_length_exceeded"}}"#,
+            r#"{"error":"no"}"#,
+            "no",
+            "",
+        ] {
+            assert!(!names_a_missing_model(other.as_bytes()), "{other}");
+        }
+    }
+}
