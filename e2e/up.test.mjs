@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Ollama } from './ollama.mjs';
 import { PROGRAMS, Program, atEnd, eventually, scratch } from './stack.mjs';
 
 /** @param {import('node:test').TestContext} t */
@@ -18,9 +19,11 @@ async function dataFolder(t) {
 /** It may have to build first. */
 const BUILD = 600_000;
 
-/** @param {string} data */
-function up(data, listen = '127.0.0.1:0') {
-	return new Program('./dev', ['up', '--no-open'], { env: { FOREMAN_DATA: data, FOREMAN_LISTEN: listen } });
+/** @param {string} data @param {Record<string, string>} [env] */
+function up(data, listen = '127.0.0.1:0', env = {}) {
+	return new Program('./dev', ['up', '--no-open'], {
+		env: { FOREMAN_DATA: data, FOREMAN_LISTEN: listen, ...env }
+	});
 }
 
 /** Command lines of everything that runs with this data folder. @param {string} data */
@@ -98,6 +101,23 @@ test('one command brings this machine online, stops cleanly, and continues with 
 	});
 	assert.deepEqual(await again.stop('SIGTERM'), { code: 0, signal: null });
 	assert.deepEqual(processesOf(data), []);
+});
+
+test('a model on this machine is found by itself and answers with no key', async (t) => {
+	const ollama = await new Ollama().start(t);
+	await ollama.says('Rayleigh scattering.');
+	const data = await dataFolder(t);
+	const started = up(data, undefined, { OLLAMA_HOST: ollama.host });
+	atEnd(t, () => started.stop());
+	const [, url] = await started.line(/^Foreman is at (\S+)$/, BUILD);
+	await eventually(async () => {
+		const { items } = await call(url, data, '/api/v1/models');
+		return items.some((/** @type {any} */ model) => model.id === 'llama3.2:latest');
+	});
+	const question = { model: 'auto', messages: [{ role: 'user', content: 'Why is the sky blue?' }] };
+	const answered = await call(url, data, '/v1/chat/completions', question);
+	assert.equal(answered.choices[0].message.content, 'Rayleigh scattering.');
+	assert.deepEqual(await started.stop('SIGINT'), { code: 0, signal: null });
 });
 
 test('a running task outlives it, and it says so', async (t) => {
