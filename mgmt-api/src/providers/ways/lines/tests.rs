@@ -12,6 +12,7 @@ use hyper_util::{client::legacy::connect::Connected, rt::TokioIo};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf},
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::JoinHandle,
 };
 
 use super::{kept::SWEEP_EVERY, *};
@@ -102,8 +103,14 @@ fn request() -> Asked {
     request
 }
 
+/// Sent in the background.
+fn send(lines: &Arc<Lines<Leads>>, request: Asked) -> JoinHandle<Result<Response<Answered>, BoxError>> {
+    let lines = Arc::clone(lines);
+    tokio::spawn(async move { lines.send(request).await })
+}
+
 /// What is asked and answered in whole, in the background.
-fn ask(lines: &Arc<Lines<Leads>>) -> tokio::task::JoinHandle<Bytes> {
+fn ask(lines: &Arc<Lines<Leads>>) -> JoinHandle<Bytes> {
     let lines = Arc::clone(lines);
     tokio::spawn(async move {
         let answer = lines.send(request()).await.unwrap();
@@ -125,12 +132,11 @@ async fn begun(
     lines: &Arc<Lines<Leads>>,
     opened: &mut UnboundedReceiver<DuplexStream>,
 ) -> (DuplexStream, Answered) {
-    let asking = Arc::clone(lines);
-    let asked = tokio::spawn(async move { asking.send(request()).await.unwrap().into_body() });
+    let asked = send(lines, request());
     let mut far = opened.recv().await.unwrap();
     head(&mut far).await;
     far.write_all(IN_PIECES).await.unwrap();
-    (far, asked.await.unwrap())
+    (far, asked.await.unwrap().unwrap().into_body())
 }
 
 async fn is_closed(far: &mut DuplexStream) -> bool {
@@ -212,23 +218,18 @@ async fn an_answer_that_breaks_off_is_an_error_and_its_request_is_not_sent_again
     assert!(body.frame().await.unwrap().is_err());
     drop(body);
     // The same before there was an answer.
-    let asking = Arc::clone(&lines);
-    let asked = tokio::spawn(async move { asking.send(request()).await.is_err() });
+    let asked = send(&lines, request());
     let mut far = opened.recv().await.unwrap();
     head(&mut far).await;
     drop(far);
-    assert!(asked.await.unwrap());
+    assert!(asked.await.unwrap().is_err());
     assert!(opened.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn connections_that_were_closed_are_let_go() {
     let (lines, mut opened) = lines(false);
-    let asked = ask(&lines);
-    let mut far = opened.recv().await.unwrap();
-    head(&mut far).await;
-    far.write_all(WHOLE).await.unwrap();
-    asked.await.unwrap();
+    let far = kept(&lines, &mut opened).await;
     let places = || lines.kept.places();
     tokio::time::sleep(SWEEP_EVERY * 2).await;
     assert_eq!(places(), 1, "an open one stays");
@@ -260,15 +261,12 @@ async fn what_breaks_on_a_kept_connection_is_asked_again_only_where_nothing_can_
     far.write_all(WHOLE).await.unwrap();
     assert_eq!(asked.await.unwrap(), "hi");
     // A question to a model costs each time.
-    let asking = Arc::clone(&lines);
-    let asked = tokio::spawn(async move {
-        let mut question = request();
-        *question.method_mut() = Method::POST;
-        asking.send(question).await.is_err()
-    });
+    let mut question = request();
+    *question.method_mut() = Method::POST;
+    let asked = send(&lines, question);
     head(&mut far).await;
     drop(far);
-    assert!(asked.await.unwrap());
+    assert!(asked.await.unwrap().is_err());
     assert!(opened.is_empty());
 }
 
@@ -296,14 +294,13 @@ async fn a_connection_is_not_used_for_ever() {
 #[tokio::test]
 async fn nothing_but_http_is_taken_for_an_answer() {
     let (lines, mut opened) = lines(false);
-    let asking = Arc::clone(&lines);
-    let asked = tokio::spawn(async move { asking.send(request()).await.is_err() });
+    let asked = send(&lines, request());
     let mut far = opened.recv().await.unwrap();
     head(&mut far).await;
     far.write_all(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n")
         .await
         .unwrap();
-    assert!(asked.await.unwrap());
+    assert!(asked.await.unwrap().is_err());
     assert!(is_closed(&mut far).await);
 }
 

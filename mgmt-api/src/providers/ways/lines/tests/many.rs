@@ -7,14 +7,15 @@ async fn far_for_many(far: DuplexStream) -> h2::server::Connection<DuplexStream,
     h2::server::Builder::new().max_concurrent_streams(100).handshake(far).await.unwrap()
 }
 
+fn answer(mut respond: h2::server::SendResponse<Bytes>) {
+    respond.send_response(Response::new(()), false).unwrap().send_data("hi".into(), true).unwrap();
+}
+
 #[tokio::test]
 async fn one_connection_carries_many_requests_where_both_ends_can() {
     let (lines, mut opened) = lines(true);
     let first = ask(&lines);
     let mut far = h2::server::handshake(opened.recv().await.unwrap()).await.unwrap();
-    let answer = |mut respond: h2::server::SendResponse<Bytes>| {
-        respond.send_response(Response::new(()), false).unwrap().send_data("hi".into(), true).unwrap();
-    };
     let (asked, respond) = far.accept().await.unwrap().unwrap();
     assert_eq!(asked.uri(), "http://models.test:8000/v1/models");
     assert!(!asked.headers().contains_key(header::HOST));
@@ -46,16 +47,15 @@ async fn one_connection_carries_many_requests_where_both_ends_can() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_for_many_on_which_nobody_answers_any_more_is_given_up() {
     let (lines, mut opened) = lines(true);
-    let asking = Arc::clone(&lines);
-    let lost = tokio::spawn(async move { asking.send(request()).await.is_err() });
+    let lost = send(&lines, request());
     let mut dead = far_for_many(opened.recv().await.unwrap()).await;
     let asked = dead.accept().await.unwrap().unwrap();
     // From here on that end says nothing more, and does not close either.
-    assert!(soon(lost).await.unwrap());
+    assert!(soon(lost).await.unwrap().is_err());
     let asked_again = ask(&lines);
     let mut far = far_for_many(soon(opened.recv()).await.unwrap()).await;
-    let (_, mut respond) = far.accept().await.unwrap().unwrap();
-    respond.send_response(Response::new(()), false).unwrap().send_data("hi".into(), true).unwrap();
+    let (_, respond) = far.accept().await.unwrap().unwrap();
+    answer(respond);
     let driving = tokio::spawn(async move { while let Some(Ok(_)) = far.accept().await {} });
     assert_eq!(soon(asked_again).await.unwrap(), "hi");
     driving.abort();
@@ -67,10 +67,10 @@ async fn an_answer_may_take_longer_than_a_connection_for_many_is_kept() {
     let (lines, mut opened) = lines(true);
     let asked = ask(&lines);
     let mut far = far_for_many(opened.recv().await.unwrap()).await;
-    let (_, mut respond) = far.accept().await.unwrap().unwrap();
+    let (_, respond) = far.accept().await.unwrap().unwrap();
     let driving = tokio::spawn(async move { while let Some(Ok(_)) = far.accept().await {} });
     tokio::time::sleep(Duration::from_secs(250)).await;
-    respond.send_response(Response::new(()), false).unwrap().send_data("hi".into(), true).unwrap();
+    answer(respond);
     assert_eq!(soon(asked).await.unwrap(), "hi");
     // Nobody asked meanwhile: it is closed.
     soon(driving).await.unwrap();
@@ -92,9 +92,7 @@ async fn more_requests_than_a_connection_carries_have_another() {
     let mut second = far_for_many(soon(opened.recv()).await.unwrap()).await;
     waiting.push(second.accept().await.unwrap().unwrap().1);
     let driving_second = tokio::spawn(async move { while let Some(Ok(_)) = second.accept().await {} });
-    for mut respond in waiting {
-        respond.send_response(Response::new(()), false).unwrap().send_data("hi".into(), true).unwrap();
-    }
+    waiting.into_iter().for_each(answer);
     for asked in asked {
         assert_eq!(soon(asked).await.unwrap(), "hi");
     }
@@ -106,8 +104,7 @@ async fn more_requests_than_a_connection_carries_have_another() {
 #[tokio::test(start_paused = true)]
 async fn answers_that_nobody_reads_leave_room_for_others() {
     let (lines, mut opened) = lines(true);
-    let asking = Arc::clone(&lines);
-    let first = tokio::spawn(async move { asking.send(request()).await.unwrap() });
+    let first = send(&lines, request());
     let mut far = far_for_many(opened.recv().await.unwrap()).await;
     let (fed, mut respond) = tokio::sync::mpsc::unbounded_channel();
     fed.send(far.accept().await.unwrap().unwrap().1).unwrap();
@@ -121,22 +118,21 @@ async fn answers_that_nobody_reads_leave_room_for_others() {
         body.send_data(vec![b'x'; 4 * 1024 * 1024].into(), true).unwrap();
     };
     long(respond.recv().await.unwrap());
-    let mut unread = vec![first.await.unwrap()];
+    let mut unread = vec![first.await.unwrap().unwrap()];
     for _ in 0..4 {
-        let asking = Arc::clone(&lines);
-        let asked = tokio::spawn(async move { asking.send(request()).await.unwrap() });
+        let asked = send(&lines, request());
         long(respond.recv().await.unwrap());
-        unread.push(asked.await.unwrap());
+        unread.push(asked.await.unwrap().unwrap());
     }
     // As much as is taken without being read has come.
     tokio::time::sleep(Duration::from_secs(1)).await;
     let asked = ask(&lines);
-    let mut other = respond.recv().await.unwrap();
-    other.send_response(Response::new(()), false).unwrap().send_data("hi".into(), true).unwrap();
+    let other = respond.recv().await.unwrap();
+    answer(other);
     assert_eq!(soon(asked).await.unwrap(), "hi");
     // And what was not read is all there.
-    for answer in unread {
-        assert_eq!(soon(answer.into_body().collect()).await.unwrap().to_bytes().len(), 4 * 1024 * 1024);
+    for unread in unread {
+        assert_eq!(soon(unread.into_body().collect()).await.unwrap().to_bytes().len(), 4 * 1024 * 1024);
     }
     driving.abort();
 }
