@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { PHONE, hasKeys, open, signIn } from './browser.mjs';
 import { eventually, Program, PROGRAMS, stack } from './stack.mjs';
-import { openTerminal, says, screen, type } from './terminals.mjs';
+import { keysGoTo, openTerminal, says, screen, type } from './terminals.mjs';
 import { say } from './words.mjs';
 
 /** @typedef {import('playwright-core').Page} Page */
@@ -29,12 +29,9 @@ async function choose(page, key) {
 /** Sends what was pasted, once it is there and the terminal has the keys. @param {Page} page @param {string} pasted */
 async function enter(page, pasted) {
 	await says(page, pasted);
-	await focused(page.locator('.xterm-helper-textarea').first());
+	await keysGoTo(page);
 	await page.keyboard.press('Enter');
 }
-
-/** It has the keys, once it does. @param {import('playwright-core').Locator} element */
-const focused = (element) => eventually(() => hasKeys(element));
 
 /** A row of the screen that is exactly this. @param {Page} page @param {string} words */
 const row = (page, words) => screen(page).getByText(words, { exact: true }).last();
@@ -106,7 +103,7 @@ test('what a terminal prints is copied and found, its links open, and text is pa
 	const find = page.getByRole('search');
 	const isAt = (/** @type {number} */ current) =>
 		find.getByText(say('output_matches', { current, count: 3 }), { exact: true }).waitFor();
-	await focused(find.getByRole('searchbox'));
+	await eventually(() => hasKeys(find.getByRole('searchbox')));
 	await page.keyboard.type('needle');
 	await isAt(3);
 	await page.keyboard.press('Enter');
@@ -120,7 +117,7 @@ test('what a terminal prints is copied and found, its links open, and text is pa
 	await find.getByText(say('output_no_match'), { exact: true }).waitFor();
 	await page.keyboard.press('Escape');
 	await find.waitFor({ state: 'detached' });
-	await focused(page.locator('.xterm-helper-textarea').first());
+	await keysGoTo(page);
 	await page.keyboard.type('echo back-$((40+2))\n');
 	await says(page, 'back-42');
 });
@@ -150,7 +147,7 @@ test('a menu that was opened before the terminal is drawn stays open', async (t)
 	await page.keyboard.press('Escape');
 	await page.reload();
 	await screen(page).waitFor();
-	await focused(page.locator('.xterm-helper-textarea').first());
+	await keysGoTo(page);
 	await page.keyboard.type('echo first-$((40+2))\n');
 	await says(page, 'first-42');
 });
@@ -210,7 +207,7 @@ test('Tab and Alt of a phone reach the program', async (t) => {
 	await alt.tap();
 	await pressed(true);
 	await page.locator('.xterm-helper-textarea').focus();
-	await focused(page.locator('.xterm-helper-textarea'));
+	await keysGoTo(page);
 	await page.keyboard.type('b');
 	await says(page, '^I^[b');
 	// It is held for one key.
