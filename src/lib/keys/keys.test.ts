@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ModelKey } from '$lib/api/types';
 import { bodyOf, inOrder, isModelName, keyFaults, stateOf, type KeyDraft } from './draft';
-import { snippet } from './snippets';
+import { baseOf, snippet } from './snippets';
 
 const draft = (change: Partial<KeyDraft> = {}): KeyDraft => ({
 	name: 'laptop',
@@ -74,5 +74,13 @@ describe('lines to paste', () => {
 			'ANTHROPIC_BASE_URL=https://f.example\n'
 		);
 		expect(snippet('curl', 'https://f.example', 'fm-1')).toContain('https://f.example/v1/chat/completions');
+	});
+
+	it('lead to the server: where a browser is, and where the app’s window is not', () => {
+		const server = 'https://f.example';
+		expect(baseOf({ origin: 'http://192.168.1.5:3001', inApp: false }, server)).toBe(
+			'http://192.168.1.5:3001'
+		);
+		expect(baseOf({ origin: 'tauri://localhost', inApp: true }, server)).toBe(server);
 	});
 });

@@ -3,6 +3,14 @@
 export const CLIENTS = ['openai', 'anthropic', 'curl'] as const;
 export type Client = (typeof CLIENTS)[number];
 
+/**
+ * Where clients ask. In a browser that is where the page is; the page of an app's window is nowhere that anybody else could
+ * reach, and what the server says of itself holds.
+ */
+export function baseOf(page: { origin: string; inApp: boolean }, publicUrl: string | undefined): string {
+	return page.inApp ? (publicUrl ?? '') : page.origin;
+}
+
 /** `base`: the server's address, without a slash at its end. */
 export function snippet(client: Client, base: string, secret: string): string {
 	switch (client) {
