@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { firstView, LIMIT } from '../scripts/first-view.mjs';
 import { Agent, atEnd, eventually, Program, stack } from '../e2e/stack.mjs';
 import { APP, Desk } from './desk.mjs';
 import { say } from './say.mjs';
@@ -107,6 +108,17 @@ test('first paint', async (t) => {
 	const [ours, floor] = [median(took.app), median(took.empty)];
 	const measured = `${ours.toFixed(0)} ms, an empty window ${floor.toFixed(0)} ms: ${(ours / floor).toFixed(2)}×`;
 	say('first paint', measured, ours / floor <= 1.2, 'at most 1.2×');
+});
+
+test('JavaScript of the first view', async () => {
+	const bytes = firstView().reduce((all, file) => all + file.bytes, 0);
+	const kilobytes = (/** @type {number} */ of) => `${(of / 1024).toFixed(0)} KB`;
+	say(
+		'JavaScript of the first view',
+		kilobytes(bytes),
+		bytes <= LIMIT,
+		`at most ${kilobytes(LIMIT)}, compressed`
+	);
 });
 
 test('an idle app with ten devices', async (t) => {
