@@ -3,6 +3,7 @@
 import { createContext } from 'svelte';
 import type { Live } from './live.svelte';
 
+export { eachMinute, renewed } from './each-minute.svelte';
 export { Live } from './live.svelte';
 export { apiSource } from './source';
 
