@@ -1,11 +1,32 @@
 // @ts-check
 // What models were used for: the numbers of the page are those of what was asked, by whatever they are added up.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { DESKTOP, PHONE, open, signIn } from './browser.mjs';
+import { clock } from './clock.mjs';
+import { CENT, ask, dollars, priced, withProvider } from './lab.mjs';
 import { Ollama } from './ollama.mjs';
 import { eventually, stack, vendor } from './stack.mjs';
 import { say } from './words.mjs';
+
+const DAY_MS = 86_400_000;
+
+/** The cells of the table's rows. @param {import('playwright-core').Page} page @returns {Promise<string[][]>} */
+const cells = (page) =>
+	page
+		.getByRole('row')
+		.evaluateAll((all) =>
+			all
+				.slice(1)
+				.map((row) => [...row.children].map((cell) => cell.textContent?.replace(/\s+/g, ' ').trim() ?? ''))
+		);
+
+/** Adds up by this. @param {import('playwright-core').Page} page @param {string} by */
+async function addUp(page, by) {
+	await page.getByLabel(say('usage_by_label'), { exact: true }).selectOption(by);
+	await page.getByRole('columnheader', { name: say(`usage_by_${by}`), exact: true }).waitFor();
+}
 
 for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
 	test(`usage by model, device, provider and key is what was asked (${size})`, async (t) => {
@@ -54,17 +75,8 @@ for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) 
 		const times = {};
 		/** The table as it is shown: requests, in, out and cost by name. */
 		const table = async (/** @type {string} */ by) => {
-			await page.getByLabel(say('usage_by_label'), { exact: true }).selectOption(by);
-			await page.getByRole('columnheader', { name: say(`usage_by_${by}`), exact: true }).waitFor();
-			const rows = await page
-				.getByRole('row')
-				.evaluateAll((all) =>
-					all
-						.slice(1)
-						.map((row) =>
-							[...row.children].map((cell) => cell.textContent?.replace(/\s+/g, ' ').trim() ?? '')
-						)
-				);
+			await addUp(page, by);
+			const rows = await cells(page);
 			for (const [name, , , , , first, whole] of rows) times[name] = [first, whole];
 			return Object.fromEntries(
 				rows.map(([name, requests, sent, came, , , , cost]) => [name, [requests, sent, came, cost]])
@@ -94,3 +106,118 @@ for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) 
 		await total.first().waitFor();
 	});
 }
+
+test('what came from a cache and each day count by themselves, on the page and in the file', async (t) => {
+	const time = await clock(t);
+	if (!time) return;
+	const base = await vendor(t, 'small', 'large');
+	const { server } = await stack(t, { env: time.env });
+	await withProvider(server, base);
+	const price = { ...CENT, cached_micros: 1_000_000_000 };
+	for (const model of ['small', 'large']) await priced(server, model, price);
+	/** @type {Record<string, string>} */
+	const secrets = {};
+	for (const json of [{ name: 'web', project: 'website' }, { name: 'spare' }])
+		secrets[json.name] = (await server.api('/api/v1/model-keys', { json })).secret;
+
+	/** What the vendor says: requests, in, out, cached; by what it is added up. @type {Record<string, number[]>} */
+	const used = {};
+	const use = async (/** @type {string} */ key, /** @type {string} */ model, ...names) => {
+		const { usage } = await (await ask(server, secrets[key], model)).json();
+		const { cached_tokens: cached } = usage.prompt_tokens_details;
+		assert.ok(cached > 0 && cached < usage.prompt_tokens);
+		for (const name of ['all', key, model, ...names]) {
+			const sum = (used[name] ??= [0, 0, 0, 0]);
+			[1, usage.prompt_tokens, usage.completion_tokens, cached].forEach((more, at) => (sum[at] += more));
+		}
+		await eventually(async () => (await server.api('/api/v1/usage')).total.requests === used.all[0]);
+	};
+	/** As the row shows it; what is cached costs a tenth. @param {string} name */
+	const row = (name) => {
+		const [requests, sent, came, cached] = used[name];
+		const cost = (sent - cached + came) * 10_000 + cached * 1_000;
+		return [...[requests, sent, came, cached].map(String), dollars(cost)];
+	};
+	await use('web', 'lab/small', 'first', 'website');
+	await use('web', 'lab/large', 'first', 'website');
+	const first = new Date().toISOString().slice(0, 10);
+	time.set('+1d');
+	await use('spare', 'lab/small', 'second');
+	const second = new Date(Date.now() + DAY_MS).toISOString().slice(0, 10);
+
+	const page = await open(t, { acceptDownloads: true });
+	await signIn(page, server);
+	await page.goto(`${server.url}/models/usage`);
+	// By the server's clock: the page learns of its day a moment later.
+	await page.getByText(say('usage_cached', { tokens: used.all[3] })).waitFor();
+	/** Names of the columns, and the rows without how long it took. @param {string} by */
+	const table = async (by) => {
+		await addUp(page, by);
+		const rows = await cells(page);
+		return Object.fromEntries(
+			rows.map(([name, requests, sent, came, cached, , , cost]) => [
+				name,
+				[requests, sent, came, cached, cost]
+			])
+		);
+	};
+	const columns = await page.getByRole('columnheader').allInnerTexts();
+	assert.equal(columns[4], say('usage_cached_column'));
+	assert.deepEqual(await table('model'), { 'lab/small': row('lab/small'), 'lab/large': row('lab/large') });
+	assert.deepEqual(await table('device'), { [say('usage_no_device')]: row('all') });
+	assert.deepEqual(await table('key'), { web: row('web'), spare: row('spare') });
+	const nowhere = say('usage_no_project');
+	assert.deepEqual(await table('project'), { website: row('website'), [nowhere]: row('spare') });
+	const word = (/** @type {string} */ day) =>
+		page.evaluate(
+			(at) => new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' }).format(at),
+			Date.parse(day)
+		);
+	const days = { [await word(first)]: row('first'), [await word(second)]: row('second') };
+	assert.deepEqual(await table('day'), days);
+
+	/** Requests by day in the file that the page leads to. */
+	const file = async () => {
+		const saving = page.waitForEvent('download');
+		await page.getByRole('link', { name: say('usage_csv'), exact: true }).click();
+		const [head, ...lines] = (await readFile(await (await saving).path(), 'utf8')).trim().split('\r\n');
+		const names = head.split(',');
+		return lines.map((line) => {
+			const fields = line.split(',');
+			const of = (/** @type {string} */ name) => fields[names.indexOf(name)];
+			return [of('time').slice(0, 10), of('key'), of('project'), of('model'), of('cached_tokens')];
+		});
+	};
+	const lines = [
+		[first, 'web', 'website', 'small', String(used.all[3] / 3)],
+		[first, 'web', 'website', 'large', String(used.all[3] / 3)],
+		[second, 'spare', '', 'small', String(used.all[3] / 3)]
+	];
+	assert.deepEqual(await file(), lines);
+
+	// By the server's day it is the second one; the first is found by its date.
+	const range = page.getByRole('group', { name: say('usage_range') });
+	const only = (/** @type {string} */ day) =>
+		eventually(async () => (await cells(page)).map(([name]) => name).join() === day);
+	await range.getByText(say('usage_today'), { exact: true }).click();
+	await only(await word(second));
+	assert.deepEqual(await file(), lines.slice(2));
+	await range.getByText(say('usage_custom'), { exact: true }).click();
+	// The last day goes along with the first one, and the other way round.
+	const [from, to] = ['usage_from', 'usage_to'].map((key) => page.getByLabel(say(key), { exact: true }));
+	assert.deepEqual([await from.inputValue(), await to.inputValue()], [second, second]);
+	await to.fill(first);
+	await only(await word(first));
+	assert.deepEqual([await from.inputValue(), await to.inputValue()], [first, first]);
+	assert.deepEqual(await file(), lines.slice(0, 2));
+	await page.reload();
+	await only(await word(first));
+	assert.deepEqual((await cells(page))[0].slice(0, 5), [await word(first), ...row('first').slice(0, 4)]);
+
+	// More than is added up at once is said, in place of numbers of other days.
+	await from.fill('2020-01-01');
+	await page.getByText(say('usage_too_long', { days: 400 })).waitFor();
+	assert.equal(await page.getByRole('table').count(), 0);
+	await from.fill(first);
+	await only(await word(first));
+});

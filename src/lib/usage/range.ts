@@ -14,6 +14,8 @@ export interface UsageView {
 }
 
 const DAY = 86_400_000;
+/** The server adds up no more at once. */
+export const MOST_DAYS = 400;
 
 export function viewFrom(parameters: URLSearchParams): UsageView {
 	const range = parameters.get('range');
@@ -27,6 +29,16 @@ export function viewFrom(parameters: URLSearchParams): UsageView {
 	const to = parameters.get('to') ?? '';
 	// Half a range is none.
 	return isDay(from) && isDay(to) && from <= to ? { ...view, from, to } : { ...view, range: '7' };
+}
+
+/** Another first or last day. The other one goes along where it would come before it or after it. */
+export function withDay(view: UsageView, side: 'from' | 'to', day: string): UsageView {
+	// Emptied, or half typed.
+	if (!isDay(day)) return view;
+	const { from = day, to = day } = view;
+	return side === 'from'
+		? { ...view, from: day, to: to < day ? day : to }
+		: { ...view, from: from > day ? day : from, to: day };
 }
 
 /** `?…` for the address. */
@@ -68,4 +80,8 @@ export function daysOf({ from, to }: { from: number; to: number }): string[] {
 	const days: string[] = [];
 	for (let at = Math.floor(from / DAY) * DAY; at < to; at += DAY) days.push(dayOf(at));
 	return days;
+}
+
+export function tooLong({ from, to }: { from: number; to: number }): boolean {
+	return to - from > MOST_DAYS * DAY;
 }

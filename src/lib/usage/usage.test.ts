@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { UsageSum } from '$lib/api/types';
 import { seriesOf } from './days';
-import { daysOf, searchOf, spanOf, viewFrom } from './range';
+import { daysOf, searchOf, spanOf, tooLong, viewFrom, withDay } from './range';
 
 const NOW = Date.UTC(2026, 10, 21, 15, 30);
 const view = (search: string) => viewFrom(new URLSearchParams(search));
@@ -17,6 +17,24 @@ describe('a range', () => {
 		const custom = view('range=custom&from=2026-11-01&to=2026-11-03&by=key');
 		expect(daysOf(spanOf(custom, NOW))).toEqual(['2026-11-01', '2026-11-02', '2026-11-03']);
 		expect(viewFrom(new URLSearchParams(searchOf(custom)))).toEqual(custom);
+	});
+
+	it('stays one when a day is changed to before or after the other', () => {
+		const custom = view('range=custom&from=2026-11-01&to=2026-11-03');
+		const days = (side: 'from' | 'to', day: string) => {
+			const { from, to } = withDay(custom, side, day);
+			return [from, to];
+		};
+		expect(days('from', '2026-11-02')).toEqual(['2026-11-02', '2026-11-03']);
+		expect(days('from', '2026-11-20')).toEqual(['2026-11-20', '2026-11-20']);
+		expect(days('to', '2026-10-20')).toEqual(['2026-10-20', '2026-10-20']);
+		expect(days('from', '')).toEqual(['2026-11-01', '2026-11-03']);
+	});
+
+	it('has as many days as the server adds up', () => {
+		const span = (from: string) => spanOf(view(`range=custom&from=${from}&to=2026-11-21`), NOW);
+		expect(tooLong(span('2025-10-18'))).toBe(false);
+		expect(tooLong(span('2025-10-17'))).toBe(true);
 	});
 
 	it('that makes no sense is the usual one', () => {
