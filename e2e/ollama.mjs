@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { PROGRAMS, Program, atEnd, eventually } from './stack.mjs';
 
 export class Ollama {
-	/** @param {string[]} names */
+	/** `qwen3:8b=5200000000` has that size in bytes. @param {string[]} names */
 	constructor(names = ['llama3.2:latest']) {
 		this.names = names;
 		/** In the form of `OLLAMA_HOST`. */
@@ -40,6 +40,11 @@ export class Ollama {
 	/** What is held goes on by so many steps. @param {number} steps */
 	goOn(steps) {
 		return this.tell({ more: steps });
+	}
+
+	/** What is in memory from now on. @param {string[]} names */
+	loads(...names) {
+		return this.tell({ loaded: names });
 	}
 
 	/** What is held goes on, and nothing is held any more. */

@@ -39,6 +39,7 @@ test('a model is pulled with progress, stopped, gone on with and deleted', async
 	await models.getByText('pulling manifest').waitFor();
 	await ollama.goOn(1);
 	await far(25);
+	await models.getByText('25\u00a0% · 1/4\u00a0kB', { exact: true }).waitFor();
 	await ollama.goOn(1);
 	await far(50);
 
@@ -68,6 +69,52 @@ test('a model is pulled with progress, stopped, gone on with and deleted', async
 	await page.goto(server.url + '/models/catalogue');
 	await page.getByRole('listitem').filter({ hasText: 'llama3.2:latest' }).waitFor();
 	assert.equal(await page.getByRole('listitem').filter({ hasText: NEW }).count(), 0);
+});
+
+test('a device says how large its models are and which are in memory, as that changes', async (t) => {
+	const ollama = await new Ollama(['llama3.2:latest', 'qwen3:8b=5225387923', 'gemma3:1b=815319791']).start(t);
+	process.env.OLLAMA_HOST = ollama.host;
+	const { server, agent } = await stack(t, { device: 'home-server' });
+	await eventually(async () => (await server.api('/api/v1/models')).items.length === 3);
+	const page = await open(t);
+	await signIn(page, server);
+	// As they stand in the list: what is in memory comes first.
+	const listed = () =>
+		card(page)
+			.getByRole('listitem')
+			.evaluateAll((all) =>
+				all.map((one) => [...one.children].map((part) => part.textContent?.trim()).filter(Boolean))
+			);
+	const loaded = say('ollama_loaded');
+	const [llama, qwen, gemma] = [
+		['llama3.2:latest', '2.02\u00a0GB'],
+		['qwen3:8b', '5.23\u00a0GB'],
+		['gemma3:1b', '815\u00a0MB']
+	];
+	const is = (/** @type {string[][]} */ ...rows) =>
+		eventually(async () => JSON.stringify(await listed()) === JSON.stringify(rows));
+	const inMemory = (/** @type {string[]} */ [name, size]) => [name, loaded, size];
+	for (const path of ['/models', `/devices/${agent.id}`]) {
+		await ollama.loads('llama3.2:latest');
+		await page.goto(server.url + path);
+		await card(page).getByText('3 · 8.06\u00a0GB', { exact: true }).waitFor();
+		await is(inMemory(llama), gemma, qwen);
+		await ollama.loads('qwen3:8b', 'gemma3:1b');
+		await is(inMemory(gemma), inMemory(qwen), llama);
+		await ollama.loads();
+		await is(gemma, llama, qwen);
+	}
+
+	// Without one of them there is less.
+	await page.goto(server.url + '/models');
+	const remove = say('ollama_delete_named', { model: 'qwen3:8b' });
+	await card(page).getByRole('button', { name: remove, exact: true }).click();
+	await page
+		.getByRole('dialog', { name: say('ollama_delete_title', { model: 'qwen3:8b' }), exact: true })
+		.getByRole('button', { name: say('delete'), exact: true })
+		.click();
+	await card(page).getByText('2 · 2.83\u00a0GB', { exact: true }).waitFor();
+	await is(gemma, llama);
 });
 
 test('a model that is nowhere says so, and a device that is away offers nothing', async (t) => {

@@ -33,7 +33,8 @@ pub const STEPS: u64 = 4;
 
 /// Nothing of Ollama's: here it says what it was asked (GET), and is told (POST) any of `say`, its answer, where
 /// `{question}` is what it was asked; `piece`, characters of an answer at once, 0 for a word; `may`, the steps that may
-/// be taken from now on after the first of each answer, `"all"` for as many as there are; `more`, so many steps more.
+/// be taken from now on after the first of each answer, `"all"` for as many as there are; `more`, so many steps more;
+/// `loaded`, the names of the models that are in memory now.
 pub const CONTROL: &str = "/control";
 
 /// What it says, and how much of it at once.
@@ -126,6 +127,12 @@ impl Ollama {
     /// # Panics
     /// When no port is free.
     pub async fn start() -> Self {
+        Self::start_at("127.0.0.1:0").await
+    }
+
+    /// # Panics
+    /// When nothing can listen there.
+    pub async fn start_at(address: &str) -> Self {
         let inner = Arc::new(Inner {
             models: Mutex::default(),
             loaded: Mutex::default(),
@@ -137,7 +144,7 @@ impl Ollama {
             given_up: watch::Sender::new(0),
             pulls: AtomicUsize::new(0),
         });
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = TcpListener::bind(address).await.expect("a port");
         let host = listener.local_addr().expect("bound").to_string();
         let router = Router::new()
             .route("/api/version", get(|| async { Json(json!({ "version": "0.12.6" })) }))
@@ -251,6 +258,10 @@ async fn told(State(inner): State<Arc<Inner>>, Json(told): Json<Value>) {
             say.clone_into(&mut script.say);
         }
         script.piece = number("piece").unwrap_or(script.piece);
+    }
+    if let Some(names) = told["loaded"].as_array() {
+        let names = names.iter().filter_map(|name| Some((name.as_str()?.to_owned(), 4_096)));
+        *locked(&inner.loaded) = names.collect();
     }
     if !told["may"].is_null() {
         inner.may.send_replace(number("may"));
