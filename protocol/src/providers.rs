@@ -265,6 +265,9 @@ pub struct Model {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub loaded: Option<bool>,
     pub enabled: bool,
+    /// What of it a person entered; the rest is what the provider or the table says.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub entered: Option<UpdateModel>,
 }
 
 /// Enters what is known of a model; `null`s go back to what the provider or the table says.

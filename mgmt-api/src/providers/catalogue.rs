@@ -134,14 +134,14 @@ fn model(
     // What runs on one's own device costs nothing for a token.
     let told_price = listed.price.or_else(|| private.then(ModelPrice::default));
     let told = ollama || listed.context.is_some() || listed.price.is_some() || listed.tools.is_some();
-    let by_person = row.entered.as_ref().is_some_and(says_something);
+    let by_person = row.entered.clone().filter(says_something);
     let entered =
         row.entered.unwrap_or(foreman_protocol::UpdateModel { enabled: true, ..Default::default() });
     let from_table = entry.is_some_and(|entry| {
         let context = entered.context_tokens.or(listed.context);
         context.is_none() || (entered.price.or(told_price).is_none() && entry.price.is_some())
     });
-    let known_from = match (by_person, from_table, told) {
+    let known_from = match (by_person.is_some(), from_table, told) {
         (true, ..) => KnownFrom::Person,
         (_, true, _) => KnownFrom::Table,
         (.., true) => KnownFrom::Provider,
@@ -164,6 +164,7 @@ fn model(
         size: listed.size,
         loaded: here.and_then(|here| here.loaded),
         enabled: entered.enabled,
+        entered: by_person,
         id,
     })
 }
@@ -209,6 +210,7 @@ mod tests {
         assert_eq!(corrected.known_from, KnownFrom::Person);
         assert_eq!((corrected.context_tokens, corrected.price), (Some(1_000), entry.price));
         assert_eq!(corrected.known_at.as_deref(), Some(day), "its price is still the table's");
+        assert_eq!((told.entered, &corrected.entered), (None, &Some(entered.clone())), "and told apart");
         let whole = UpdateModel { price: entry.price, ..entered };
         assert_eq!(known("gpt-5.5", lists::Listed::default(), Some(whole)).known_at, None);
 

@@ -166,6 +166,7 @@ fn unlisted(known: &Known, name: &str) -> Model {
         size: None,
         loaded: None,
         enabled: true,
+        entered: None,
     }
 }
 

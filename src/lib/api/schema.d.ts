@@ -2970,6 +2970,7 @@ export interface components {
             /** @description Makes embeddings and does not chat. */
             embeddings: boolean;
             enabled: boolean;
+            entered?: components["schemas"]["UpdateModel"] | null;
             /** @description What the provider calls it. */
             id: string;
             /** @description The day, as `2026-11-01`. */

@@ -67,25 +67,27 @@ export function draftFaults(draft: ModelDraft): ModelFault[] {
 }
 
 /**
- * Empty fields are left to the provider and the table; so is what they say already, as long as nobody entered anything:
- * looking at a model must not freeze what is known of it today.
+ * Only what was changed here or entered before is sent as entered: what the provider and the table say today must not be
+ * frozen by looking at it, nor by correcting something else. A field that is emptied goes back to what they say.
  */
 export function bodyOf(draft: ModelDraft, model: Model): UpdateModel {
 	const before = draftOf(model);
-	const entered = (...names: (keyof ModelDraft)[]) =>
-		model.known_from === 'person' || names.some((name) => draft[name] !== before[name]);
+	const changed = (...names: (keyof ModelDraft)[]) => names.some((name) => draft[name] !== before[name]);
+	// An older server does not tell apart what was entered: all of it stays, for leaving it out would undo it.
+	const kept = model.entered ?? (model.known_from === 'person' ? model : undefined);
 	const known = (value: Tri) => (value === 'unknown' ? undefined : value === 'yes');
 	const input = microsFrom(draft.input);
 	const output = microsFrom(draft.answer);
-	const priced = input !== undefined && output !== undefined && entered('input', 'answer', 'cached');
+	const price =
+		input === undefined || output === undefined
+			? undefined
+			: { input_micros: input, output_micros: output, cached_micros: microsFrom(draft.cached) };
 	return {
-		context_tokens: entered('context') ? tokensFrom(draft.context) : undefined,
-		output_tokens: entered('output') ? tokensFrom(draft.output) : undefined,
-		tools: entered('tools') ? known(draft.tools) : undefined,
-		vision: entered('vision') ? known(draft.vision) : undefined,
-		price: priced
-			? { input_micros: input, output_micros: output, cached_micros: microsFrom(draft.cached) }
-			: undefined,
+		context_tokens: changed('context') ? tokensFrom(draft.context) : kept?.context_tokens,
+		output_tokens: changed('output') ? tokensFrom(draft.output) : kept?.output_tokens,
+		tools: changed('tools') ? known(draft.tools) : kept?.tools,
+		vision: changed('vision') ? known(draft.vision) : kept?.vision,
+		price: changed('input', 'answer', 'cached') ? price : kept?.price,
 		enabled: draft.enabled
 	};
 }

@@ -73,9 +73,39 @@ describe('what a person enters of a model', () => {
 	});
 
 	it('keeps what was entered before, and goes back where a field is emptied', () => {
-		const entered = { ...known, known_from: 'person' as const };
+		const entered = {
+			...known,
+			known_from: 'person' as const,
+			entered: { context_tokens: 128_000, price: known.price, enabled: true }
+		};
 		expect(bodyOf({ ...draftOf(entered), context: '' }, entered)).toEqual({
-			context_tokens: undefined,
+			price: { input_micros: 3_000_000, output_micros: 15_000_000 },
+			enabled: true
+		});
+	});
+
+	it('does not become what the table says when something else is corrected for a second time', () => {
+		const entered = {
+			...known,
+			known_from: 'person' as const,
+			entered: { context_tokens: 128_000, enabled: true }
+		};
+		// Neither the price nor that it uses tools was entered.
+		expect(bodyOf({ ...draftOf(entered), output: '8k' }, entered)).toEqual({
+			context_tokens: 128_000,
+			output_tokens: 8_000,
+			enabled: true
+		});
+		expect(bodyOf({ ...draftOf(entered), enabled: false }, entered)).toEqual({
+			context_tokens: 128_000,
+			enabled: false
+		});
+	});
+
+	it('is all kept with a server that does not say what was entered', () => {
+		const entered = { ...known, known_from: 'person' as const };
+		expect(bodyOf({ ...draftOf(entered), context: '200k' }, entered)).toEqual({
+			context_tokens: 200_000,
 			tools: true,
 			price: { input_micros: 3_000_000, output_micros: 15_000_000 },
 			enabled: true
