@@ -20,6 +20,7 @@ pub mod push;
 pub mod skipped;
 pub mod stack;
 pub mod tap;
+pub mod tls;
 pub mod wire;
 
 use std::time::Duration;

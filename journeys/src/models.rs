@@ -10,6 +10,7 @@
 
 mod anthropic;
 mod openai;
+mod vendors;
 
 use std::{
     collections::VecDeque,
@@ -29,6 +30,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde_json::Value;
 use tokio::sync::watch;
+pub use vendors::Vendor;
 
 /// What the stub says it used.
 pub const PROMPT_TOKENS: i64 = 12;
@@ -96,11 +98,15 @@ struct Inner {
     listed: Vec<String>,
     /// What a request must show; without one anybody may ask.
     key: Option<String>,
+    /// Whom it is in all that differs between vendors; without one it is at any address.
+    vendor: Option<Vendor>,
+    /// What may still be spent with the key, dollars.
+    left: Option<f64>,
     keep: bool,
     asked_count: usize,
 }
 
-/// One vendor's server. It speaks both formats; which one a provider uses is said by its kind.
+/// One vendor's server. It speaks both formats, whichever it is asked in, unless it is a certain [`Vendor`]'s.
 #[derive(Clone)]
 pub struct Models {
     inner: Arc<Mutex<Inner>>,
@@ -118,6 +124,17 @@ impl Models {
     pub async fn start(models: &[&str]) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         Self::serve(listener, models)
+    }
+
+    /// As this vendor documents itself, for whoever shows the key.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub async fn of(vendor: Vendor, models: &[&str], key: &str) -> Self {
+        let stub = Self::start(models).await;
+        stub.want_key(key);
+        stub.with(|inner| inner.vendor = Some(vendor));
+        stub
     }
 
     /// # Panics
@@ -144,6 +161,17 @@ impl Models {
 
     fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
         act(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// What may still be spent with its key from now on, dollars.
+    pub fn leave(&self, dollars: f64) {
+        self.with(|inner| inner.left = Some(dollars));
     }
 
     /// The base address that a provider is given.
@@ -206,8 +234,15 @@ async fn answer(State(stub): State<Models>, request: Request) -> Response {
     let path = parts.uri.path().to_owned();
     let anthropic = path.ends_with("/messages") || parts.headers.contains_key("anthropic-version");
     let raw = axum::body::to_bytes(body, 64 << 20).await.unwrap_or_default();
-    let wanted = stub.with(|inner| inner.key.clone());
-    if wanted.is_some_and(|key| !shows(&parts.headers, &key)) {
+    let (vendor, wanted) = stub.with(|inner| (inner.vendor, inner.key.clone()));
+    let body: Value = serde_json::from_slice(&raw).unwrap_or(Value::Null);
+    if let Some(vendor) = vendor {
+        let (listed, left) = stub.with(|inner| (inner.listed.clone(), inner.left));
+        let asked = (&parts.method, &parts.uri, &parts.headers, &body);
+        if let Some(said) = vendor.before(asked, &listed, wanted.as_deref(), left) {
+            return said;
+        }
+    } else if wanted.is_some_and(|key| !shows(&parts.headers, &key)) {
         return refused(anthropic, 401, None);
     }
     if path.ends_with("/models") {
@@ -217,7 +252,6 @@ async fn answer(State(stub): State<Models>, request: Request) -> Response {
             &if anthropic { anthropic::list(&listed) } else { openai::list(&listed) },
         );
     }
-    let body: Value = serde_json::from_slice(&raw).unwrap_or(Value::Null);
     let model = body["model"].as_str().unwrap_or_default().to_owned();
     let behaviour = stub.with(|inner| {
         inner.asked_count += 1;
@@ -252,7 +286,11 @@ async fn answer(State(stub): State<Models>, request: Request) -> Response {
         return json(StatusCode::OK, &if anthropic { anthropic::whole(&body) } else { openai::whole(&body) });
     }
     let counts = behaviour != Behaviour::NoUsage;
-    let events = if anthropic { anthropic::events(&body, counts) } else { openai::events(&body, counts) };
+    let events = match vendor {
+        Some(vendor) => vendor.events(&body),
+        None if anthropic => anthropic::events(&body, counts),
+        None => openai::events(&body, counts),
+    };
     stream_of(&stub, events, behaviour)
 }
 

@@ -27,9 +27,10 @@ mod router;
 mod secrets;
 mod sign_in;
 mod ssh;
-mod tls;
 mod tunnels;
 mod warnings;
+
+use journeys::tls;
 
 /// Makes one test for each database out of a function that takes one.
 macro_rules! on_both_databases {

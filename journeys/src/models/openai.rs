@@ -67,6 +67,24 @@ pub fn whole(body: &Value) -> Value {
 }
 
 pub fn events(body: &Value, counts: bool) -> Vec<Bytes> {
+    sent(&chunks(body, counts))
+}
+
+/// The same where what was used stands in the last event that says something.
+pub fn events_used_at_the_end(body: &Value) -> Vec<Bytes> {
+    let mut chunks = chunks(body, false);
+    if let Some(last) = chunks.last_mut() {
+        last["usage"] = usage(words(body).len());
+    }
+    sent(&chunks)
+}
+
+fn sent(chunks: &[Value]) -> Vec<Bytes> {
+    let events = chunks.iter().map(|chunk| Bytes::from(format!("data: {chunk}\n\n")));
+    events.chain([Bytes::from_static(b"data: [DONE]\n\n")]).collect()
+}
+
+fn chunks(body: &Value, counts: bool) -> Vec<Value> {
     let chunk = |choices: Value| {
         let mut chunk = json!({
             "id": "chatcmpl-stub", "object": "chat.completion.chunk", "created": 1_700_000_000,
@@ -104,8 +122,7 @@ pub fn events(body: &Value, counts: bool) -> Vec<Bytes> {
         last["usage"] = usage(words.len());
         events.push(last);
     }
-    let events = events.iter().map(|event| Bytes::from(format!("data: {event}\n\n")));
-    events.chain([Bytes::from_static(b"data: [DONE]\n\n")]).collect()
+    events
 }
 
 pub fn embeddings(body: &Value) -> Value {

@@ -15,6 +15,9 @@ use tokio_rustls::TlsAcceptor;
 
 /// Ends TLS for these names and hands on what was in it to `target`; gives the address where it listens. The root that
 /// vouches for it is written as a file of the system would hold it.
+///
+/// # Panics
+/// When no port is free, or the file cannot be written.
 pub async fn terminate(names: &[&str], root: &Path, target: &str) -> SocketAddr {
     let (config, root_pem) = certified(names);
     std::fs::write(root, root_pem).expect("written");
@@ -36,6 +39,10 @@ pub async fn terminate(names: &[&str], root: &Path, target: &str) -> SocketAddr 
 }
 
 /// How a server speaks for these names, and the root that vouches for it.
+///
+/// # Panics
+/// When these are no names.
+#[must_use]
 pub fn certified(names: &[&str]) -> (ServerConfig, String) {
     let mut root = CertificateParams::new(Vec::<String>::new()).expect("no names");
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
