@@ -51,8 +51,16 @@ chromium_path() {
   done
 }
 
+# A session with a keychain.
+missing_for_keychain() {
+  have dbus-daemon || echo dbus
+  have gdbus || echo libglib2.0-bin
+  have gnome-keyring-daemon || echo gnome-keyring
+}
+
 missing_for_tests() {
   missing_for_build
+  missing_for_keychain
   [ -n "$(postgres_bin)" ] || echo postgresql
   [ -n "$(chromium_path)" ] || echo chromium
   # Moves the clock of a program, for the journeys about clocks.
@@ -98,11 +106,9 @@ missing_for_app() {
 # What a test of its window needs: a screen, a bus, a keyring and a driver of their own.
 missing_for_window() {
   missing_for_app
+  missing_for_keychain
   have Xvfb || echo xvfb
   have WebKitWebDriver || echo webkit2gtk-driver
-  have dbus-daemon || echo dbus
-  have gdbus || echo libglib2.0-bin
-  have gnome-keyring-daemon || echo gnome-keyring
   have openbox || echo openbox
   have dunst || echo dunst
   have import || echo imagemagick

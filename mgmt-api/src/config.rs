@@ -6,9 +6,9 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::BoolishValueParser};
 
-use crate::{auth, db::Location, link, push, router, sealing, tunnels};
+use crate::{auth, db::Location, link, push, router, sealing, tunnels, vault};
 
 /// Where the data is; shared by all subcommands.
 #[derive(Debug, Clone, Args)]
@@ -117,6 +117,10 @@ pub struct ServeOptions {
     /// takes effect with the next unlock. Keep it apart from copies of the database: together they give every key.
     #[arg(long, env = "FOREMAN_VAULT_KEY_FILE", value_name = "FILE")]
     pub vault_key_file: Option<PathBuf>,
+    /// As with a key file, with a key in the system's keychain: for a server that runs in a person's session. Where no
+    /// keychain is, or it refuses, the server starts all the same and the vault opens with its password.
+    #[arg(long, env = "FOREMAN_VAULT_KEYCHAIN", conflicts_with = "vault_key_file", value_parser = BoolishValueParser::new())]
+    pub vault_keychain: bool,
     #[command(flatten)]
     pub router: router::RouterOptions,
     #[command(flatten)]
@@ -199,6 +203,17 @@ impl ServeOptions {
     pub fn link_key_path(&self) -> PathBuf {
         self.link_key_file.clone().unwrap_or_else(|| self.data.data.join(link::key::FILE))
     }
+
+    /// What opens the vault with nobody there.
+    ///
+    /// # Errors
+    /// When the key file can be neither read nor made: one sentence.
+    pub fn vault_opens_with(&self) -> anyhow::Result<Option<vault::Unattended>> {
+        Ok(match &self.vault_key_file {
+            Some(file) => Some(vault::Unattended::with_file(vault::load_key_file(file)?)),
+            None => self.vault_keychain.then(vault::Unattended::with_keychain),
+        })
+    }
 }
 
 /// What the running server needs of its options, settled.
@@ -257,6 +272,15 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_vault_opens_by_a_file_or_by_the_keychain() {
+        use clap::Parser;
+        let serve = ["foreman-server", "serve", "--vault-keychain"];
+        assert!(crate::cli::Cli::try_parse_from(serve).is_ok());
+        let both = serve.into_iter().chain(["--vault-key-file", "vault.key"]);
+        assert!(crate::cli::Cli::try_parse_from(both).is_err());
+    }
 
     #[test]
     fn a_server_on_every_address_names_one_that_leads_to_it() {

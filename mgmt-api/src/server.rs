@@ -208,9 +208,8 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
     let seal = sealing::Seal::of(&db, &options.data.seal_key_path()).await?;
     let tunnels = options.cloudflare.account()?.map(|account| Arc::new(tunnels::Tunnels::new(account)));
     vault::leave_no_core();
-    let vault_key = options.vault_key_file.as_deref().map(vault::load_key_file).transpose()?;
-    let vault = vault::Vault::new(db.clone(), options.vault_lock_after_s, vault_key);
-    vault.start(tenant).await?;
+    let vault = vault::Vault::new(db.clone(), options.vault_lock_after_s, options.vault_opens_with()?);
+    let keychain = vault.start(tenant).await?;
     let router = router::Router::open(db.clone(), tenant, &options.data.data, &options.router).await?;
     let push = push::Push::open(&db, &seal, &options.push, &settings).await?;
     let app = Arc::new(Server {
@@ -233,6 +232,9 @@ async fn start(options: &ServeOptions, bound: SocketAddr, closing: CancellationT
     });
     tokio::spawn(upkeep::run(app.clone()));
     tokio::spawn(vault::watch_idle(app.clone()));
+    if let Some(asked) = keychain {
+        tokio::spawn(vault::open_late(app.clone(), asked));
+    }
     tokio::spawn(router::follow(app.clone()));
     tokio::spawn(router::keep(app.clone()));
     tokio::spawn(providers::keep(app.clone()));

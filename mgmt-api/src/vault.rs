@@ -10,6 +10,7 @@
 
 mod kept;
 mod key_file;
+mod keychain;
 mod master;
 mod portable;
 mod routes;
@@ -17,6 +18,7 @@ mod sealed;
 pub mod store;
 #[cfg(test)]
 mod tests;
+mod unattended;
 
 use std::{
     collections::HashMap,
@@ -33,6 +35,7 @@ pub use key_file::load as load_key_file;
 pub use portable::Sealed;
 pub use routes::router;
 use sealed::Key;
+pub use unattended::{Unattended, open_late};
 
 use crate::{
     App,
@@ -55,8 +58,8 @@ pub struct Vault {
     derivations: Semaphore,
     /// Without use; `None` when it stays open.
     locks_after: Option<Duration>,
-    /// The operator's, for opening at start.
-    key_file: Option<Key>,
+    /// The operator's choice, for opening at start.
+    unattended: Option<Unattended>,
 }
 
 /// An unlocked vault.
@@ -66,16 +69,16 @@ struct Open {
     epoch: i64,
     kept: Kept,
     used: Instant,
-    /// There is a key file, which would open it again anyway: it does not lock by time.
+    /// There is a key that would open it again anyway: it does not lock by time.
     unattended: bool,
 }
 
 impl Vault {
-    pub fn new(db: Db, locks_after_s: u32, key_file: Option<Key>) -> Self {
+    pub fn new(db: Db, locks_after_s: u32, unattended: Option<Unattended>) -> Self {
         let locks_after = (locks_after_s > 0).then(|| Duration::from_secs(u64::from(locks_after_s)));
         let derivations = Semaphore::new(DERIVATIONS);
         let changes = AtomicU64::new(0);
-        Self { db, open: Mutex::default(), changes, derivations, locks_after, key_file }
+        Self { db, open: Mutex::default(), changes, derivations, locks_after, unattended }
     }
 
     /// The API key that is called `name` at this provider, for a request to it. The caller sees to it that whoever
@@ -139,11 +142,13 @@ impl Vault {
         let left = live
             .filter(|open| !open.unattended)
             .and_then(|open| Some(self.locks_after?.saturating_sub(open.used.elapsed())));
+        let unattended_by = row.as_ref().and_then(|row| self.opened_at_start_by(row));
         let blocked = row.as_ref().map(|row| row.blocked_until).filter(|until| *until > now());
         Ok(VaultStatus {
             initialised: row.is_some(),
             unlocked: live.is_some(),
-            unattended: self.key_file.is_some() && row.as_ref().is_some_and(|row| row.file_wrapped.is_some()),
+            unattended: unattended_by.is_some(),
+            unattended_by,
             locks_after_s: self
                 .locks_after
                 .map_or(0, |after| u32::try_from(after.as_secs()).unwrap_or(u32::MAX)),
@@ -186,7 +191,7 @@ impl Vault {
     }
 
     fn keep_open(&self, tenant: TenantId, data: Key, epoch: i64) {
-        let unattended = self.key_file.is_some();
+        let unattended = self.opens_by_itself();
         let open = Open { data, epoch, kept: Kept::default(), used: Instant::now(), unattended };
         self.open().insert(tenant, open);
     }

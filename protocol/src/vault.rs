@@ -88,8 +88,11 @@ pub struct VaultStatus {
     /// It has a master password.
     pub initialised: bool,
     pub unlocked: bool,
-    /// It opens by itself when the server starts, with the operator's key file.
+    /// It opens by itself when the server starts.
     pub unattended: bool,
+    /// What it then opens with; absent also from servers that know only the key file.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unattended_by: Option<UnlockedBy>,
     /// Seconds without use after which it locks; 0 when it does not.
     pub locks_after_s: u32,
     /// When it locks unless it is used before.
@@ -227,7 +230,10 @@ pub struct VaultImported {
 #[serde(rename_all = "snake_case")]
 pub enum UnlockedBy {
     Password,
+    /// The operator's.
     KeyFile,
+    /// That of the system, of the person in whose session the server runs.
+    Keychain,
 }
 
 /// Why the vault locked.

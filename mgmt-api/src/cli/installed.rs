@@ -61,6 +61,12 @@ fn spelled_out(given: &ArgMatches) -> anyhow::Result<Vec<OsString>> {
                 option.get_env().unwrap_or_default().to_string_lossy()
             );
         }
+        if !option.get_action().takes_values() {
+            if given.get_flag(id) {
+                line.push(OsString::from(format!("--{long}")));
+            }
+            continue;
+        }
         let is_path = option.get_value_parser().type_id() == TypeId::of::<PathBuf>();
         for value in given.get_raw(id).into_iter().flatten() {
             let value = if is_path { absolute(value)?.into_os_string() } else { value.to_owned() };
@@ -109,8 +115,10 @@ mod tests {
 
     #[test]
     fn what_is_spelled_out_is_understood_by_serve() {
-        let words = line(&["--data", "/d", "--relays", "7", "--log-format", "json", "--user"]).unwrap();
-        assert_eq!(words, ["serve", "--data=/d", "--relays=7", "--log-format=json"]);
+        let words =
+            line(&["--data", "/d", "--relays", "7", "--vault-keychain", "--log-format", "json", "--user"])
+                .unwrap();
+        assert_eq!(words, ["serve", "--data=/d", "--relays=7", "--vault-keychain", "--log-format=json"]);
         let whole = std::iter::once("foreman-server").chain(words.iter().map(String::as_str));
         assert!(Cli::command().try_get_matches_from(whole).is_ok());
     }

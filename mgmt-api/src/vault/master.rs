@@ -8,7 +8,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
-    Vault, key_file, missing,
+    Vault, missing,
     sealed::{self, Key},
     store::{self, VaultRow},
 };
@@ -54,14 +54,14 @@ impl Vault {
         }
         let data = Key::fresh();
         let (kdf, wrapped) = self.wrap(tenant, &data, password).await?;
-        let file_wrapped = self.wrap_for_file(tenant, &data)?;
+        let unattended = self.wrap_unattended(tenant, &data)?;
         self.db
             .write(move |tx| {
                 Box::pin(async move {
                     let done = sqlx::query(
                         "INSERT INTO vaults (tenant_id, kdf_memory_kib, kdf_passes, kdf_lanes, kdf_salt, wrapped, \
-                         file_wrapped, lock_epoch, tries, blocked_until, created_at) \
-                         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, 0, 0, $8) ON CONFLICT (tenant_id) DO NOTHING",
+                         lock_epoch, tries, blocked_until, created_at) \
+                         VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, $7) ON CONFLICT (tenant_id) DO NOTHING",
                     )
                     .bind(cause.tenant.to_string())
                     .bind(i64::from(kdf.memory_kib))
@@ -69,14 +69,17 @@ impl Vault {
                     .bind(i64::from(kdf.lanes))
                     .bind(kdf.salt)
                     .bind(wrapped)
-                    .bind(&file_wrapped)
                     .bind(now())
                     .execute(tx.conn())
                     .await?;
                     if done.rows_affected() == 0 {
                         return Err(exists());
                     }
-                    tx.emit(&cause, Event::VaultInitialised { unattended: file_wrapped.is_some() }).await?;
+                    let event = Event::VaultInitialised { unattended: unattended.is_some() };
+                    if let Some(wrapped) = unattended {
+                        wrapped.put(tx, tenant).await?;
+                    }
+                    tx.emit(&cause, event).await?;
                     Ok(())
                 })
             })
@@ -88,12 +91,12 @@ impl Vault {
     pub async fn unlock(&self, cause: Cause, password: Zeroizing<String>) -> ApiResult<()> {
         let tenant = cause.tenant;
         let proven = self.prove(&cause, password, VaultAttempt::Unlock).await?;
-        let file_wrapped = self.wrap_for_file(tenant, &proven.data)?;
+        let unattended = self.wrap_unattended(tenant, &proven.data)?;
         self.db
             .write(move |tx| {
                 Box::pin(async move {
-                    if file_wrapped.is_some() {
-                        key_file::set(tx, tenant, file_wrapped).await?;
+                    if let Some(wrapped) = unattended {
+                        wrapped.put(tx, tenant).await?;
                     }
                     tx.emit(&cause, Event::VaultUnlocked { by: UnlockedBy::Password }).await?;
                     Ok(())

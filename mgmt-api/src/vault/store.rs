@@ -22,6 +22,7 @@ pub struct VaultRow {
     pub kdf: VaultKdf,
     pub wrapped: String,
     pub file_wrapped: Option<String>,
+    pub keychain_wrapped: Option<String>,
     pub epoch: i64,
     pub tries: i64,
     pub blocked_until: i64,
@@ -47,8 +48,8 @@ pub async fn find<'c>(
     tenant: TenantId,
 ) -> ApiResult<Option<VaultRow>> {
     let row = sqlx::query(
-        "SELECT kdf_memory_kib, kdf_passes, kdf_lanes, kdf_salt, wrapped, file_wrapped, lock_epoch, tries, \
-         blocked_until, created_at, rotated_at FROM vaults WHERE tenant_id = $1",
+        "SELECT kdf_memory_kib, kdf_passes, kdf_lanes, kdf_salt, wrapped, file_wrapped, keychain_wrapped, \
+         lock_epoch, tries, blocked_until, created_at, rotated_at FROM vaults WHERE tenant_id = $1",
     )
     .bind(tenant.to_string())
     .fetch_optional(from)
@@ -66,6 +67,7 @@ pub async fn find<'c>(
         },
         wrapped: row.try_get("wrapped")?,
         file_wrapped: row.try_get("file_wrapped")?,
+        keychain_wrapped: row.try_get("keychain_wrapped")?,
         epoch: row.try_get("lock_epoch")?,
         tries: row.try_get("tries")?,
         blocked_until: row.try_get("blocked_until")?,

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
 };
 
 use journeys::database::Database;
@@ -20,6 +20,7 @@ pub struct Running {
     folder: Option<TempDir>,
     /// The address of its PostgreSQL; SQLite in its folder without one.
     database: Option<String>,
+    env: Vec<(String, String)>,
 }
 
 impl Running {
@@ -34,22 +35,27 @@ impl Running {
 
     /// A server with a data folder of its own over this database, which must live as long.
     pub fn on(database: &Database, options: &[&str]) -> Self {
+        Self::within(database, options, &[])
+    }
+
+    /// As [`Running::on`], in these surroundings; those after it over the same data have them too.
+    pub fn within(database: &Database, options: &[&str], env: &[(String, String)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = match database {
             Database::Sqlite => None,
             Database::PostgreSql { url, .. } => Some(url.clone()),
         };
-        let mut running = Self::start(folder.path().join("data"), url, options);
+        let mut running = Self::start(folder.path().join("data"), url, options, env.to_vec());
         running.folder = Some(folder);
         running
     }
 
     /// A server over an existing folder.
     pub fn over(data: PathBuf, options: &[&str]) -> Self {
-        Self::start(data, None, options)
+        Self::start(data, None, options, Vec::new())
     }
 
-    fn start(data: PathBuf, database: Option<String>, options: &[&str]) -> Self {
+    fn start(data: PathBuf, database: Option<String>, options: &[&str], env: Vec<(String, String)>) -> Self {
         foreman_link::http::install_crypto_provider();
         let mut child = Command::new(env!("CARGO_BIN_EXE_foreman-server"))
             .env("FOREMAN_LISTEN", "127.0.0.1:0")
@@ -58,6 +64,7 @@ impl Running {
             .args(options)
             .env_remove("DATABASE_URL")
             .envs(database.iter().map(|url| ("DATABASE_URL", url)))
+            .envs(env.iter().cloned())
             .stdout(Stdio::piped())
             .stderr(log_of(&data))
             .spawn()
@@ -83,6 +90,7 @@ impl Running {
             http,
             folder: None,
             database,
+            env,
         }
     }
 
@@ -112,9 +120,15 @@ impl Running {
     }
 
     /// Ends it as a power cut would, and starts one over the same data.
-    pub fn again(mut self, options: &[&str]) -> Self {
+    pub fn again(self, options: &[&str]) -> Self {
+        let env = self.env.clone();
+        self.again_within(options, &env)
+    }
+
+    /// As [`Running::again`], in other surroundings.
+    pub fn again_within(mut self, options: &[&str], env: &[(String, String)]) -> Self {
         self.end();
-        let mut next = Self::start(self.data.clone(), self.database.clone(), options);
+        let mut next = Self::start(self.data.clone(), self.database.clone(), options, env.to_vec());
         next.folder = self.folder.take();
         next
     }
@@ -133,6 +147,16 @@ impl Running {
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(asked.success());
         self.child.wait().unwrap().code()
+    }
+
+    /// Sends it a signal that ends it; how it ended.
+    pub fn crash(&mut self, signal: &str) -> ExitStatus {
+        // Rust's own answer to a segmentation fault is to be asked again.
+        while self.child.try_wait().unwrap().is_none() {
+            let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+            assert!(sent.success());
+        }
+        self.child.wait().unwrap()
     }
 
     /// Ends the server and waits until it is gone.

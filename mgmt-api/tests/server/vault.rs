@@ -2,6 +2,8 @@
 //! stored shows a key, and that no crash leaves half of a change.
 
 mod crashes;
+#[cfg(target_os = "linux")]
+mod keychain;
 mod opening;
 mod portable;
 mod stored;
@@ -94,44 +96,71 @@ impl<'s> Vault<'s> {
     }
 }
 
-/// Runs a statement beside the server.
-async fn execute(server: &Running, database: &Database, sql: &'static str) {
+/// Beside the server.
+async fn connect(server: &Running, database: &Database) -> AnyConnection {
     sqlx::any::install_default_drivers();
     let url = match database {
         Database::Sqlite => format!("sqlite://{}", server.data.join("foreman.db").display()),
         Database::PostgreSql { url, .. } => url.clone(),
     };
-    let mut conn = AnyConnection::connect(&url).await.unwrap();
+    AnyConnection::connect(&url).await.unwrap()
+}
+
+async fn execute(server: &Running, database: &Database, sql: &'static str) {
+    let mut conn = connect(server, database).await;
     sqlx::query(sql).execute(&mut conn).await.unwrap();
     conn.close().await.unwrap();
 }
 
-/// Opens an exported file as its format says, with nothing of the server's: `provider/name` and key.
-fn open_file(file: &Value, password: &str) -> Option<Vec<(String, String)>> {
-    let kdf = &file["kdf"];
-    let number = |field: &str| u32::try_from(kdf[field].as_u64().unwrap()).unwrap();
-    let (memory, passes, lanes) = (number("memory_kib"), number("passes"), number("lanes"));
-    let salt = kdf["salt"].as_str().unwrap();
-    let params = argon2::Params::new(memory, passes, lanes, Some(32)).unwrap();
-    let mut key = [0; 32];
-    argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
-        .hash_password_into(password.as_bytes(), &STANDARD_NO_PAD.decode(salt).unwrap(), &mut key)
-        .unwrap();
-    let mut about = Vec::new();
-    for part in [
-        file["format"].as_str().unwrap(),
-        &file["version"].to_string(),
-        &file["created_at"].to_string(),
-        &format!("argon2id m={memory} t={passes} p={lanes} {salt}"),
-    ] {
-        about.extend((part.len() as u64).to_be_bytes());
-        about.extend(part.as_bytes());
+/// Whether any of it is there.
+fn found(haystack: &[u8], needle: &[u8]) -> bool {
+    memchr::memmem::find(haystack, needle).is_some()
+}
+
+/// How a password's key is made, as a file or a row of the vault says.
+struct Kdf {
+    memory_kib: u32,
+    passes: u32,
+    lanes: u32,
+    salt: String,
+}
+
+impl Kdf {
+    fn text(&self) -> String {
+        format!("argon2id m={} t={} p={} {}", self.memory_kib, self.passes, self.lanes, self.salt)
     }
-    let sealed = STANDARD_NO_PAD.decode(file["sealed"].as_str().unwrap()).unwrap();
+
+    fn key(&self, password: &str) -> [u8; 32] {
+        let params = argon2::Params::new(self.memory_kib, self.passes, self.lanes, Some(32)).unwrap();
+        let mut key = [0; 32];
+        argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params)
+            .hash_password_into(password.as_bytes(), &STANDARD_NO_PAD.decode(&self.salt).unwrap(), &mut key)
+            .unwrap();
+        key
+    }
+}
+
+/// Opens what was sealed as the format says, with nothing of the server's.
+fn unseal(key: [u8; 32], about: &[&str], sealed: &str) -> Option<Vec<u8>> {
+    let mut bound = Vec::new();
+    for part in about {
+        bound.extend((part.len() as u64).to_be_bytes());
+        bound.extend(part.as_bytes());
+    }
+    let sealed = STANDARD_NO_PAD.decode(sealed).unwrap();
     let (nonce, rest) = sealed.split_first_chunk::<24>().unwrap();
-    let plain = XChaCha20Poly1305::new(&key.into())
-        .decrypt(&(*nonce).into(), Payload { msg: rest, aad: &about })
-        .ok()?;
+    XChaCha20Poly1305::new(&key.into()).decrypt(&(*nonce).into(), Payload { msg: rest, aad: &bound }).ok()
+}
+
+/// The keys of an exported file: `provider/name` and key.
+fn open_file(file: &Value, password: &str) -> Option<Vec<(String, String)>> {
+    let number = |field: &str| u32::try_from(file["kdf"][field].as_u64().unwrap()).unwrap();
+    let salt = file["kdf"]["salt"].as_str().unwrap().to_owned();
+    let kdf =
+        Kdf { memory_kib: number("memory_kib"), passes: number("passes"), lanes: number("lanes"), salt };
+    let (version, created) = (file["version"].to_string(), file["created_at"].to_string());
+    let about = [file["format"].as_str().unwrap(), &version, &created, &kdf.text()];
+    let plain = unseal(kdf.key(password), &about, file["sealed"].as_str().unwrap())?;
     let keys: Value = serde_json::from_slice(&plain).unwrap();
     let text = |key: &Value, field: &str| key[field].as_str().unwrap().to_owned();
     let keys = keys.as_array().unwrap().iter();

@@ -37,9 +37,9 @@ export function modelSentence(record: ModelRecord, actor: string): string {
 		case 'vault.initialised':
 			return m.activity_vault_made({ actor });
 		case 'vault.unlocked':
-			return record.data.by === 'key_file'
-				? m.activity_vault_unlocked_file()
-				: m.activity_vault_unlocked({ actor });
+			if (record.data.by === 'key_file') return m.activity_vault_unlocked_file();
+			if (record.data.by === 'keychain') return m.activity_vault_unlocked_keychain();
+			return m.activity_vault_unlocked({ actor });
 		case 'vault.unlock_failed':
 			return m.activity_vault_wrong({ actor, tries: record.data.tries });
 		case 'vault.locked':

@@ -4263,7 +4263,7 @@ export interface components {
          * @description What opened the vault.
          * @enum {string}
          */
-        UnlockedBy: "password" | "key_file";
+        UnlockedBy: "password" | "key_file" | "keychain";
         UpdateChat: {
             leaf?: components["schemas"]["MessageId"] | null;
             model?: string | null;
@@ -4468,8 +4468,9 @@ export interface components {
             locks_after_s: number;
             locks_at?: components["schemas"]["i64"] | null;
             rotated_at?: components["schemas"]["i64"] | null;
-            /** @description It opens by itself when the server starts, with the operator's key file. */
+            /** @description It opens by itself when the server starts. */
             unattended: boolean;
+            unattended_by?: components["schemas"]["UnlockedBy"] | null;
             unlocked: boolean;
         };
         /** Format: int64 */

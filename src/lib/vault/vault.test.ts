@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { m } from '$lib/i18n';
 import { fileName, read } from './file';
-import { stateOf } from './words';
+import { unattendedWord, stateOf } from './words';
 
 describe('the state of the vault', () => {
 	const locked = { initialised: true, unlocked: false, unattended: false, locks_after_s: 0 };
@@ -10,6 +11,15 @@ describe('the state of the vault', () => {
 		expect(stateOf({ ...locked, blocked_until: 2000 }, 2000)).toBe('locked');
 		expect(stateOf({ ...locked, unlocked: true, blocked_until: 2000 }, 1000)).toBe('open');
 		expect(stateOf({ ...locked, initialised: false }, 0)).toBe('missing');
+	});
+
+	it('says what opens it by itself', () => {
+		expect(unattendedWord(locked)).toBeUndefined();
+		const unattended = { ...locked, unattended: true };
+		expect(unattendedWord({ ...unattended, unattended_by: 'key_file' })).toBe(m.vault_unattended());
+		// From a server that knows nothing else.
+		expect(unattendedWord(unattended)).toBe(m.vault_unattended());
+		expect(unattendedWord({ ...unattended, unattended_by: 'keychain' })).toBe(m.vault_unattended_keychain());
 	});
 });
 

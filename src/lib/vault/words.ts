@@ -24,3 +24,9 @@ export function stateWord(state: VaultState): string {
 export function statusOfVault(state: VaultState): Status {
 	return ({ missing: 'offline', open: 'ok', locked: 'attention', blocked: 'failed' } as const)[state];
 }
+
+/** What opens the vault with nobody there, when something does. */
+export function unattendedWord(status: VaultStatus): string | undefined {
+	if (status.unattended_by === 'keychain') return m.vault_unattended_keychain();
+	return status.unattended ? m.vault_unattended() : undefined;
+}
