@@ -218,7 +218,15 @@ pub fn leave_no_core() {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, setrlimit};
-        if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+        let done = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+        // The limit is for files: a program that the system hands crashes to would get one all the same. It also keeps
+        // other programs of this account from looking.
+        #[cfg(target_os = "linux")]
+        let done = done.and_then(|()| {
+            use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+            set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        });
+        if let Err(error) = done {
             tracing::warn!(%error, "a crash may leave a core file, with keys in it if the vault is open then");
         }
     }

@@ -8,16 +8,21 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
-    aead::{Aead, Payload},
+    aead::{self, Aead, Payload},
 };
 use foreman_protocol::VaultKdf;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::problem::{ApiError, ApiResult};
 
 const KEY: usize = 32;
 const NONCE: usize = 24;
 const SALT: usize = 16;
+/// Bytes of stack: more than any of the ciphers and the password's function works in.
+const SCRUBBED: usize = 32 * 1024;
+
+/// How often a password was worked on, right or wrong.
+const DERIVATIONS: &str = "foreman_vault_derivations_total";
 
 /// What new passwords get: about a tenth of a second on a small server.
 const MEMORY_KIB: u32 = 64 * 1024;
@@ -28,40 +33,57 @@ const MOST_MEMORY_KIB: u32 = 512 * 1024;
 const MOST_PASSES: u32 = 16;
 const MOST_LANES: u32 = 8;
 
-/// 256 bits that seal; gone from memory when dropped.
-pub struct Key(Zeroizing<[u8; KEY]>);
+/// 256 bits that seal; gone from memory when dropped. They stay at one place until then: what is moved leaves its bytes
+/// behind where it was.
+pub struct Key(Box<Zeroizing<[u8; KEY]>>);
 
 /// A sealed text was changed, moved, or sealed with another key. Which of these cannot be told.
 #[derive(Debug, PartialEq, Eq)]
 pub struct DoesNotOpen;
 
 impl Key {
+    fn blank() -> Self {
+        Self(Box::new(Zeroizing::new([0; KEY])))
+    }
+
     pub fn fresh() -> Self {
-        Self(Zeroizing::new(rand::random()))
+        let mut key = Self::blank();
+        rand::fill(key.0.as_mut_slice());
+        key
     }
 
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut key = Zeroizing::new([0; KEY]);
-        (bytes.len() == KEY).then(|| key.copy_from_slice(bytes))?;
-        Some(Self(key))
+        let mut key = Self::blank();
+        (bytes.len() == KEY).then(|| key.0.copy_from_slice(bytes))?;
+        Some(key)
     }
 
     /// `about` must be given again, the same, to open it.
     pub fn seal(&self, about: &[&str], plain: &[u8]) -> ApiResult<String> {
         let nonce: [u8; NONCE] = rand::random();
-        let sealed = XChaCha20Poly1305::new((&*self.0).into())
-            .encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: &bound(about) })
-            .map_err(|_| ApiError::internal(anyhow::anyhow!("a secret could not be sealed")))?;
+        let sealed = self.encrypt(nonce, Payload { msg: plain, aad: &bound(about) });
+        scrub_stack();
+        let sealed =
+            sealed.map_err(|_| ApiError::internal(anyhow::anyhow!("a secret could not be sealed")))?;
         Ok(STANDARD_NO_PAD.encode([nonce.as_slice(), &sealed].concat()))
     }
 
     pub fn open(&self, about: &[&str], sealed: &str) -> Result<Zeroizing<Vec<u8>>, DoesNotOpen> {
         let bytes = STANDARD_NO_PAD.decode(sealed).map_err(|_| DoesNotOpen)?;
         let (nonce, rest) = bytes.split_first_chunk::<NONCE>().ok_or(DoesNotOpen)?;
-        XChaCha20Poly1305::new((&*self.0).into())
-            .decrypt(&XNonce::from(*nonce), Payload { msg: rest, aad: &bound(about) })
-            .map(Zeroizing::new)
-            .map_err(|_| DoesNotOpen)
+        let plain = self.decrypt(*nonce, Payload { msg: rest, aad: &bound(about) });
+        scrub_stack();
+        plain.map(Zeroizing::new).map_err(|_| DoesNotOpen)
+    }
+
+    #[inline(never)]
+    fn encrypt(&self, nonce: [u8; NONCE], payload: Payload<'_, '_>) -> aead::Result<Vec<u8>> {
+        XChaCha20Poly1305::new((&**self.0).into()).encrypt(&XNonce::from(nonce), payload)
+    }
+
+    #[inline(never)]
+    fn decrypt(&self, nonce: [u8; NONCE], payload: Payload<'_, '_>) -> aead::Result<Vec<u8>> {
+        XChaCha20Poly1305::new((&**self.0).into()).decrypt(&XNonce::from(nonce), payload)
     }
 
     /// This key, sealed with another.
@@ -72,6 +94,15 @@ impl Key {
     pub fn open_key(with: &Key, about: &[&str], wrapped: &str) -> Result<Self, DoesNotOpen> {
         Self::from_bytes(&with.open(about, wrapped)?).ok_or(DoesNotOpen)
     }
+}
+
+/// The ciphers copy a key to where they work and wipe only the last copy. Called right after what is not inlined, this
+/// lies over all of them.
+#[inline(never)]
+fn scrub_stack() {
+    let mut below = [0_u8; SCRUBBED];
+    below.zeroize();
+    std::hint::black_box(&mut below);
 }
 
 /// Lengths go in too, so no two lists are the same bytes.
@@ -124,12 +155,23 @@ fn wrong(error: argon2::Error) -> anyhow::Error {
 /// As [`check`].
 pub fn derive(password: &str, kdf: &VaultKdf) -> anyhow::Result<Key> {
     let (params, salt) = check(kdf)?;
+    let mut key = Key::blank();
+    metrics::counter!(DERIVATIONS).increment(1);
+    let worked = work(params, password, &salt, &mut key);
+    scrub_stack();
+    worked.map_err(wrong)?;
+    Ok(key)
+}
+
+#[inline(never)]
+fn work(params: Params, password: &str, salt: &[u8], key: &mut Key) -> argon2::Result<()> {
     let mut memory = Zeroizing::new(vec![Block::default(); params.block_count()]);
-    let mut key = Zeroizing::new([0; KEY]);
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into_with_memory(password.as_bytes(), &salt, key.as_mut_slice(), memory.as_mut_slice())
-        .map_err(wrong)?;
-    Ok(Key(key))
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into_with_memory(
+        password.as_bytes(),
+        salt,
+        key.0.as_mut_slice(),
+        memory.as_mut_slice(),
+    )
 }
 
 #[cfg(test)]

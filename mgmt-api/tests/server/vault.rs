@@ -4,6 +4,8 @@
 mod crashes;
 #[cfg(target_os = "linux")]
 mod keychain;
+#[cfg(target_os = "linux")]
+mod memory;
 mod opening;
 mod portable;
 mod stored;
