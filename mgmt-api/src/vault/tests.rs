@@ -115,3 +115,70 @@ async fn what_nobody_used_for_long_is_not_given_even_before_it_is_wiped() {
     vault.lock_idle().await;
     assert!(vault.open().is_empty());
 }
+
+/// A vault of another tenant in the same database, with the same password.
+async fn another(vault: &Vault) -> Cause {
+    let tenant = TenantId::fresh();
+    let sql = "INSERT INTO tenants (id, name, created_at, last_cursor, last_hash) \
+               SELECT $1, 'away', created_at + 1, 0, last_hash FROM tenants";
+    sqlx::query(sql).bind(tenant.to_string()).execute(vault.db.read()).await.unwrap();
+    let cause = Cause::host(tenant);
+    vault.initialise(cause.clone(), password()).await.unwrap();
+    cause
+}
+
+#[tokio::test]
+async fn each_tenant_has_a_data_key_of_its_own() {
+    let (_folder, vault, here) = vault().await;
+    vault.initialise(here.clone(), password()).await.unwrap();
+    let there = another(&vault).await;
+    let sealed = vault.with_data_key(here.tenant, 0, |data| data.seal(&["x"], b"secret")).unwrap().unwrap();
+    let open = |tenant| vault.with_data_key(tenant, 0, |data| data.open(&["x"], &sealed)).unwrap();
+    assert_eq!(open(here.tenant).unwrap().as_slice(), b"secret");
+    assert_eq!(open(there.tenant), Err(sealed::DoesNotOpen));
+}
+
+/// Whoever can write the database cannot show one tenant what is another's, nor open it with a password that they know.
+#[tokio::test]
+async fn rows_of_another_tenant_do_not_open() {
+    let (_folder, vault, here) = vault().await;
+    vault.initialise(here.clone(), password()).await.unwrap();
+    let there = another(&vault).await;
+    for (cause, key) in [(&here, "sk-0123456789"), (&there, "sk-another")] {
+        vault.add(cause.clone(), Openai, "main", key).await.unwrap();
+    }
+    vault.add(here.clone(), Groq, "moved", "gsk-0123456789").await.unwrap();
+    let change = async |sql: &'static str| {
+        let query = sqlx::query(sql).bind(here.tenant.to_string()).bind(there.tenant.to_string());
+        assert_eq!(query.execute(vault.db.read()).await.unwrap().rows_affected(), 1);
+        vault.forget();
+    };
+    change("UPDATE vault_keys SET tenant_id = $2 WHERE tenant_id = $1 AND name = 'moved'").await;
+    assert_eq!(code(&vault, &there, Groq, "moved").await, Some(Internal));
+    change(
+        "UPDATE vault_keys SET sealed = (SELECT o.sealed FROM vault_keys o WHERE o.tenant_id = $1) \
+         WHERE tenant_id = $2 AND name = 'main'",
+    )
+    .await;
+    assert_eq!(code(&vault, &there, Openai, "main").await, Some(Internal));
+    assert_eq!(code(&vault, &here, Openai, "main").await, None);
+
+    change(
+        "UPDATE vaults SET (kdf_salt, wrapped) = (SELECT o.kdf_salt, o.wrapped FROM vaults o WHERE o.tenant_id = $1) \
+         WHERE tenant_id = $2",
+    )
+    .await;
+    let refused = vault.unlock(there.clone(), password()).await.unwrap_err();
+    assert_eq!(refused.code, ProblemCode::VaultPasswordWrong);
+    vault.unlock(here, password()).await.unwrap();
+}
+
+/// The limit of core files does not hold for a system that hands crashes to a program of its own.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_is_not_to_be_dumped() {
+    use rustix::process::{DumpableBehavior, Resource, dumpable_behavior, getrlimit};
+    leave_no_core();
+    assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+    assert_eq!(getrlimit(Resource::Core).current, Some(0));
+}

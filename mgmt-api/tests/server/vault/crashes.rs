@@ -29,13 +29,20 @@ async fn readable(vault: &Vault<'_>, password: &str) -> Option<Vec<String>> {
 struct Mortal {
     server: Running,
     token: String,
+    options: Vec<String>,
 }
 
 impl Mortal {
     fn new(database: &Database) -> Self {
         let server = Running::on(database, &[]);
         let token = server.token("admin");
-        Self { server, token }
+        Self { server, token, options: Vec::new() }
+    }
+
+    /// Killed between two operations, and started with these options from now on.
+    fn again(self, options: &[String]) -> Self {
+        let words: Vec<&str> = options.iter().map(String::as_str).collect();
+        Self { server: self.server.again(&words), token: self.token, options: options.to_vec() }
     }
 
     fn vault(&self) -> Vault<'_> {
@@ -51,9 +58,10 @@ impl Mortal {
         let sent = tokio::spawn(request.send());
         // Not to wait for something: where the kill falls is what is tried.
         tokio::time::sleep(Duration::from_millis(moment)).await;
-        let server = self.server.again(&[]);
+        let options = self.options.clone();
+        let next = self.again(&options);
         let _ = sent.await.unwrap();
-        Self { server, token: self.token }
+        next
     }
 }
 
@@ -153,6 +161,72 @@ async fn while_it_opens_and_locks() {
             assert_eq!(json(mortal.vault().unlock(PASSWORD)).await["unlocked"], true);
         }
         assert_eq!(readable(&mortal.vault(), PASSWORD).await.unwrap(), ["openai/a"]);
+    })
+    .await;
+}
+
+/// The names of a vault that opened with its key file, as it is after each crash; both ways in lead to the same keys.
+async fn opened_by_its_file(mortal: &Mortal, passwords: [&str; 2]) -> (Vec<String>, usize) {
+    let vault = mortal.vault();
+    assert!(vault.unlocked().await, "the key file opens it");
+    let mut by_password = Vec::new();
+    for (at, password) in passwords.into_iter().enumerate() {
+        by_password.extend(readable(&vault, password).await.map(|names| (names, at)));
+    }
+    assert_eq!(by_password.len(), 1, "exactly one password opens it");
+    let (names, which) = by_password.pop().unwrap();
+    assert_eq!(names, vault.names().await);
+    (names, which)
+}
+
+#[tokio::test]
+async fn while_a_key_file_is_in_use() {
+    with_a_key(async |mortal, _| {
+        let file = mortal.server.data.with_file_name("vault.key");
+        let options = [format!("--vault-key-file={}", file.display())];
+        let passwords = [PASSWORD, OTHER];
+        let mut now = 0;
+        let export = json!({ "password": PASSWORD, "file_password": FILE_PASSWORD });
+        let exported = json(mortal.vault().post("/export", export)).await;
+        let mut mortal = mortal.again(&options);
+        for moment in [2, 120, 500] {
+            // It becomes known with an unlock, or it does not.
+            let unlock = json!({ "password": passwords[now] });
+            mortal = mortal.killed_during("/unlock", unlock, moment).await;
+            if !mortal.vault().unlocked().await {
+                json(mortal.vault().unlock(passwords[now])).await;
+                mortal = mortal.again(&options);
+            }
+            assert_eq!(opened_by_its_file(&mortal, passwords).await, (vec!["openai/a".to_owned()], now));
+
+            let export = json!({ "password": passwords[now], "file_password": FILE_PASSWORD });
+            mortal = mortal.killed_during("/export", export, moment).await;
+            assert_eq!(opened_by_its_file(&mortal, passwords).await, (vec!["openai/a".to_owned()], now));
+
+            // What the import brings is away, and may come back.
+            let page = json(mortal.vault().get("/keys")).await;
+            let path = format!("/keys/{}", page["items"][0]["id"].as_str().unwrap());
+            assert!(mortal.vault().delete(&path).send().await.unwrap().status().is_success());
+            let import = json!({ "file": exported, "file_password": FILE_PASSWORD });
+            mortal = mortal.killed_during("/import", import, moment).await;
+            let (names, _) = opened_by_its_file(&mortal, passwords).await;
+            assert!(names.is_empty() || names == ["openai/a"], "{names:?}");
+            if names.is_empty() {
+                json(mortal.vault().add("openai", "a", KEY)).await;
+            }
+
+            let rotate = json!({ "password": passwords[now], "new_password": passwords[1 - now] });
+            mortal = mortal.killed_during("/rotate", rotate, moment).await;
+            let (names, which) = opened_by_its_file(&mortal, passwords).await;
+            assert_eq!(names, ["openai/a"]);
+            now = which;
+
+            // As it began, for the next moment: a start without the file forgets it.
+            mortal = mortal.again(&[]);
+            assert!(!mortal.vault().unlocked().await);
+            mortal = mortal.again(&options);
+            assert!(!mortal.vault().unlocked().await);
+        }
     })
     .await;
 }

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use journeys::database::Database;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
-use super::{OTHER, PASSWORD, Vault, execute, on_both};
+use super::{FILE_PASSWORD, OTHER, PASSWORD, Vault, execute, on_both};
 use crate::running::{Running, json, problem};
 
 const PROVIDERS: [&str; 8] =
@@ -207,4 +207,55 @@ async fn a_new_master_password_replaces_the_old_one() {
         assert_eq!(vault.names().await, ["openai/a"]);
     })
     .await;
+}
+
+/// How many passwords the server works on for a request, which is answered like this.
+async fn cost(vault: &Vault<'_>, request: RequestBuilder, code: Option<&str>) -> i64 {
+    let worked = async || {
+        let page = vault.server.get("/metrics").bearer_auth(&vault.token);
+        let page = page.send().await.unwrap().text().await.unwrap();
+        let count = page.lines().find_map(|line| line.strip_prefix("foreman_vault_derivations_total "));
+        count.map_or(0, |count| count.parse::<i64>().unwrap())
+    };
+    let before = worked().await;
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["code"].as_str(), code, "{answer}");
+    worked().await - before
+}
+
+/// What a password costs is the work that its key takes. Who is refused without a look learns nothing by the time: a
+/// vault that waits does not work on the right one either.
+#[tokio::test]
+async fn a_wrong_password_costs_what_a_right_one_does() {
+    let server = Running::fresh();
+    let vault = Vault::of(&server);
+    let rotate = |vault: &Vault, old: &str, new: &str| {
+        vault.post("/rotate", json!({ "password": old, "new_password": new }))
+    };
+    let export = |vault: &Vault, password: &str| {
+        vault.post("/export", json!({ "password": password, "file_password": FILE_PASSWORD }))
+    };
+    assert_eq!(cost(&vault, vault.unlock(PASSWORD), Some("vault_missing")).await, 0, "none to be right for");
+    assert_eq!(cost(&vault, vault.post("", json!({ "password": PASSWORD })), None).await, 1);
+    let wrong = Some("vault_password_wrong");
+    assert_eq!(cost(&vault, vault.unlock(PASSWORD), None).await, 1);
+    assert_eq!(cost(&vault, vault.unlock(OTHER), wrong).await, 1);
+    assert_eq!(cost(&vault, vault.unlock("x"), wrong).await, 1, "also one that no vault can have");
+    // The second is that of what comes after a right one.
+    assert_eq!(cost(&vault, rotate(&vault, OTHER, PASSWORD), wrong).await, 1);
+    assert_eq!(cost(&vault, rotate(&vault, PASSWORD, PASSWORD), None).await, 2);
+    assert_eq!(cost(&vault, export(&vault, OTHER), wrong).await, 1);
+    assert_eq!(cost(&vault, export(&vault, PASSWORD), None).await, 2);
+
+    // As after ten wrong ones, in a process that has forgotten how often this address tried.
+    execute(&server, &Database::Sqlite, "UPDATE vaults SET tries = 10, blocked_until = created_at + 3000000")
+        .await;
+    let server = server.again(&[]);
+    let vault = Vault::of(&server);
+    for password in [PASSWORD, OTHER] {
+        let requests = [vault.unlock(password), rotate(&vault, password, OTHER), export(&vault, password)];
+        for request in requests {
+            assert_eq!(cost(&vault, request, Some("rate_limited")).await, 0);
+        }
+    }
 }
