@@ -11,7 +11,12 @@ use foreman_link::{carrier::connect_tcp, channel, h2};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use hyper::{Request, StatusCode};
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{
+    io::{DuplexStream, copy_bidirectional, duplex},
+    net::TcpListener,
+    sync::oneshot,
+    time::timeout,
+};
 
 use crate::parties::Parties;
 
@@ -125,6 +130,36 @@ async fn a_device_that_vanishes_ends_what_waits() {
     let (answer, ()) = tokio::join!(waiting, vanish);
     assert!(answer.is_err());
     client.closed().await;
+}
+
+/// A way that stops carrying when it is told to, without a word to either end.
+fn way() -> (DuplexStream, DuplexStream, oneshot::Sender<()>) {
+    let ((client, mut near), (mut far, device)) = (duplex(64 * 1024), duplex(64 * 1024));
+    let (stop, stopped) = oneshot::channel();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = copy_bidirectional(&mut near, &mut far) => {}
+            _ = stopped => pending().await,
+        }
+    });
+    (client, device, stop)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_way_that_carries_nothing_any_more_is_noticed_by_both_within_15_seconds() {
+    let (at_client, at_device, stop) = way();
+    let serving = tokio::spawn(h2::serve(at_device, routes(), Caller("Mia".to_owned()), pending()));
+    let client = h2::Client::start(at_client).await.unwrap();
+    client.ping().await.unwrap();
+    // Quiet for a while and still there: an answer is asked for, and comes.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!client.is_closed() && !serving.is_finished());
+
+    stop.send(()).unwrap();
+    let limit = Duration::from_secs(15) + Duration::from_millis(100);
+    let (noticed, served) = tokio::join!(timeout(limit, client.closed()), timeout(limit, serving));
+    assert_eq!((noticed.is_ok(), served.is_ok()), (true, true), "client and device");
+    served.unwrap().unwrap().expect_err("nobody said goodbye");
 }
 
 #[tokio::test]
