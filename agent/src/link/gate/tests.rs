@@ -99,6 +99,23 @@ fn a_right_that_ended_stays_so_when_the_clock_is_set_back() {
     assert!(later.judge(&servers.client, &signed).is_ok(), "what is made now counts now");
 }
 
+#[tokio::test]
+async fn an_open_link_ends_with_its_right_without_anybody_calling() {
+    let house = House::new();
+    let lock = house.gate.lock().unwrap();
+    let lasting = house.grant(Level::View);
+    let mut stays = house.gate.open(lasting, &lock).unwrap();
+    let short = Grant { expires_at: now() + 2_000, ..house.grant(Level::View) };
+    let mut admission = house.gate.open(short.clone(), &lock).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(60), admission.ended());
+    tokio::select! {
+        () = house.gate.watch() => panic!("it watches for ever"),
+        ended = ended => ended.expect("nobody ended it"),
+    }
+    assert!(now() >= short.expires_at, "not before its time");
+    assert!(!is_ended(&mut stays));
+}
+
 #[test]
 fn a_damaged_trust_file_lets_nobody_in() {
     let house = House::new();
