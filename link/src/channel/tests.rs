@@ -130,6 +130,25 @@ fn both_sides_move_to_a_new_key_at_the_same_record() {
 }
 
 #[test]
+fn all_that_is_said_in_clear_is_bound_into_the_handshake() {
+    let (client, device) = (crate::grant::LinkSecret::generate(), crate::grant::LinkSecret::generate());
+    let (ours, identity) = (Preamble { version: 1, session: [7; 16] }, [9; 32]);
+    let passes = |theirs: Preamble, identity_there: [u8; 32]| {
+        let prologue = ours.prologue(&identity);
+        let mut calls = crypto::initiator(client.as_bytes(), &device.public_bytes(), &prologue).unwrap();
+        let mut answers = crypto::responder(device.as_bytes(), &theirs.prologue(&identity_there)).unwrap();
+        let mut first = [0; 256];
+        let written = calls.write_message(&[], &mut first).unwrap();
+        answers.read_message(&first[..written], &mut [0; 256]).is_ok()
+    };
+    assert!(passes(ours, identity));
+    assert!(!passes(Preamble { version: 2, ..ours }, identity));
+    assert!(!passes(Preamble { version: 0x0101, ..ours }, identity));
+    assert!(!passes(Preamble { session: [8; 16], ..ours }, identity));
+    assert!(!passes(ours, [8; 32]));
+}
+
+#[test]
 fn a_link_is_known_by_its_first_bytes() {
     assert_eq!(is_link_preamble(b""), None);
     assert_eq!(is_link_preamble(b"FM"), None);

@@ -69,13 +69,28 @@ async fn another_version_is_said_on_both_sides() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_changed_on_the_way_does_not_pass() {
+async fn a_session_changed_on_the_way_does_not_pass() {
     let parties = Parties::new();
     let first = first_flight(&parties).await;
     for changed in [6, 21] {
         let (mut client, device) = duplex(4096);
         let mut first = first.clone();
         first[changed] ^= 1;
+        client.write_all(&first).await.unwrap();
+        let refused = parties.accept(device).await.unwrap_err();
+        assert!(matches!(refused, AcceptError::Handshake), "{refused:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_message_longer_than_it_may_be_is_refused_before_it_is_read() {
+    let parties = Parties::new();
+    let whole = first_flight(&parties).await;
+    for length in [97, u16::MAX] {
+        let (mut client, device) = duplex(4096);
+        let mut first = whole.clone();
+        first[22..24].copy_from_slice(&length.to_be_bytes());
+        first.push(0);
         client.write_all(&first).await.unwrap();
         let refused = parties.accept(device).await.unwrap_err();
         assert!(matches!(refused, AcceptError::Handshake), "{refused:?}");
