@@ -236,7 +236,7 @@ mod tests {
         },
     };
 
-    use futures_util::{SinkExt, StreamExt};
+    use futures_util::{FutureExt, SinkExt, StreamExt};
     use tokio::io::AsyncWriteExt;
 
     use super::*;
@@ -295,6 +295,24 @@ mod tests {
                 let mut frames = Frames::new(bytes.as_slice());
                 while frames.next().await.is_ok() {}
             });
+        }
+    }
+
+    /// A message is not waited for: what of it is there goes on.
+    #[tokio::test]
+    async fn ten_bytes_of_a_message_of_a_thousand_are_passed_on_at_once() {
+        let (mut near, far) = tokio::io::duplex(MOST);
+        let mut frames = Frames::new(far);
+        let first = [&[0x82, 0xfe, 0x03, 0xe8, 0, 0, 0, 0][..], b"0123456789"].concat();
+        for (came, carries, passed_on) in [
+            (first, 10, [&[0x02, 10][..], b"0123456789"].concat()),
+            (vec![b'x'; 980], 980, [&[0x00, 126, 0x03, 0xd4][..], &[b'x'; 980]].concat()),
+            (b"abcdefghij".to_vec(), 10, [&[0x80, 10][..], b"abcdefghij"].concat()),
+        ] {
+            near.write_all(&came).await.unwrap();
+            let got = frames.next().now_or_never().expect("it does not wait for more").unwrap();
+            let Got::Data(piece) = got else { panic!("{got:?}") };
+            assert_eq!((piece.carries, frames.frame(&piece)), (carries, passed_on.as_slice()));
         }
     }
 

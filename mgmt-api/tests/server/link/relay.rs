@@ -340,6 +340,26 @@ async fn relays_of_a_device_that_was_removed_end() {
 }
 
 #[tokio::test]
+async fn relays_of_a_client_whose_token_was_taken_back_end() {
+    let mut scene = Scene::set(&[]).await;
+    let (mut others, mut to_others) = scene.connect().await;
+    let admin = scene.admin.clone();
+    let made = scene.server.post("/api/v1/tokens", json!({ "name": "ci", "role": "operator" }));
+    let made = json(made.bearer_auth(&admin)).await;
+    scene.admin = made["secret"].as_str().unwrap().to_owned();
+    let (mut client, mut device) = scene.connect().await;
+    let token = format!("/api/v1/tokens/{}", made["token"]["id"].as_str().unwrap());
+    let taken = scene.server.request(reqwest::Method::DELETE, &token).bearer_auth(&admin).send().await;
+    assert_eq!(taken.unwrap().status(), reqwest::StatusCode::NO_CONTENT);
+    for socket in [&mut client, &mut device] {
+        let end = tokio::time::timeout(journeys::PATIENCE, closed(socket)).await.expect("it ends");
+        assert_eq!(end, Some(CloseCode::Policy));
+    }
+    others.send(Message::binary(vec![1])).await.unwrap();
+    assert_eq!(binary(&mut to_others).await, [1], "others go on");
+}
+
+#[tokio::test]
 async fn a_viewer_may_use_the_relay_because_the_device_decides() {
     let mut scene = Scene::set(&[]).await;
     scene.admin = scene.server.token("viewer");
