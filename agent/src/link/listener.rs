@@ -217,7 +217,12 @@ async fn first_words(stream: &mut TcpStream) -> io::Result<(Vec<u8>, bool)> {
 
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use foreman_link::grant::Issuer;
+    use tokio::{io::AsyncWriteExt, time::Instant};
+
     use super::*;
+    use crate::{link::gate::Gate, state::State};
 
     #[test]
     fn people_write_addresses_in_few_ways() {
@@ -260,6 +265,26 @@ mod tests {
         }
         let four = Listener::bind("0.0.0.0:0".parse().unwrap()).await.unwrap().unwrap();
         assert!(TcpStream::connect(("::1", four.address().port())).await.is_err(), "as somebody asked");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_who_says_nothing_is_let_go_after_ten_seconds() {
+        let dir = tempfile::tempdir().unwrap();
+        let gate = Gate::new(&State::at(dir.path().to_owned()), Issuer::generate(), &[]);
+        let door = Arc::new(Door::new(gate, Router::new()));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for words in [b"".as_slice(), b"FM"] {
+            let (called, accepted) =
+                tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+            let (mut called, (stream, from)) = (called.unwrap(), accepted.unwrap());
+            called.write_all(words).await.unwrap();
+            let (unproven, since) = (door.admit(from.ip().into()).unwrap(), Instant::now());
+            let heard = timeout(2 * FIRST_WORDS, hear(Arc::clone(&door), stream, from, unproven));
+            heard.await.expect("it is let go");
+            assert_eq!(since.elapsed().as_secs(), 10);
+            // Closed, or cut off for what was never read.
+            assert_eq!(called.read(&mut [0; 1]).await.unwrap_or_default(), 0);
+        }
     }
 
     #[tokio::test]
