@@ -171,6 +171,51 @@ proptest! {
         }
     }
 
+    /// Whatever comes behind a handshake: nothing of it is shown but what the other side sealed.
+    #[test]
+    fn any_records_are_opened_or_refused(
+        real in prop::collection::vec(0usize..300, 0..4),
+        bytes in prop::collection::vec(any::<u8>(), 0..1_000),
+        pieces in prop::collection::vec(1usize..200, 1..8),
+        direct in 0usize..400,
+    ) {
+        let (mut calls, mut answers) = pair();
+        let (mut outgoing, mut sent) = (Outgoing::default(), Vec::new());
+        for length in real {
+            let data = vec![7; length];
+            outgoing.take(&mut calls, &data).unwrap();
+            outgoing.seal(&mut calls).unwrap();
+            sent.extend(data);
+        }
+        let wire = [outgoing.waiting(), bytes.as_slice()].concat();
+        let (mut incoming, mut received, mut buffer) = (Incoming::default(), Vec::new(), vec![0; direct]);
+        let (mut at, mut pieces) = (0, pieces.iter().cycle());
+        let refused = 'reading: loop {
+            loop {
+                match incoming.open(&mut answers, &mut buffer) {
+                    Ok(Some(directly)) => {
+                        received.extend_from_slice(&buffer[..directly]);
+                        received.extend_from_slice(incoming.unread());
+                        incoming.consume(incoming.unread().len());
+                    }
+                    Ok(None) => break,
+                    Err(_) => break 'reading true,
+                }
+            }
+            let piece = pieces.next().map_or(0, |piece| (*piece).min(wire.len() - at));
+            if piece == 0 {
+                break false;
+            }
+            incoming.room().extend_from_slice(&wire[at..at + piece]);
+            at += piece;
+        };
+        prop_assert!(received == sent);
+        prop_assert!(!incoming.ended(), "nobody sealed an end");
+        let head = bytes.first_chunk::<2>().map(|head| usize::from(u16::from_be_bytes(*head)));
+        let whole = head.is_some_and(|length| length < 16 || bytes.len() >= 2 + length);
+        prop_assert_eq!(refused, whole, "a record that nobody sealed is refused once it is there");
+    }
+
     /// However it is written, cut on its way and read: the same bytes come out, then the end.
     #[test]
     fn what_goes_in_comes_out(
