@@ -27,7 +27,7 @@ const WHILE_LOCKED: [&str; 6] = ["close_stream", "close_terminal", "lock", "phon
 macro_rules! every_command {
     ($($module:ident: $($name:ident),*;)*) => {
         #[cfg(test)]
-        const NAMES: &[&str] = &[$($(stringify!($name),)*)*];
+        pub const NAMES: &[&str] = &[$($(stringify!($name),)*)*];
 
         fn unguarded() -> impl Fn(Invoke) -> bool + Send + Sync + 'static {
             tauri::generate_handler![$($($module::$name,)*)*]

@@ -3,6 +3,8 @@
 //! sees a token. Business rules are elsewhere.
 
 mod ask;
+#[cfg(test)]
+mod bounds;
 mod commands;
 mod desk;
 mod failure;
