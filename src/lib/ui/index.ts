@@ -21,6 +21,8 @@ export { default as NamedRow } from './NamedRow.svelte';
 export { default as Panel } from './Panel.svelte';
 export { default as Percent } from './Percent.svelte';
 export { default as ProblemNote } from './ProblemNote.svelte';
+export { default as Qr } from './Qr.svelte';
+export { default as RenameDialog } from './RenameDialog.svelte';
 export { default as Segments } from './Segments.svelte';
 export { default as Select } from './Select.svelte';
 export { default as Skeleton } from './Skeleton.svelte';
