@@ -50,7 +50,7 @@ pub fn choose(_app: &AppHandle, _choice: &AppChoice) -> Result<(), Failure> {
     Ok(())
 }
 
-/// In another language.
+/// In another language, or of a server with another name.
 pub fn say_again(app: &AppHandle) {
     #[cfg(desktop)]
     crate::tray::refresh(app);

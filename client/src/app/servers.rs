@@ -199,6 +199,9 @@ mod tests {
         let again = Servers::load(path.clone()).unwrap();
         assert_eq!(again.all().len(), 2);
         assert_eq!(again.selected().unwrap().name, "127.0.0.1:1");
+        servers.rename(&home, " Home\tlab\n").unwrap();
+        servers.rename(&home, " ").unwrap();
+        assert_eq!(Servers::load(path.clone()).unwrap().get(&home).unwrap().name, "Homelab");
         servers.forget(&home).unwrap();
         assert_eq!(Servers::load(path).unwrap().selected().unwrap().id, work);
     }

@@ -9,6 +9,7 @@ use ts_rs::TS;
 use crate::{
     desk::{Desk, unpoisoned},
     failure::{AppCode, Failure},
+    shell,
     sign_in::{self, SignInCode},
     this_computer::{Looks, Step, ThisComputer},
 };
@@ -186,9 +187,16 @@ pub fn select_server(desk: State<'_, Desk>, id: String) -> Result<bool, Failure>
 }
 
 #[tauri::command]
-pub fn rename_server(desk: State<'_, Desk>, id: String, name: String) -> Result<(), Failure> {
+pub fn rename_server(
+    app: tauri::AppHandle,
+    desk: State<'_, Desk>,
+    id: String,
+    name: String,
+) -> Result<(), Failure> {
     let known = find(&desk, &id)?;
-    Ok(desk.servers().rename(&known.id, &name)?)
+    desk.servers().rename(&known.id, &name)?;
+    shell::say_again(&app);
+    Ok(())
 }
 
 /// Signs out: the bearer is taken back on the server where it can be reached, and forgotten here in any case.
