@@ -2,6 +2,7 @@
 //! They are joined as any machine is, by a one-time token that is spent once. They end with the app, unless the person
 //! keeps them as services ([`kept`]).
 
+mod bundled;
 mod kept;
 mod program;
 
@@ -21,12 +22,17 @@ use crate::{
     failure::{AppCode, Failure},
     sign_in::sysname,
 };
+use bundled::Bundled;
 use kept::Kept;
 pub use kept::Looks;
 use program::Program;
 
 /// How long the server may take to listen, a first start with its migrations included.
 const START_LIMIT: Duration = Duration::from_secs(60);
+
+const NAMES: [&str; 2] = ["server", "agent"];
+/// Where programs are that do not run beside the app, below its folder.
+const PROGRAMS: &str = "programs";
 
 /// How far the first start has come, for people who wait for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, TS)]
@@ -63,7 +69,7 @@ impl ThisComputer {
 
     /// Whether the programs came with this app.
     pub fn is_possible() -> bool {
-        cfg!(desktop) && programs().is_some_and(|folder| folder.join(file_name("foreman-server")).exists())
+        cfg!(desktop) && Bundled::find().is_some()
     }
 
     /// Starts both and joins this machine. `bearer` is what an earlier start made, when it is still there; `owner` the
@@ -84,6 +90,8 @@ impl ThisComputer {
         } else {
             let (server, address) = self.start_server().await?;
             *running = Some(Both { address: address.clone(), server, agent: None });
+            // What still runs of them keeps its file until it ends.
+            remove_other_programs(&self.folder, &bundled()?.stamp().map_err(|error| storage(&error))?);
             address
         };
         tell(Step::Account);
@@ -97,7 +105,7 @@ impl ThisComputer {
         }
         tell(Step::Agent);
         if let Some(both) = running.as_mut() {
-            both.agent = Some(self.start_agent(&address)?);
+            both.agent = Some(self.start_agent(&address).await?);
         }
         Ok(Began { address, bearer })
     }
@@ -122,7 +130,7 @@ impl ThisComputer {
             ));
         };
         kept.are_possible().await?;
-        kept.want(&self.bundled()?).await?;
+        kept.want(&bundled()?).await?;
         if let Some(both) = running.take() {
             both.end().await;
         }
@@ -179,7 +187,7 @@ impl ThisComputer {
             (both.server, both.address) = self.start_server().await?;
         }
         if both.agent.as_mut().is_some_and(Program::has_ended) && self.is_joined() {
-            both.agent = Some(self.start_agent(&both.address)?);
+            both.agent = Some(self.start_agent(&both.address).await?);
         }
         Ok(())
     }
@@ -195,7 +203,7 @@ impl ThisComputer {
         for name in ["agent", "server"] {
             program::end_left_behind(&self.folder.join(format!("{name}.pid")), &self.folder);
         }
-        let bundled = self.bundled()?;
+        let bundled = bundled()?;
         let of_another = kept.are_of_another_app(&bundled);
         kept.want(&bundled).await?;
         if of_another {
@@ -214,7 +222,7 @@ impl ThisComputer {
 
     async fn start_both(&self) -> Result<Both, Failure> {
         let (server, address) = self.start_server().await?;
-        let agent = Some(self.start_agent(&address)?);
+        let agent = Some(self.start_agent(&address).await?);
         Ok(Both { address, server, agent })
     }
 
@@ -226,7 +234,7 @@ impl ThisComputer {
         let listen = kept.as_deref().map_or("127.0.0.1:0", str::trim);
         let args =
             ["serve".as_ref(), "--data".as_ref(), data.as_os_str(), "--listen".as_ref(), listen.as_ref()];
-        let mut server = self.program("server")?.start(&args)?;
+        let mut server = self.program("server").await?.start(&args)?;
         let url = server.says("listening on ", START_LIMIT).await?;
         let address = ServerAddress::typed(&url)?;
         fs::write(self.folder.join("listen"), address.host()).map_err(|error| storage(&error))?;
@@ -245,7 +253,7 @@ impl ThisComputer {
             "--role".as_ref(),
             "owner".as_ref(),
         ];
-        self.program("server")?.output(&args, None).await
+        self.program("server").await?.output(&args, None).await
     }
 
     async fn join(&self, address: &ServerAddress, bearer: &str, owner: &str) -> Result<(), Failure> {
@@ -268,7 +276,7 @@ impl ThisComputer {
             "--state".as_ref(),
             state.as_os_str(),
         ];
-        self.program("agent")?.output(&args, Some(&token)).await?;
+        self.program("agent").await?.output(&args, Some(&token)).await?;
         // What says that the one-time token was spent for this machine.
         fs::write(self.folder.join("joined"), address.as_str()).map_err(|error| storage(&error))
     }
@@ -277,7 +285,7 @@ impl ThisComputer {
         self.folder.join("joined").exists()
     }
 
-    fn start_agent(&self, address: &ServerAddress) -> Result<Program, Failure> {
+    async fn start_agent(&self, address: &ServerAddress) -> Result<Program, Failure> {
         let state = self.folder.join("agent");
         let args = [
             "run".as_ref(),
@@ -286,18 +294,11 @@ impl ThisComputer {
             "--state".as_ref(),
             state.as_os_str(),
         ];
-        self.program("agent")?.start(&args)
+        self.program("agent").await?.start(&args)
     }
 
-    fn program(&self, name: &'static str) -> Result<program::Here<'_>, Failure> {
-        let path = self.bundled()?.join(file_name(&format!("foreman-{name}")));
-        Ok(program::Here { path, name, folder: &self.folder })
-    }
-
-    fn bundled(&self) -> Result<PathBuf, Failure> {
-        programs().ok_or_else(|| {
-            Failure::new(AppCode::ProgramFailed, "This app came without foreman-server and foreman-agent.")
-        })
+    async fn program(&self, name: &'static str) -> Result<program::Here<'_>, Failure> {
+        Ok(program::Here::of(&ready(&self.folder).await?, name, &self.folder))
     }
 }
 
@@ -317,10 +318,33 @@ async fn works(address: &ServerAddress, bearer: &str) -> bool {
     }
 }
 
-/// Where the programs are: beside this one, or where `FOREMAN_PROGRAMS` says.
-fn programs() -> Option<PathBuf> {
-    let named = std::env::var_os("FOREMAN_PROGRAMS").map(PathBuf::from);
-    named.or_else(|| std::env::current_exe().ok()?.parent().map(Path::to_owned))
+fn bundled() -> Result<Bundled, Failure> {
+    Bundled::find().ok_or_else(|| {
+        Failure::new(AppCode::ProgramFailed, "This app came without foreman-server and foreman-agent.")
+    })
+}
+
+/// Where the programs are that came with this app, to run beside it.
+async fn ready(folder: &Path) -> Result<PathBuf, Failure> {
+    let (bundled, to) = (bundled()?, folder.join(PROGRAMS));
+    blocking(move || bundled.ready(&to)).await
+}
+
+/// Programs of apps before this one.
+fn remove_other_programs(folder: &Path, stamp: &str) {
+    for entry in fs::read_dir(folder.join(PROGRAMS)).into_iter().flatten().flatten() {
+        if entry.file_name() != stamp {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Files that take long, off the threads that answer.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| io::Error::other(error.to_string())).flatten().map_err(|error| storage(&error))
 }
 
 fn file_name(program: &str) -> String {

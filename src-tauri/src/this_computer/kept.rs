@@ -3,22 +3,22 @@
 //!
 //! ```text
 //! kept            that they are services, and from which folder of `programs`
-//! programs/…/     the programs that the services start: what comes with the app can move or be gone
+//! programs/…/     the programs that the services start: what comes with the app can move or be gone; and those that came
+//!                 packed
 //! ```
 
 use std::{
     ffi::OsStr,
-    fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
-    time::{Duration, Instant, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use foreman_client::app::{ServerAddress, ServerLooks};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use super::{file_name, private_folder, program, storage};
+use super::{Bundled, NAMES, PROGRAMS, blocking, program, ready, remove_other_programs, storage};
 use crate::failure::{AppCode, Failure};
 
 /// How long a service may take until it answers, migrations of a new version included.
@@ -31,7 +31,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Agents and servers that somebody installed without the app are none of its business.
 const INSTANCE: &str = "app";
-const NAMES: [&str; 2] = ["server", "agent"];
 
 /// How this computer's server and agent are run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
@@ -106,11 +105,9 @@ impl Kept<'_> {
     }
 
     /// Notes that they are wanted, run by the programs that came with this app.
-    pub async fn want(&self, bundled: &Path) -> Result<(), Failure> {
-        let (from, to) = (bundled.to_owned(), self.folder.join("programs"));
-        let copied = tokio::task::spawn_blocking(move || copy(&from, &to)).await;
-        let copied = copied.map_err(|error| io::Error::other(error.to_string())).flatten();
-        let stamp = copied.map_err(|error| storage(&error))?;
+    pub async fn want(&self, bundled: &Bundled) -> Result<(), Failure> {
+        let (bundled, to) = (bundled.clone(), self.folder.join(PROGRAMS));
+        let stamp = blocking(move || bundled.place(&to)).await?;
         let fresh = self.mark().with_extension("new");
         fs::write(&fresh, stamp)
             .and_then(|()| fs::rename(&fresh, self.mark()))
@@ -118,8 +115,8 @@ impl Kept<'_> {
     }
 
     /// Whether the services start other programs than came with this app.
-    pub fn are_of_another_app(&self, bundled: &Path) -> bool {
-        stamp(bundled).is_ok_and(|stamp| self.stamp() != stamp)
+    pub fn are_of_another_app(&self, bundled: &Bundled) -> bool {
+        bundled.stamp().is_ok_and(|stamp| self.stamp() != stamp)
     }
 
     /// Installs and starts both, the server first, and waits until it answers. Again changes nothing; with other programs
@@ -136,7 +133,7 @@ impl Kept<'_> {
                            journalctl --user -u foreman-server-app";
             return Err(Failure::new(AppCode::ServicesFailed, message));
         }
-        self.remove_other_programs();
+        remove_other_programs(self.folder, &self.stamp());
         Ok(())
     }
 
@@ -161,7 +158,7 @@ impl Kept<'_> {
 
     /// Forgets that they were wanted.
     pub fn forget(&self) -> Result<(), Failure> {
-        let _ = fs::remove_dir_all(self.folder.join("programs"));
+        let _ = fs::remove_dir_all(self.folder.join(PROGRAMS));
         match fs::remove_file(self.mark()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(storage(&error)),
             _ => Ok(()),
@@ -171,21 +168,22 @@ impl Kept<'_> {
     async fn asked(&self, name: &'static str, verb: &str, more: &[&OsStr]) -> Result<String, Failure> {
         let args = [&[verb.as_ref()], &which()[..], more].concat();
         let refused = |failure: Failure| Failure::new(AppCode::ServicesFailed, failure.message);
-        self.here(name).output(&args, None).await.map_err(refused)
+        self.here(name).await?.output(&args, None).await.map_err(refused)
     }
 
     /// What the system knows of one of them.
     async fn said(&self, name: &'static str) -> Result<Said, Failure> {
         let args = [&["service-status".as_ref(), "--json".as_ref()], &which()[..]].concat();
-        let (said, words) = self.here(name).heard(&args).await?;
+        let (said, words) = self.here(name).await?.heard(&args).await?;
         serde_json::from_str(&said).map_err(|_| Failure::new(AppCode::NoServices, words))
     }
 
-    fn here(&self, name: &'static str) -> program::Here<'_> {
-        let kept = self.folder.join("programs").join(self.stamp());
-        let folder = if self.is_wanted() { Some(kept) } else { super::programs() };
-        let path = folder.unwrap_or_default().join(file_name(&format!("foreman-{name}")));
-        program::Here { path, name, folder: self.folder }
+    async fn here(&self, name: &'static str) -> Result<program::Here<'_>, Failure> {
+        let folder = match self.is_wanted() {
+            true => self.folder.join(PROGRAMS).join(self.stamp()),
+            false => ready(self.folder).await?,
+        };
+        Ok(program::Here::of(&folder, name, self.folder))
     }
 
     fn mark(&self) -> PathBuf {
@@ -195,53 +193,11 @@ impl Kept<'_> {
     fn stamp(&self) -> String {
         fs::read_to_string(self.mark()).unwrap_or_default().trim().to_owned()
     }
-
-    fn remove_other_programs(&self) {
-        let kept = self.stamp();
-        for entry in fs::read_dir(self.folder.join("programs")).into_iter().flatten().flatten() {
-            if entry.file_name() != kept.as_str() {
-                let _ = fs::remove_dir_all(entry.path());
-            }
-        }
-    }
 }
 
 /// Which services are meant: this person's, and the app's among them.
 fn which() -> [&'static OsStr; 3] {
     ["--user", "--instance", INSTANCE].map(OsStr::new)
-}
-
-/// Puts the programs where they stay: an AppImage is gone with its app, and a package may be. What is there already is
-/// left alone, because it runs.
-fn copy(from: &Path, to: &Path) -> io::Result<String> {
-    let stamp = stamp(from)?;
-    let place = to.join(&stamp);
-    if place.exists() {
-        return Ok(stamp);
-    }
-    private_folder(to).map_err(|failure| io::Error::other(failure.message))?;
-    let half = to.join(format!("{stamp}.half"));
-    match fs::remove_dir_all(&half) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => fs::create_dir(&half)?,
-    }
-    for name in NAMES {
-        let name = file_name(&format!("foreman-{name}"));
-        fs::copy(from.join(&name), half.join(&name))?;
-    }
-    fs::rename(&half, &place)?;
-    Ok(stamp)
-}
-
-/// What tells programs of one app from those of another: its version, their sizes and ages.
-fn stamp(folder: &Path) -> io::Result<String> {
-    let mut stamp = env!("CARGO_PKG_VERSION").to_owned();
-    for name in NAMES {
-        let found = fs::metadata(folder.join(file_name(&format!("foreman-{name}"))))?;
-        let age = found.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let _ = write!(stamp, "-{:x}-{age:x}", found.len());
-    }
-    Ok(stamp)
 }
 
 async fn answers(address: &ServerAddress, limit: Duration) -> bool {
@@ -272,38 +228,24 @@ async fn wait_until_free(lock: &Path) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn programs_are_copied_once_and_told_from_others() {
+    #[tokio::test]
+    async fn the_programs_of_services_are_those_that_are_wanted() {
         let folder = tempfile::tempdir().unwrap();
-        let bundled = folder.path().join("bundled");
-        fs::create_dir(&bundled).unwrap();
-        for name in NAMES {
-            fs::write(bundled.join(file_name(&format!("foreman-{name}"))), name).unwrap();
-        }
         let to = folder.path().join("programs");
-        let first = copy(&bundled, &to).unwrap();
-        assert!(first.starts_with(env!("CARGO_PKG_VERSION")));
-        let server = to.join(&first).join(file_name("foreman-server"));
-        let before = fs::metadata(&server).unwrap().modified().unwrap();
-        assert_eq!(copy(&bundled, &to).unwrap(), first);
-        assert_eq!(fs::metadata(&server).unwrap().modified().unwrap(), before, "what runs is left alone");
-
         let kept = Kept { folder: folder.path() };
+        for stamp in ["first", "second"] {
+            fs::create_dir_all(to.join(stamp)).unwrap();
+        }
         assert!(!kept.is_wanted());
-        fs::write(kept.mark(), &first).unwrap();
-        assert!(kept.is_wanted() && !kept.are_of_another_app(&bundled));
-        fs::write(bundled.join(file_name("foreman-agent")), "a newer agent").unwrap();
-        assert!(kept.are_of_another_app(&bundled));
-        let second = copy(&bundled, &to).unwrap();
-        assert_ne!(first, second);
+        fs::write(kept.mark(), "first\n").unwrap();
+        assert!(kept.is_wanted());
         assert_eq!(
-            fs::read(&server).unwrap(),
-            b"server",
-            "the ones before are there until the services have moved"
+            kept.here("agent").await.unwrap().path,
+            to.join("first").join(super::super::file_name("foreman-agent"))
         );
-        fs::write(kept.mark(), &second).unwrap();
-        kept.remove_other_programs();
-        assert!(!to.join(&first).exists() && to.join(&second).exists());
+        fs::write(kept.mark(), "second").unwrap();
+        remove_other_programs(kept.folder, &kept.stamp());
+        assert!(!to.join("first").exists() && to.join("second").exists());
         kept.forget().unwrap();
         assert!(!kept.is_wanted() && !to.exists());
     }

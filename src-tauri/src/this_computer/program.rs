@@ -14,6 +14,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
+use super::file_name;
 use crate::failure::{AppCode, Failure};
 
 /// After this long without an end it is killed; what was acknowledged is safe in the database.
@@ -40,7 +41,12 @@ pub struct Program {
     pid_file: PathBuf,
 }
 
-impl Here<'_> {
+impl<'a> Here<'a> {
+    /// One of the programs that are in `from`; `folder` is the app's.
+    pub fn of(from: &Path, name: &'static str, folder: &'a Path) -> Self {
+        Self { path: from.join(file_name(&format!("foreman-{name}"))), name, folder }
+    }
+
     pub fn start(self, args: &[&OsStr]) -> Result<Program, Failure> {
         let pid_file = self.folder.join(format!("{}.pid", self.name));
         end_left_behind(&pid_file, self.folder);
