@@ -140,13 +140,13 @@ async fn greet(
     keys: &ClientKeys,
     hello: &Hello,
 ) -> Result<Session, Missed> {
-    let (sealed, _welcome) = match channel::connect(way, keys, hello).await {
+    let (sealed, welcome) = match channel::connect(way, keys, hello).await {
         Ok(open) => open,
         Err(ConnectError::Refused(because)) => return Err((keys::sentence(because), Some(because))),
         Err(error) => return Err(unsaid(error.to_string())),
     };
     let client = h2::Client::start(sealed).await.map_err(|error| unsaid(error.to_string()))?;
-    Ok(Session::new(candidate.clone(), client))
+    Ok(Session::new(candidate.clone(), welcome.level, client))
 }
 
 /// No path led to the device.

@@ -68,6 +68,7 @@ impl Reach {
                 kind: Some(PathKind::Server),
                 address: self.dialer.server_address(),
                 latency: None,
+                level: None,
                 trouble: Some(why.clone()),
             },
             Standing::Refused(error) => {
@@ -85,6 +86,7 @@ fn state_of(session: &Session) -> PathState {
         kind: Some(session.candidate.kind),
         address: session.candidate.address(),
         latency: session.latency(),
+        level: Some(session.level),
         trouble: None,
     }
 }

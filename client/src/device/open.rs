@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use foreman_protocol::DeviceId;
+use foreman_protocol::{Device, DeviceId};
 
 use super::{
     DeviceConnection, DeviceOptions, keys,
@@ -82,15 +82,30 @@ async fn meet(
             return Err(error.into());
         }
     };
-    let known = match kept {
-        Some(mut kept) => {
-            kept.learn(&told)?;
-            kept
-        }
-        None => KnownDevice::first_met(&told)?.ok_or(OpenError::NoLink { name: told.name })?,
-    };
-    store.keep(&known)?;
+    let known = store.hear(&told)?.ok_or(OpenError::NoLink { name: told.name })?;
     Ok((known, true))
+}
+
+impl Store {
+    /// Keeps what a server says of a device, so that it is reached when the server is away. Nothing while the device has
+    /// not told how.
+    ///
+    /// # Errors
+    /// When it cannot be kept, or the server is not believed; then what was kept before is there.
+    pub fn hear(&self, told: &Device) -> Result<Option<KnownDevice>, OpenError> {
+        let kept = self.device(told.id)?;
+        let known = match kept.clone() {
+            Some(mut known) => {
+                known.learn(told)?;
+                Some(known)
+            }
+            None => KnownDevice::first_met(told)?,
+        };
+        if let Some(known) = known.as_ref().filter(|known| kept.as_ref() != Some(known)) {
+            self.keep(known)?;
+        }
+        Ok(known)
+    }
 }
 
 /// The record with a grant that may work, when there is one to be had.

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use foreman_protocol::Level;
 use serde::{Deserialize, Serialize};
 
 /// A way to a device; the better ones are smaller.
@@ -69,6 +70,8 @@ pub struct PathState {
     pub address: String,
     /// There and back.
     pub latency: Option<Duration>,
+    /// What the device itself lets this client do; absent where the server speaks for it, and while there is no path.
+    pub level: Option<Level>,
     /// Why there is none, or why it is not a better one.
     pub trouble: Option<String>,
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use foreman_link::h2::{self, RequestFailed};
+use foreman_protocol::Level;
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use hyper::Request;
@@ -22,14 +23,16 @@ use crate::Error;
 
 pub(super) struct Session {
     pub candidate: Candidate,
+    /// What the device lets this client do over it.
+    pub level: Level,
     client: h2::Client,
     given_up: CancellationToken,
     latency_us: AtomicU64,
 }
 
 impl Session {
-    pub fn new(candidate: Candidate, client: h2::Client) -> Self {
-        Self { candidate, client, given_up: CancellationToken::new(), latency_us: AtomicU64::new(0) }
+    pub fn new(candidate: Candidate, level: Level, client: h2::Client) -> Self {
+        Self { candidate, level, client, given_up: CancellationToken::new(), latency_us: AtomicU64::new(0) }
     }
 
     /// There and back, measured now.

@@ -1,7 +1,7 @@
 //! Terminals of a device, and how it is reached.
 
 use foreman_client::{PathKind, PathState};
-use foreman_protocol::{DeviceId, TerminalId};
+use foreman_protocol::{DeviceId, Level, TerminalId};
 use serde::Serialize;
 use tauri::{
     State,
@@ -29,6 +29,9 @@ pub struct DevicePath {
     pub address: String,
     /// There and back.
     pub latency_ms: Option<f64>,
+    /// What the device itself lets this app do; absent where the server speaks for it.
+    #[ts(type = "'view' | 'operate' | 'admin' | null")]
+    pub level: Option<Level>,
     /// Why there is none, or why it is not a better one.
     pub trouble: Option<String>,
 }
@@ -40,6 +43,7 @@ impl From<PathState> for DevicePath {
             end_to_end: state.kind.is_some_and(PathKind::is_end_to_end),
             address: state.address,
             latency_ms: state.latency.map(|latency| latency.as_secs_f64() * 1_000.0),
+            level: state.level,
             trouble: state.trouble,
         }
     }

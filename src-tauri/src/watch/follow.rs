@@ -12,7 +12,7 @@ use foreman_client::{
         notices::{Book, Deed, Words},
     },
 };
-use foreman_protocol::Event;
+use foreman_protocol::{Device, Event};
 use tauri::{AppHandle, Manager};
 use tokio::{
     sync::watch,
@@ -49,20 +49,20 @@ impl Following {
         compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut settle_at: Option<Instant> = None;
         let mut lost = false;
-        loop {
+        let refused = loop {
             let busy = {
                 let book = unpoisoned(&self.book);
                 book.has_shown() || book.is_due()
             };
             tokio::select! {
                 turn = live.next() => match turn {
-                    Err(error) if is_refused(error.status()) => break,
+                    Err(error) if is_refused(error.status()) => break error.status(),
                     Err(_) => {
                         lost = true;
                         self.say(Fleet::default());
                         tokio::time::sleep(AGAIN).await;
                     }
-                    Ok(Turn::Lost { error, .. }) if is_refused(error.status()) => break,
+                    Ok(Turn::Lost { error, .. }) if is_refused(error.status()) => break error.status(),
                     Ok(Turn::Lost { .. }) => {
                         lost = true;
                         self.say(Fleet { live: false, ..Fleet::of(live.mirror()) });
@@ -86,7 +86,7 @@ impl Following {
                 _ = compare.tick(), if busy && settle_at.is_none() => self.settle().await,
                 changed = nudges.changed() => {
                     if changed.is_err() {
-                        break;
+                        break None;
                     }
                     let (_, nudge) = *nudges.borrow_and_update();
                     if nudge == Nudge::Slept || lost {
@@ -94,8 +94,12 @@ impl Following {
                     }
                 }
             }
+        };
+        let signed_out = refused == Some(401);
+        if signed_out {
+            self.app.state::<Desk>().forget_known(&self.server).await;
         }
-        self.say(Fleet::default());
+        self.say(Fleet { signed_out, ..Fleet::default() });
         let deeds = unpoisoned(&self.book).close();
         self.act(deeds).await;
     }
@@ -104,6 +108,9 @@ impl Following {
         if may_have_lost_a_device(&turn) {
             let there = mirror.devices.keys().copied().collect();
             self.app.state::<Desk>().forget_passes(&self.server, &there);
+        }
+        for device in told_of(&turn, mirror) {
+            self.app.state::<Desk>().hear(device);
         }
         match turn {
             Turn::Snapshot => {
@@ -178,6 +185,17 @@ fn may_have_lost_a_device(turn: &Turn) -> bool {
         Turn::Snapshot => true,
         Turn::Event(record) => matches!(record.event, Event::DeviceDeleted { .. }),
         Turn::Resumed | Turn::Sample(_) | Turn::Lost { .. } => false,
+    }
+}
+
+/// The devices that something new may be said of.
+fn told_of<'a>(turn: &Turn, mirror: &'a Mirror) -> Vec<&'a Device> {
+    match turn {
+        Turn::Snapshot => mirror.devices.values().collect(),
+        Turn::Event(record) => {
+            record.event.device_id().and_then(|id| mirror.devices.get(&id)).into_iter().collect()
+        }
+        Turn::Resumed | Turn::Sample(_) | Turn::Lost { .. } => Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 // The door to one device's own API. From a browser the way leads through the server; who uses this does not know
 // the addresses, so that another way can stand behind the same names.
 
-import type { CarriedGrant } from '$lib/api/types';
+import type { CarriedGrant, Level } from '$lib/api/types';
 import { ProblemError, problemFrom, problemOf } from './problem';
 import { subscribe, type SubscribeOptions, type Subscription } from './subscribe';
 import { TerminalLink, type TerminalLinkOptions } from './terminal-link';
@@ -38,6 +38,8 @@ export interface DevicePath {
 	/** Only the device can read what is sent. */
 	endToEnd: boolean;
 	latencyMs?: number;
+	/** What the device itself lets this app do; nothing where the server speaks for it. */
+	level?: Level;
 	/** Why there is none, or why it is not a better one; in English. */
 	trouble?: string;
 }

@@ -13,6 +13,7 @@ export function watchPath(device: string, tell: (path: DevicePath) => void): () 
 			kind: path.kind ?? undefined,
 			endToEnd: path.end_to_end,
 			latencyMs: path.latency_ms ?? undefined,
+			level: path.level ?? undefined,
 			trouble: path.trouble ?? undefined
 		});
 	});
