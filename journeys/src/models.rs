@@ -45,16 +45,20 @@ pub enum Behaviour {
     Answer,
     /// With this status and the vendor's shape of an error, and `Retry-After` where there is one, seconds.
     Fail(u16, Option<u32>),
+    /// With this status, and `Retry-After` as it stands here.
+    Busy(u16, String),
     /// 404, no such model.
     Missing,
     /// Never begins.
     Silent,
     /// Says who speaks, then the connection breaks before the first token.
     BreakFirst,
-    /// Some tokens, then the connection breaks.
+    /// Some tokens, then the connection breaks; or some of an answer that is not streamed.
     Break,
-    /// Some tokens, then nothing more, until the caller goes or [`Models::release`] lets it end.
+    /// The same, then nothing more, until the caller goes or [`Models::release`] lets it end.
     Hang,
+    /// Says who speaks, then nothing more, as [`Behaviour::Hang`].
+    HangFirst,
     /// Streams without saying what was used.
     NoUsage,
     /// The first token comes after so many milliseconds.
@@ -73,6 +77,7 @@ impl Behaviour {
             "breaks" => Self::Break,
             "breaksfirst" => Self::BreakFirst,
             "hangs" => Self::Hang,
+            "hangsfirst" => Self::HangFirst,
             "nousage" => Self::NoUsage,
             "slow" => Self::Slow(model.rsplit('-').next().and_then(|ms| ms.parse().ok()).unwrap_or(500)),
             _ => Self::Answer,
@@ -267,7 +272,10 @@ async fn answer(State(stub): State<Models>, request: Request) -> Response {
         next.unwrap_or_else(|| Behaviour::of_model(&model))
     });
     match behaviour {
-        Behaviour::Fail(status, retry) => return refused(anthropic, status, retry),
+        Behaviour::Fail(status, retry) => {
+            return refused(anthropic, status, retry.map(|seconds| seconds.to_string()).as_deref());
+        }
+        Behaviour::Busy(status, ref retry) => return refused(anthropic, status, Some(retry)),
         Behaviour::Missing => return missing(anthropic, &model),
         Behaviour::Slow(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
         Behaviour::Silent => {
@@ -283,7 +291,13 @@ async fn answer(State(stub): State<Models>, request: Request) -> Response {
         return json(StatusCode::OK, &openai::embeddings(&body));
     }
     if body["stream"] != true {
-        return json(StatusCode::OK, &if anthropic { anthropic::whole(&body) } else { openai::whole(&body) });
+        let whole = if anthropic { anthropic::whole(&body) } else { openai::whole(&body) };
+        return match behaviour {
+            Behaviour::Hang | Behaviour::Break => {
+                in_pieces(&stub, "application/json", cut(&whole), behaviour)
+            }
+            _ => json(StatusCode::OK, &whole),
+        };
     }
     let counts = behaviour != Behaviour::NoUsage;
     let events = match vendor {
@@ -291,7 +305,7 @@ async fn answer(State(stub): State<Models>, request: Request) -> Response {
         None if anthropic => anthropic::events(&body, counts),
         None => openai::events(&body, counts),
     };
-    stream_of(&stub, events, behaviour)
+    in_pieces(&stub, "text/event-stream", events, behaviour)
 }
 
 fn shows(headers: &HeaderMap, key: &str) -> bool {
@@ -307,12 +321,13 @@ fn json(status: StatusCode, value: &Value) -> Response {
     response
 }
 
-fn refused(anthropic: bool, status: u16, retry: Option<u32>) -> Response {
+fn refused(anthropic: bool, status: u16, retry: Option<&str>) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = if anthropic { anthropic::error(status) } else { openai::error(status) };
     let mut response = json(status, &body);
     if let Some(retry) = retry {
-        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(retry));
+        let retry = header::HeaderValue::from_str(retry).expect("a header");
+        response.headers_mut().insert(header::RETRY_AFTER, retry);
     }
     response
 }
@@ -348,7 +363,13 @@ struct Streaming {
 /// Events that are sent before an answer hangs or breaks: both formats' preamble and two tokens.
 const BEFORE: usize = 4;
 
-fn stream_of(stub: &Models, events: Vec<Bytes>, behaviour: Behaviour) -> Response {
+/// As many pieces as it needs to hang or break between them.
+fn cut(whole: &Value) -> Vec<Bytes> {
+    let whole = whole.to_string().into_bytes();
+    whole.chunks(whole.len().div_ceil(BEFORE + 2)).map(Bytes::copy_from_slice).collect()
+}
+
+fn in_pieces(stub: &Models, kind: &'static str, events: Vec<Bytes>, behaviour: Behaviour) -> Response {
     let state = Streaming {
         events: events.into(),
         sent: 0,
@@ -373,7 +394,12 @@ fn stream_of(stub: &Models, events: Vec<Bytes>, behaviour: Behaviour) -> Respons
             state.guard.whole = true;
             return Some((Err(io::Error::other("cut")), state));
         }
-        if state.behaviour == Behaviour::Hang && state.sent == BEFORE {
+        let hangs = match state.behaviour {
+            Behaviour::Hang => state.sent == BEFORE,
+            Behaviour::HangFirst => state.sent == 1,
+            _ => false,
+        };
+        if hangs {
             let _ = state.released.wait_for(|released| *released).await;
         }
         let event = state.events.pop_front()?;
@@ -382,9 +408,7 @@ fn stream_of(stub: &Models, events: Vec<Bytes>, behaviour: Behaviour) -> Respons
         Some((Ok::<_, io::Error>(event), state))
     }));
     let mut response = Response::new(body);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("text/event-stream"));
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     response
 }
 

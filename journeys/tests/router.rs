@@ -4,12 +4,15 @@
 mod counting;
 mod falling;
 mod keys;
+mod late;
+mod leaving;
 mod passing;
 mod proxied;
 
 use futures_util::StreamExt;
 use journeys::{
     database::Database,
+    eventually,
     models::Models,
     stack::{Folder, Server, Setting},
 };
@@ -33,26 +36,44 @@ struct Scene {
     client: Client,
 }
 
+/// How long a model may take, seconds.
+#[derive(Clone, Copy)]
+struct Patience {
+    connect: u32,
+    first_token: u32,
+    idle: u32,
+    whole: u32,
+}
+
+impl Patience {
+    const SHORT: Self = Self { connect: 2, ..Self::of(3) };
+    /// Nothing ends because of it.
+    const LONG: Self = Self { connect: 60, ..Self::of(600) };
+
+    const fn of(seconds: u32) -> Self {
+        Self { connect: seconds, first_token: seconds, idle: seconds, whole: seconds }
+    }
+}
+
 async fn scene(database: Database) -> Scene {
-    scene_with(database, 2, 3).await
+    scene_with(database, Patience::SHORT).await
 }
 
-/// Seconds that a connection, and everything else, may take.
-async fn scene_with(database: Database, connect: u32, rest: u32) -> Scene {
-    scene_on(Setting::on(database), connect, rest).await
+async fn scene_with(database: Database, patience: Patience) -> Scene {
+    scene_on(Setting::on(database), patience).await
 }
 
-async fn scene_on(setting: Setting, connect: u32, rest: u32) -> Scene {
+async fn scene_on(setting: Setting, patience: Patience) -> Scene {
     let (folder, database) = (Folder::new(), setting.database.clone());
     let openai = Models::start(&[GPT, "text-embedding-3-small"]).await;
     openai.want_key(OPENAI_KEY);
     let anthropic = Models::start(&[CLAUDE]).await;
     anthropic.want_key(ANTHROPIC_KEY);
     let setting = setting
-        .env("FOREMAN_MODEL_CONNECT_S", connect)
-        .env("FOREMAN_MODEL_FIRST_TOKEN_S", rest)
-        .env("FOREMAN_MODEL_IDLE_S", rest)
-        .env("FOREMAN_MODEL_WHOLE_S", rest);
+        .env("FOREMAN_MODEL_CONNECT_S", patience.connect)
+        .env("FOREMAN_MODEL_FIRST_TOKEN_S", patience.first_token)
+        .env("FOREMAN_MODEL_IDLE_S", patience.idle)
+        .env("FOREMAN_MODEL_WHOLE_S", patience.whole);
     let server = Server::start(folder.join("server"), setting).await;
     let (_, owner) = server.client("owner").await;
     let client = foreman_link::http::client().expect("a client");
@@ -99,9 +120,9 @@ impl Scene {
         self.api(Method::PUT, "routing", routing).await;
     }
 
-    async fn cap(&self, day_micros: i64) {
+    async fn cap(&self, caps: Value) {
         let mut routing = self.api(Method::GET, "routing", Value::Null).await;
-        routing["caps"] = json!({ "day_micros": day_micros });
+        routing["caps"] = caps;
         self.api(Method::PUT, "routing", routing).await;
     }
 
@@ -139,6 +160,27 @@ impl Scene {
 
     async fn usage(&self, by: &str) -> Value {
         self.api(Method::GET, &format!("usage?by={by}"), Value::Null).await
+    }
+
+    /// Every request as a line.
+    async fn csv(&self) -> String {
+        let answer = self.request(Method::GET, "/api/v1/usage.csv", &self.owner).send().await;
+        answer.expect("an answer").text().await.expect("text")
+    }
+
+    /// How many requests ended so, once there are so many in all.
+    async fn ended(&self, requests: usize, outcome: &str) -> usize {
+        let csv = eventually("all are rows", || async {
+            let csv = self.csv().await;
+            (csv.lines().count() > requests).then_some(csv)
+        });
+        csv.await.matches(&format!(",{outcome}\r\n")).count()
+    }
+
+    /// Tells what is known of a provider something else.
+    async fn change(&self, provider: &str, change: Value) -> Value {
+        let id = self.provider_of(provider).await["id"].as_str().expect("text").to_owned();
+        self.api(Method::PATCH, &format!("providers/{id}"), change).await
     }
 }
 

@@ -64,7 +64,7 @@ pub struct RouterOptions {
     /// Seconds until the first token of a streamed answer, the connection included; then the next model is asked.
     #[arg(long, env = "FOREMAN_MODEL_FIRST_TOKEN_S", default_value_t = 180, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub model_first_token_s: u32,
-    /// Seconds that a streamed answer may pause.
+    /// Seconds that a streamed answer may pause once it has begun.
     #[arg(long, env = "FOREMAN_MODEL_IDLE_S", default_value_t = 180, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub model_idle_s: u32,
     /// Seconds until an answer that is not streamed is there; then the next model is asked.

@@ -115,6 +115,23 @@ pub struct RouteMiss {
     /// The upstream's status, when it answered.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub status: Option<u16>,
+    /// What did not come in time, of a [`MissCause::Timeout`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub waited_for: Option<WaitedFor>,
+}
+
+/// What of an answer can be late; each has a limit of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum WaitedFor {
+    Connection,
+    /// Of a streamed answer.
+    FirstToken,
+    /// Of a streamed answer that had begun: in the details of the error that ends it.
+    NextToken,
+    /// All of an answer that is not streamed.
+    Answer,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

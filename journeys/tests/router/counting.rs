@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{CLAUDE, GPT, chat, message, scene, until};
 
 /// 8 tokens at 2.50 $, 4 cached at 1.25 $ and 6 out at 10 $ a million.
-const COST: i64 = 20 + 5 + 60;
+pub const COST: i64 = 20 + 5 + 60;
 
 async fn usage_is_what_the_answers_say(database: Database) {
     let scene = scene(database).await;
@@ -40,8 +40,7 @@ async fn usage_is_what_the_answers_say(database: Database) {
     assert_eq!(by_key["requests"], 4);
     assert_eq!(of(&scene.usage("project").await, "site")["requests"], 4);
     assert!(scene.usage("day").await["sums"][0]["name"].as_str().expect("a day").starts_with("20"));
-    let csv = scene.request(Method::GET, "/api/v1/usage.csv", &scene.owner).send().await.expect("an answer");
-    let csv = csv.text().await.expect("text");
+    let csv = scene.csv().await;
     assert_eq!((csv.lines().count(), csv.matches(",yes,").count()), (6, 1), "one is estimated: {csv}");
     assert_eq!(report["today_micros"], report["total"]["cost_micros"]);
 }
@@ -69,9 +68,7 @@ async fn a_cap_ends_spending_with_the_numbers(database: Database) {
     until(&mut events, "[DONE]").await;
     let asked = scene.openai.count();
     // Everybody's cap stops the owner too, in the shape of the client.
-    let mut routing = scene.api(Method::GET, "routing", Value::Null).await;
-    routing["caps"] = json!({ "month_micros": 1 });
-    scene.api(Method::PUT, "routing", routing).await;
+    scene.cap(json!({ "month_micros": 1 })).await;
     let heard = scene.ask(&scene.owner, "/v1/messages", &message(CLAUDE, false)).await;
     assert_eq!((heard.status, &heard.json()["error"]["type"]), (402, &json!("billing_error")));
     assert_eq!((scene.openai.count(), scene.anthropic.count()), (asked, 0), "nothing was sent");
@@ -104,8 +101,7 @@ async fn a_kill_loses_no_usage(database: Database) {
     scene.server.start_again().await;
     let report = scene.usage("model").await;
     assert_eq!(report["total"]["requests"], 4, "there before the first request is: {report}");
-    let csv = scene.request(Method::GET, "/api/v1/usage.csv", &scene.owner).send().await.expect("an answer");
-    let csv = csv.text().await.expect("text");
+    let csv = scene.csv().await;
     assert_eq!(
         (csv.matches(",answered\r\n").count(), csv.matches(",interrupted\r\n").count()),
         (3, 1),
@@ -138,9 +134,7 @@ async fn an_answer_that_speaks_of_the_protocol_is_counted_to_its_end(database: D
     let heard = scene.ask(&scene.owner, "/v1/messages", &asked).await;
     assert_eq!(heard.events().last().expect("one")["error"]["code"], "upstream_failed", "{}", heard.text);
     let csv = eventually("it is a row too", || async {
-        let csv =
-            scene.request(Method::GET, "/api/v1/usage.csv", &scene.owner).send().await.expect("an answer");
-        let csv = csv.text().await.expect("text");
+        let csv = scene.csv().await;
         (csv.lines().count() == 3).then_some(csv)
     })
     .await;
@@ -159,7 +153,7 @@ async fn under_a_cap_nothing_is_asked_whose_price_nobody_knows(database: Databas
     .await;
     assert_eq!((&unpriced["unpriced"], &unpriced["cost_micros"]), (&json!(1), &json!(0)));
 
-    scene.cap(1_000_000).await;
+    scene.cap(json!({ "day_micros": 1_000_000 })).await;
     let (key, _) = scene.key(json!({ "cap_micros": 1_000_000, "cap_period": "month" })).await;
     let asked = (lab.count(), scene.openai.count());
     for secret in [&scene.owner, &key] {
@@ -184,9 +178,7 @@ async fn under_a_cap_nothing_is_asked_whose_price_nobody_knows(database: Databas
     scene.api(Method::PATCH, "models/lab/mystery", price).await;
     assert_eq!(scene.ask(&key, "/v1/chat/completions", &chat("lab/mystery", false)).await.status, 200);
     // A key's own cap is enough.
-    let mut routing = scene.api(Method::GET, "routing", Value::Null).await;
-    routing["caps"] = json!({});
-    scene.api(Method::PUT, "routing", routing).await;
+    scene.cap(json!({})).await;
     let tomorrow = chat("openai/gpt-of-tomorrow", false);
     assert_eq!(scene.ask(&scene.owner, "/v1/chat/completions", &tomorrow).await.status, 200);
     assert_eq!(scene.ask(&key, "/v1/chat/completions", &tomorrow).await.status, 404);
@@ -217,8 +209,7 @@ async fn a_keys_month_is_capped_and_each_provider_has_its_sum(database: Database
     assert_eq!((of("openai"), of("anthropic")), (json!(2), json!(1)));
     let devices = scene.usage("device").await;
     assert_eq!(devices["sums"][0]["name"], "", "on none: {devices}");
-    let csv = scene.request(Method::GET, "/api/v1/usage.csv", &scene.owner).send().await.expect("an answer");
-    assert_eq!(csv.text().await.expect("text").matches(",yes,").count(), 0, "nothing is estimated");
+    assert_eq!(scene.csv().await.matches(",yes,").count(), 0, "nothing is estimated");
     // The vault says when its keys were used.
     let keys = eventually("it is written down", || async {
         let keys = scene.api(Method::GET, "vault/keys", Value::Null).await["items"].clone();

@@ -1,6 +1,6 @@
-//! Falling back: on each cause, before the first token and never after; patience, the circuit, and going away.
+//! Falling back: on each cause, before the first token and never after; patience and the circuit.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime};
 
 use journeys::{
     database::Database,
@@ -9,9 +9,8 @@ use journeys::{
 };
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::{CLAUDE, GPT, PASSWORD, Scene, chat, message, scene, scene_with, until};
+use super::{CLAUDE, GPT, PASSWORD, Patience, Scene, chat, message, scene, scene_with};
 
 /// `auto` tries OpenAI and then Anthropic.
 async fn in_order(scene: &Scene) {
@@ -39,11 +38,12 @@ async fn another_model_answers_for_each_cause(database: Database) {
         (Behaviour::Fail(429, None), "rate limited (429)"),
         (Behaviour::Fail(500, None), "failed (500)"),
         (Behaviour::Fail(529, None), "failed (529)"),
-        (Behaviour::Silent, "no answer in time"),
         (Behaviour::BreakFirst, "failed"),
+        (Behaviour::Break, "failed"),
     ] {
         for stream in [false, true] {
-            if behaviour == Behaviour::BreakFirst && !stream {
+            // Who has heard something of a stream hears nothing else; of a whole answer nobody has.
+            if behaviour == if stream { Behaviour::Break } else { Behaviour::BreakFirst } {
                 continue;
             }
             scene.openai.once(behaviour.clone());
@@ -91,10 +91,14 @@ async fn nothing_is_tried_twice_once_a_token_was_sent(database: Database) {
         "what arrived is kept: {}",
         heard.text
     );
-    assert_eq!(heard.events().last().expect("one")["error"]["code"], "upstream_failed");
-    assert_eq!(scene.anthropic.count(), 0);
-    // The same for who speaks the other format, and for an answer that goes quiet.
-    scene.openai.once(Behaviour::Hang);
+    let error = heard.events().pop().expect("one")["error"].clone();
+    assert_eq!(
+        (&error["code"], &error["details"]),
+        (&json!("upstream_failed"), &Value::Null),
+        "nothing was late"
+    );
+    // The same for who speaks the other format.
+    scene.openai.once(Behaviour::Break);
     let heard = scene.ask(&scene.owner, "/v1/messages", &message("auto", true)).await;
     assert!(heard.text.contains("good "), "{}", heard.text);
     let last = heard.events().pop().expect("one");
@@ -105,37 +109,11 @@ async fn nothing_is_tried_twice_once_a_token_was_sent(database: Database) {
         heard.text
     );
     assert_eq!(scene.anthropic.count(), 0);
-    eventually("both are counted as broken", || async {
-        (scene.usage("model").await["total"]["failed"] == 2).then_some(())
-    })
-    .await;
-}
-
-async fn who_goes_away_ends_the_request_upstream(database: Database) {
-    let scene = scene(database).await;
-    scene.openai.behave(Behaviour::Hang);
-    let answer = scene.stream(&scene.owner, "/v1/chat/completions", &chat(GPT, true)).await;
-    let mut events = Box::pin(answer.bytes_stream());
-    until(&mut events, "good").await;
-    drop(events);
-    scene.openai.cancelled(1).await;
-    // While it waits for the first token, too.
-    scene.openai.behave(Behaviour::Silent);
-    let waiting = scene.request(Method::POST, "/v1/chat/completions", &scene.owner).json(&chat(GPT, true));
-    let waiting = tokio::spawn(waiting.send());
-    eventually("it is asked", || async { (scene.openai.count() == 2).then_some(()) }).await;
-    waiting.abort();
-    scene.openai.cancelled(2).await;
-    eventually("both are recorded", || async {
-        (scene.usage("model").await["total"]["requests"] == 2).then_some(())
-    })
-    .await;
-    let csv = scene.request(Method::GET, "/api/v1/usage.csv", &scene.owner).send().await.expect("an answer");
-    assert_eq!(csv.text().await.expect("text").matches(",cancelled\r\n").count(), 2);
+    assert_eq!(scene.ended(2, "broken").await, 2);
 }
 
 async fn patience_is_respected_and_the_circuit_opens_and_closes(database: Database) {
-    let scene = scene(database).await;
+    let scene = scene_with(database, Patience::LONG).await;
     in_order(&scene).await;
     scene.openai.once(Behaviour::Fail(429, Some(6)));
     assert_eq!(scene.chat("auto").await.header("x-foreman-provider"), "anthropic");
@@ -190,6 +168,13 @@ async fn an_answer_that_was_on_its_way_ends_no_patience(database: Database) {
     let slow = scene.request(Method::POST, "/v1/chat/completions", &scene.owner).json(&chat("auto", false));
     let slow = tokio::spawn(slow.send());
     eventually("it is on its way", || async { (scene.openai.count() == 1).then_some(()) }).await;
+    let heard = scene.chat("auto").await;
+    assert_eq!(heard.header("x-foreman-instead-of"), format!("openai/{GPT}: paused after failures"));
+    assert_eq!(scene.openai.count(), asked + 1);
+    scene.openai.release();
+    let tried = tries.await.expect("it ends").expect("an answer");
+    assert_eq!(tried.headers()["x-foreman-provider"], "openai");
+    assert_eq!(scene.chat("auto").await.header("x-foreman-provider"), "openai", "it is closed");
     scene.openai.once(Behaviour::Fail(429, Some(60)));
     assert_eq!(
         scene.chat("auto").await.header("x-foreman-instead-of"),
@@ -198,6 +183,53 @@ async fn an_answer_that_was_on_its_way_ends_no_patience(database: Database) {
     let answered = slow.await.expect("it ends").expect("an answer");
     assert_eq!(answered.headers()["x-foreman-provider"], "openai");
     for _ in 0..2 {
+/// The date that HTTP gives a moment which is so many seconds away.
+fn http_date(seconds: u64) -> String {
+    httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(seconds))
+}
+
+async fn patience_is_asked_for_by_seconds_and_by_date_whatever_the_status(database: Database) {
+    let scene = scene_with(database, Patience::LONG).await;
+    in_order(&scene).await;
+    let path = format!("providers/{}", scene.provider_of("openai").await["id"].as_str().expect("text"));
+    for (status, asked_for, said) in [
+        (429, "60".to_owned(), "rate limited (429)"),
+        (429, http_date(60), "rate limited (429)"),
+        (503, http_date(60), "failed (503)"),
+        (529, "60".to_owned(), "failed (529)"),
+    ] {
+        scene.openai.once(Behaviour::Busy(status, asked_for.clone()));
+        let heard = scene.chat("auto").await;
+        assert_eq!(heard.header("x-foreman-instead-of"), format!("openai/{GPT}: {said}"), "{asked_for}");
+        let asked = scene.openai.count();
+        let heard = scene.chat("auto").await;
+        assert_eq!(
+            heard.header("x-foreman-instead-of"),
+            format!("openai/{GPT}: rate limited"),
+            "{asked_for}"
+        );
+        // By name nobody else may answer.
+        let heard = scene.chat(GPT).await;
+        assert_eq!((heard.status, &heard.json()["error"]["code"]), (429, &json!("rate_limited")));
+        let wait: u64 = heard.header("retry-after").parse().expect("seconds");
+        assert!((30..=60).contains(&wait), "{asked_for}: {wait}");
+        assert_eq!(scene.openai.count(), asked, "left alone: {asked_for}");
+        let health = eventually("until when is shown", || async {
+            let health = scene.provider_of("openai").await["health"].clone();
+            health["retry_at"].is_i64().then_some(health)
+        })
+        .await;
+        assert_eq!(health["state"], "failing", "{health}");
+        // A person looks: it is asked again.
+        scene.api(Method::POST, &format!("{path}/test"), Value::Null).await;
+        assert_eq!(scene.chat("auto").await.header("x-foreman-provider"), "openai");
+    }
+    // What is over already holds nobody back.
+    scene.openai.once(Behaviour::Busy(429, "Sun, 06 Nov 1994 08:49:37 GMT".to_owned()));
+    assert_eq!(scene.chat("auto").await.header("x-foreman-provider"), "anthropic");
+    assert_eq!(scene.chat("auto").await.header("x-foreman-provider"), "openai");
+}
+
         let heard = scene.chat("auto").await;
         assert_eq!(
             heard.header("x-foreman-instead-of"),
@@ -236,37 +268,6 @@ async fn what_one_format_has_no_word_for_goes_to_the_next(database: Database) {
     assert!(heard.text.contains("one answer"), "{}", heard.text);
     // The circuit knows nothing of it.
     assert_eq!(scene.chat(CLAUDE).await.status, 200);
-}
-
-/// Somebody listens there and takes nobody in: a connection is neither refused nor made.
-async fn nobody_home() -> (Vec<TcpStream>, TcpListener, String) {
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
-    let listener = socket.listen(0).expect("it listens");
-    let address = listener.local_addr().expect("bound");
-    let mut waiting = Vec::new();
-    // Until the queue is full.
-    while let Ok(Ok(stream)) =
-        tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await
-    {
-        waiting.push(stream);
-    }
-    (waiting, listener, format!("http://{address}/v1"))
-}
-
-async fn who_does_not_open_the_door_is_left_after_the_time_for_it(database: Database) {
-    let scene = scene_with(database, 1, 120).await;
-    let (_waiting, _listener, address) = nobody_home().await;
-    scene.plain_provider("shut", &address).await;
-    scene.auto_tries(&["shut/any", &format!("openai/{GPT}")]).await;
-    let since = Instant::now();
-    let heard = scene.chat("shut/any").await;
-    assert_eq!(
-        (heard.status, &heard.json()["error"]["details"]["tried"][0]["cause"]),
-        (502, &json!("timeout"))
-    );
-    let took = since.elapsed();
-    assert!((Duration::from_secs(1)..Duration::from_secs(60)).contains(&took), "{took:?}");
 }
 
 async fn so_many_models_are_tried_and_no_more(database: Database) {
@@ -392,14 +393,13 @@ async fn a_locked_vault_says_so_and_private_stays_at_home(database: Database) {
 crate::on_both_databases!(
     another_model_answers_for_each_cause,
     nothing_is_tried_twice_once_a_token_was_sent,
-    who_goes_away_ends_the_request_upstream,
     patience_is_respected_and_the_circuit_opens_and_closes,
     an_answer_that_was_on_its_way_ends_no_patience,
     what_one_format_has_no_word_for_goes_to_the_next,
-    who_does_not_open_the_door_is_left_after_the_time_for_it,
     so_many_models_are_tried_and_no_more,
     whoever_asks_too_much_of_all_hears_when_the_first_is_ready,
     a_key_that_is_refused_is_shown_until_it_is_taken,
     a_test_that_goes_well_opens_the_circuit,
     a_locked_vault_says_so_and_private_stays_at_home,
 );
+    patience_is_asked_for_by_seconds_and_by_date_whatever_the_status,

@@ -171,6 +171,42 @@ async fn tokens_are_counted_by_the_vendor_and_elsewhere_estimated(database: Data
     assert_eq!(scene.usage("model").await["total"]["requests"], 0);
 }
 
+async fn every_answer_says_which_model_and_why(database: Database) {
+    let scene = scene(database).await;
+    scene.auto_tries(&[&format!("openai/{GPT}")]).await;
+    let vectors = "text-embedding-3-small";
+    let told = async |path: &str, body: Value| {
+        let heard = scene.ask(&scene.owner, path, &body).await;
+        let header = |name: &str| heard.header(&format!("x-foreman-{name}")).to_owned();
+        assert_eq!((heard.header("x-foreman-device"), heard.header("x-foreman-instead-of")), ("", ""));
+        (heard.status, header("model"), header("provider"), header("reason"))
+    };
+    let of = |model: &str, provider: &str, why: &str| {
+        (200, model.to_owned(), provider.to_owned(), format!("{model} at {provider}: {why}"))
+    };
+    for stream in [false, true] {
+        let formats: [(&str, fn(&str, bool) -> Value); 2] =
+            [("/v1/chat/completions", chat), ("/v1/messages", message)];
+        for (path, ask) in formats {
+            assert_eq!(told(path, ask(GPT, stream)).await, of(GPT, "openai", "asked for"), "{path} {stream}");
+            assert_eq!(told(path, ask(CLAUDE, stream)).await, of(CLAUDE, "anthropic", "asked for"));
+            assert_eq!(told(path, ask("auto", stream)).await, of(GPT, "openai", "on the profile's list"));
+        }
+    }
+    let count = "/v1/messages/count_tokens";
+    assert_eq!(told(count, message(CLAUDE, false)).await, of(CLAUDE, "anthropic", "asked for"));
+    assert_eq!(told(count, message("auto", false)).await, of(GPT, "openai", "on the profile's list"));
+    let embed = |model: &str| json!({ "model": model, "input": "good morning" });
+    assert_eq!(told("/v1/embeddings", embed(vectors)).await, of(vectors, "openai", "asked for"));
+    scene.auto_tries(&[&format!("openai/{vectors}")]).await;
+    let listed = of(vectors, "openai", "on the profile's list");
+    assert_eq!(told("/v1/embeddings", embed("auto")).await, listed);
+    // Also whose refusal it is.
+    scene.openai.once(Behaviour::Fail(400, None));
+    let (status, model, provider, why) = told("/v1/chat/completions", chat(GPT, true)).await;
+    assert_eq!((status, (200, model, provider, why)), (400, of(GPT, "openai", "asked for")));
+}
+
 async fn errors_models_and_embeddings_have_the_clients_shape(database: Database) {
     let scene = scene(database).await;
     let heard = scene.ask("fm-nobody", "/v1/chat/completions", &chat(GPT, false)).await;
@@ -232,5 +268,6 @@ crate::on_both_databases!(
     the_same_format_is_passed_on_as_it_came,
     each_format_reaches_the_other,
     tokens_are_counted_by_the_vendor_and_elsewhere_estimated,
+    every_answer_says_which_model_and_why,
     errors_models_and_embeddings_have_the_clients_shape,
 );

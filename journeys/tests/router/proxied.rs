@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{GPT, PASSWORD, Scene, scene_on};
+use super::{GPT, PASSWORD, Patience, Scene, scene_on};
 use crate::tls;
 
 /// Only the proxy knows where it is.
@@ -59,7 +59,7 @@ async fn clouds_are_asked_through_the_companys_proxy(database: Database) {
         .env("http_proxy", with(SECRET))
         .env("NO_PROXY", "past.test")
         .env("SSL_CERT_FILE", root.display());
-    let mut scene = scene_on(setting, 5, 5).await;
+    let mut scene = scene_on(setting, Patience::of(5)).await;
 
     scene.plain_provider("cloud", &format!("https://{CLOUD}/v1")).await;
     scene.plain_provider("near", &format!("http://{NEAR}/v1")).await;

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use foreman_protocol::{
     MessageUsage, MissCause, ProblemCode, ProviderFault, ProviderId, ProviderKind, Route, RouteMiss,
-    RouteUnfit, Routing, SpendCaps, UnfitBecause, UsageOutcome,
+    RouteUnfit, Routing, SpendCaps, UnfitBecause, UsageOutcome, WaitedFor,
 };
 use serde_json::{Value, json};
 
@@ -73,6 +73,7 @@ enum Try {
     Missed {
         cause: MissCause,
         status: Option<u16>,
+        waited_for: Option<WaitedFor>,
         why: Option<String>,
     },
     /// The vault is locked, a device does not allow it, or its format has no word for what was asked: of use to
@@ -83,6 +84,13 @@ enum Try {
     },
     /// Goes to whoever asked at once.
     Over(ApiError),
+}
+
+impl Try {
+    /// Without a status: it did not get that far.
+    fn missed(cause: MissCause, why: Option<String>) -> Self {
+        Self::Missed { cause, status: None, waited_for: None, why }
+    }
 }
 
 /// Asks until a model answers; returns with its first token, or the whole answer.
@@ -117,7 +125,7 @@ pub async fn answer(app: &App, asked: &Inquiry) -> ApiResult<Answered> {
         };
         if let Err(cause) = may {
             gone.insert(provider.id);
-            missed.push(miss(candidate, cause, None));
+            missed.push(miss(candidate, cause));
             continue;
         }
         tries += 1;
@@ -135,19 +143,19 @@ pub async fn answer(app: &App, asked: &Inquiry) -> ApiResult<Answered> {
                 words::tell(&route, &mut headers);
                 return Ok(Answered { route, status, headers, content, usage });
             }
-            (back, Try::Missed { cause, status, why }) => {
+            (back, Try::Missed { cause, status, waited_for, why }) => {
                 meter = back.ok_or_else(|| ApiError::internal(anyhow::anyhow!("a meter was lost")))?;
-                tracing::debug!(provider = provider.name, model = %candidate.model.id, ?cause, status, why, "tried in vain");
+                tracing::debug!(provider = provider.name, model = %candidate.model.id, ?cause, status, ?waited_for, why, "tried in vain");
                 // Another of its models would fare no better, but for one that is only missing.
                 if cause != MissCause::ModelMissing {
                     gone.insert(provider.id);
                 }
-                missed.push(miss(candidate, cause, status));
+                missed.push(RouteMiss { status, waited_for, ..miss(candidate, cause) });
             }
             (back, Try::Refused { cause, error }) => {
                 meter = back.ok_or_else(|| ApiError::internal(anyhow::anyhow!("a meter was lost")))?;
                 gone.insert(provider.id);
-                missed.push(miss(candidate, cause, None));
+                missed.push(miss(candidate, cause));
                 refused.get_or_insert(error);
             }
             (back, Try::Over(error)) => {
@@ -176,12 +184,13 @@ fn other_vectors(asked: &Inquiry, first: &Candidate<'_>, candidate: &Candidate<'
     asked.peek.needs.embeddings && first.model.id != candidate.model.id
 }
 
-fn miss(candidate: &Candidate<'_>, cause: MissCause, status: Option<u16>) -> RouteMiss {
+fn miss(candidate: &Candidate<'_>, cause: MissCause) -> RouteMiss {
     RouteMiss {
         provider: candidate.known.provider.name.clone(),
         model: candidate.model.id.clone(),
         cause,
-        status,
+        status: None,
+        waited_for: None,
     }
 }
 
@@ -277,7 +286,7 @@ async fn attempt(
 ) -> (Option<Meter>, Try) {
     let spoken = wire(candidate.known.provider.kind);
     if asked.peek.needs.embeddings && spoken == Wire::Anthropic {
-        return (Some(meter), Try::Missed { cause: MissCause::ModelMissing, status: None, why: None });
+        return (Some(meter), Try::missed(MissCause::ModelMissing, None));
     }
     let body = match request(asked, candidate, spoken) {
         Ok(body) => body,
@@ -296,9 +305,12 @@ async fn attempt(
         connect: limits.connect,
         headers: if asked.format == spoken { asked.headers.clone() } else { HeaderMap::new() },
     };
-    let patience = if asked.peek.stream { limits.first_token } else { limits.whole };
+    let deadline = match asked.peek.stream {
+        true => Deadline::after(limits.first_token, WaitedFor::FirstToken),
+        false => Deadline::after(limits.whole, WaitedFor::Answer),
+    };
     let mut meter = Some(meter);
-    let tried = open(app, asked, candidate, call, &mut meter, Deadline::after(patience)).await;
+    let tried = open(app, asked, candidate, call, &mut meter, deadline).await;
     note_health(app, asked, candidate, &tried);
     (meter, tried)
 }

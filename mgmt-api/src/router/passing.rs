@@ -12,12 +12,13 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use foreman_link::h2::BoxError;
-use foreman_protocol::{MessageUsage, ProblemCode, UsageOutcome};
+use foreman_protocol::{MessageUsage, ProblemCode, UsageOutcome, WaitedFor};
 use futures_util::{FutureExt, Stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Body;
 use memchr::memmem;
 use serde::Deserialize;
+use serde_json::json;
 use tokio::time::Sleep;
 
 use super::{
@@ -193,12 +194,19 @@ impl Passing {
         }
     }
 
-    /// The alarm is set anew only when it goes off: most events come long before.
+    /// The alarm is set anew only when it goes off: most events come long before. How long the first token may take
+    /// is for whoever waits for it to say.
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.first_token {
+            return Poll::Pending;
+        }
         while self.alarm.poll_unpin(cx).is_ready() {
             let until = self.heard_at + self.idle;
             if Instant::now() >= until {
-                self.finish(Some(format!("Nothing came for {} s.", self.idle.as_secs())));
+                let after_s = self.idle.as_secs();
+                self.finish(Some(format!("Nothing came for {after_s} s.")));
+                let late = json!({ "waited_for": WaitedFor::NextToken, "after_s": after_s });
+                self.broken = self.broken.take().map(|broken| broken.with(late));
                 return Poll::Ready(());
             }
             self.alarm.as_mut().reset(until.into());

@@ -228,6 +228,7 @@ async fn explain(
                 model: candidate.model.id.clone(),
                 cause,
                 status: None,
+                waited_for: None,
             }),
             None => explained.routes.push(Route { ..candidate.route(&[]) }),
         }

@@ -1,7 +1,7 @@
 //! The router's words for people, in headers: which model answered and why.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use foreman_protocol::{MissCause, Route, RouteMiss, RouteReason};
+use foreman_protocol::{MissCause, Route, RouteMiss, RouteReason, WaitedFor};
 
 const MODEL: HeaderName = HeaderName::from_static("x-foreman-model");
 const PROVIDER: HeaderName = HeaderName::from_static("x-foreman-provider");
@@ -49,7 +49,12 @@ const fn reason_word(reason: RouteReason) -> &'static str {
 pub fn miss(miss: &RouteMiss) -> String {
     let cause = match miss.cause {
         MissCause::Unreachable => "unreachable",
-        MissCause::Timeout => "no answer in time",
+        MissCause::Timeout => match miss.waited_for {
+            Some(WaitedFor::Connection) => "no connection in time",
+            Some(WaitedFor::FirstToken) => "no first token in time",
+            Some(WaitedFor::NextToken) => "no next token in time",
+            Some(WaitedFor::Answer) | None => "no answer in time",
+        },
         MissCause::ModelMissing => "no such model",
         MissCause::RateLimited => "rate limited",
         MissCause::Failed => "failed",
@@ -110,6 +115,7 @@ mod tests {
             model: "gpt-5".into(),
             cause: MissCause::RateLimited,
             status: Some(429),
+            waited_for: None,
         });
         let mut headers = HeaderMap::new();
         tell(&route, &mut headers);

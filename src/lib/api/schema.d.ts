@@ -3842,6 +3842,7 @@ export interface components {
              * @description Only models known to have at least this much context, tokens.
              */
             min_context?: number | null;
+            waited_for?: components["schemas"]["WaitedFor"] | null;
             /** @description `provider/model`, tried first and in this order. */
             models: string[];
             /** @description `auto` or `auto:` and `[a-z0-9-]{1,32}`. */
@@ -4518,6 +4519,11 @@ export interface operations {
                 id: components["schemas"]["AttachmentId"];
             };
             cookie?: never;
+        /**
+         * @description What of an answer can be late; each has a limit of its own.
+         * @enum {string}
+         */
+        WaitedFor: "connection" | "first_token" | "next_token" | "answer";
         };
         requestBody?: never;
         responses: {

@@ -85,6 +85,7 @@ export type Route = Schemas['Route'];
 export type RouteReason = Schemas['RouteReason'];
 export type RouteMiss = Schemas['RouteMiss'];
 export type MissCause = Schemas['MissCause'];
+export type WaitedFor = Schemas['WaitedFor'];
 export type ExplainRoute = Schemas['ExplainRoute'];
 export type RouteExplained = Schemas['RouteExplained'];
 export type UnfitBecause = Schemas['UnfitBecause'];

@@ -3,6 +3,7 @@
 import type { RoutingProfile } from './picker';
 import { dollars, duration, tokens } from '$lib/format';
 import { m } from '$lib/i18n';
+import { lateWord } from '$lib/routing/sentence';
 import type { Message, Route, RouteMiss, RouteReason } from './types';
 
 const REASONS: Record<RouteReason, () => string> = {
@@ -46,7 +47,7 @@ export function reasonWords(route: Route): string {
 
 /** `llama3.2 at home-ollama did not answer (502)`. */
 export function missWords(miss: RouteMiss): string {
-	const cause = MISSES[miss.cause]?.() ?? miss.cause;
+	const cause = lateWord(miss.waited_for) ?? MISSES[miss.cause]?.() ?? miss.cause;
 	const status = miss.status ? ` (${miss.status})` : '';
 	return `${m.chat_model_at({ model: miss.model, provider: miss.provider })}: ${cause}${status}`;
 }

@@ -1,5 +1,5 @@
 /** A way of choosing a model as one sentence, a choice with its reasons, and a model that was passed over. */
-import type { MissCause, Route, RouteMiss, RouteReason, RoutingProfile } from '$lib/api/types';
+import type { MissCause, Route, RouteMiss, RouteReason, RoutingProfile, WaitedFor } from '$lib/api/types';
 import { tokens } from '$lib/format';
 import { m } from '$lib/i18n';
 import { useWord } from '$lib/providers/words';
@@ -73,7 +73,16 @@ export function causeWord(cause: MissCause): string {
 	}[cause]();
 }
 
+/** What did not come in time. A newer server may wait for what has no word here. */
+export function lateWord(waitedFor: WaitedFor | null | undefined): string | undefined {
+	const words: Partial<Record<WaitedFor, () => string>> = {
+		connection: m.miss_late_connection,
+		first_token: m.miss_late_first_token
+	};
+	return waitedFor == null ? undefined : words[waitedFor]?.();
+}
+
 export function missSentence(miss: RouteMiss): string {
-	const cause = causeWord(miss.cause);
+	const cause = lateWord(miss.waited_for) ?? causeWord(miss.cause);
 	return `${miss.provider}/${miss.model}: ${miss.status == null ? cause : `${cause} (${miss.status})`}`;
 }

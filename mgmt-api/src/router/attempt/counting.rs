@@ -3,6 +3,7 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use bytes::Bytes;
+use foreman_protocol::WaitedFor;
 use serde_json::json;
 
 use super::{
@@ -64,7 +65,7 @@ async fn of_vendor(app: &App, asked: &Inquiry, candidate: &Candidate<'_>) -> Api
         connect: limits.connect,
         headers: asked.headers.clone(),
     };
-    let (deadline, asked_at) = (Deadline::after(limits.first_token), now());
+    let (deadline, asked_at) = (Deadline::after(limits.first_token, WaitedFor::Answer), now());
     let sent = deadline.within(app.providers.send(app, asked.who.tenant, candidate.known, call)).await;
     let answer = match sent {
         Ok(Ok(answer)) => answer,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use bytes::Bytes;
 use foreman_link::h2::BoxError;
-use foreman_protocol::{Millis, MissCause, ProblemCode, UsageOutcome};
+use foreman_protocol::{Millis, MissCause, ProblemCode, RouteMiss, UsageOutcome, WaitedFor};
 use futures_util::{FutureExt, future::BoxFuture};
 use http_body_util::{BodyExt, Collected, Limited, combinators::UnsyncBoxBody};
 use serde_json::{Value, json};
@@ -56,25 +56,28 @@ pub fn collect(
 pub struct Deadline {
     at: tokio::time::Instant,
     patience: Duration,
+    of: WaitedFor,
 }
 
 impl Deadline {
-    pub fn after(patience: Duration) -> Self {
-        Self { at: tokio::time::Instant::now() + patience, patience }
+    pub fn after(patience: Duration, of: WaitedFor) -> Self {
+        Self { at: tokio::time::Instant::now() + patience, patience, of }
     }
 
     pub async fn within<T>(self, work: impl Future<Output = T>) -> Result<T, Late> {
-        tokio::time::timeout_at(self.at, work).await.map_err(|_| Late(self.patience))
+        tokio::time::timeout_at(self.at, work).await.map_err(|_| Late(self))
     }
 }
 
-/// It took longer than this.
-pub struct Late(Duration);
+/// It took longer than that.
+pub struct Late(Deadline);
 
 impl From<Late> for Try {
     fn from(late: Late) -> Self {
-        let why = Some(format!("No answer within {} s.", late.0.as_secs()));
-        Self::Missed { cause: MissCause::Timeout, status: None, why }
+        let Deadline { patience, of, .. } = late.0;
+        let what = if of == WaitedFor::FirstToken { "first token" } else { "answer" };
+        let why = Some(format!("No {what} within {} s.", patience.as_secs()));
+        Self::Missed { cause: MissCause::Timeout, status: None, waited_for: Some(of), why }
     }
 }
 
@@ -116,12 +119,11 @@ pub async fn open(
 
 fn not_sent(failed: SendFailed) -> Try {
     match failed {
-        SendFailed::Unreachable(why) => {
-            Try::Missed { cause: MissCause::Unreachable, status: None, why: Some(why) }
-        }
+        SendFailed::Unreachable(why) => Try::missed(MissCause::Unreachable, Some(why)),
         SendFailed::Timeout => Try::Missed {
             cause: MissCause::Timeout,
             status: None,
+            waited_for: Some(WaitedFor::Connection),
             why: Some("No connection in time.".into()),
         },
         SendFailed::Locked(error) => Try::Refused { cause: MissCause::Locked, error },
@@ -130,7 +132,7 @@ fn not_sent(failed: SendFailed) -> Try {
 }
 
 fn broke_off(why: &str) -> Try {
-    Try::Missed { cause: MissCause::Failed, status: None, why: Some(why.to_owned()) }
+    Try::missed(MissCause::Failed, Some(why.to_owned()))
 }
 
 fn whole(
@@ -149,6 +151,7 @@ fn whole(
             return Try::Missed {
                 cause: MissCause::Failed,
                 status: Some(status.as_u16()),
+                waited_for: None,
                 why: Some("The answer is not JSON.".into()),
             };
         };
@@ -213,19 +216,19 @@ pub async fn unsuccessful(
     let provider = &candidate.known.provider;
     let body = collect(answer.body, MOST_ERROR).await.unwrap_or_default();
     let why = shape::message_of(&body);
-    let missed = |cause| Try::Missed { cause, status: Some(status.as_u16()), why: why.clone() };
+    let missed =
+        |cause| Try::Missed { cause, status: Some(status.as_u16()), waited_for: None, why: why.clone() };
+    // Who has too much to do says for how long as well as who was asked too much.
+    if matches!(status.as_u16(), 429 | 503 | 529)
+        && let Some(retry) = breaker::patience(&answer.headers, now())
+        && let Some(change) = app.router.breakers.limited(provider.id, retry, Instant::now())
+    {
+        breaker::tell(app, asked.who.tenant, provider, change, why.clone());
+    }
     match status.as_u16() {
         404 => return missed(MissCause::ModelMissing),
         400 | 403 if names_a_missing_model(&body) => return missed(MissCause::ModelMissing),
-        429 => {
-            if let Some(retry) = breaker::patience(&answer.headers, now()) {
-                let change = app.router.breakers.limited(provider.id, retry, Instant::now());
-                if let Some(change) = change {
-                    breaker::tell(app, asked.who.tenant, provider, change, why.clone());
-                }
-            }
-            return missed(MissCause::RateLimited);
-        }
+        429 => return missed(MissCause::RateLimited),
         408 | 500..=599 => return missed(MissCause::Failed),
         // The client's key is fine; ours is not.
         401 | 403 => {
@@ -238,7 +241,7 @@ pub async fn unsuccessful(
                         provider.name
                     ),
                 )
-                .with(json!({ "tried": [miss(candidate, MissCause::KeyRefused, Some(status.as_u16()))] })),
+                .with(json!({ "tried": [RouteMiss { status: Some(status.as_u16()), ..miss(candidate, MissCause::KeyRefused) }] })),
             );
         }
         _ => {}
