@@ -6,6 +6,7 @@ mod falling;
 mod keys;
 mod late;
 mod leaving;
+mod months;
 mod passing;
 mod proxied;
 

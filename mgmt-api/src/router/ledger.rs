@@ -195,8 +195,7 @@ impl Ledger {
         }
         let now = now();
         let spend = self.spend.read().unwrap_or_else(PoisonError::into_inner);
-        let reached = spend::caps(tenant, caps, key).into_iter().find_map(|cap| spend.reached(&cap, now));
-        reached.map_or(Ok(()), Err)
+        spend.reached(&spend::caps(tenant, caps, key), now).map_or(Ok(()), Err)
     }
 
     /// Brings what has ended until now into rows. What ends meanwhile gathers for the next time: taken at once, it would

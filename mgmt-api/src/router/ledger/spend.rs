@@ -74,6 +74,33 @@ impl Cap {
             CapPeriod::Ever => None,
         }
     }
+
+    fn refusal(&self, spent: i64, now: Millis) -> ApiError {
+        let dollars = |micros: i64| format!("{:.2} $", micros as f64 / 1e6);
+        let (whose, word) = match (self.key.is_some(), self.period) {
+            (true, CapPeriod::Day) => ("This key", "key_day"),
+            (true, CapPeriod::Month) => ("This key", "key_month"),
+            (true, CapPeriod::Ever) => ("This key", "key_ever"),
+            (false, CapPeriod::Day) => ("This Foreman", "day"),
+            (false, _) => ("This Foreman", "month"),
+        };
+        let when = match self.period {
+            CapPeriod::Day => " a day",
+            CapPeriod::Month => " a month",
+            CapPeriod::Ever => "",
+        };
+        let said = format!(
+            "{whose} may spend {}{when} on models and has spent {}. Nothing was sent.",
+            dollars(self.micros),
+            dollars(spent)
+        );
+        ApiError::new(ProblemCode::SpendCapReached, said).with(json!({
+            "cap": word,
+            "cap_micros": self.micros,
+            "spent_micros": spent,
+            "resets_at": self.resets_at(now),
+        }))
+    }
 }
 
 /// The first day of a day's month, in days since the epoch, UTC.
@@ -201,41 +228,14 @@ impl Spend {
         }
     }
 
-    /// What a request gets whose cap is reached.
-    pub fn reached(&self, cap: &Cap, now: Millis) -> Option<ApiError> {
-        let spent = self.of(cap.tenant, cap.key, cap.period, now);
-        if spent < cap.micros {
-            return None;
-        }
-        let dollars = |micros: i64| format!("{:.2} $", micros as f64 / 1e6);
-        let (whose, word) = match (cap.key.is_some(), cap.period) {
-            (true, CapPeriod::Day) => ("This key", "key_day"),
-            (true, CapPeriod::Month) => ("This key", "key_month"),
-            (true, CapPeriod::Ever) => ("This key", "key_ever"),
-            (false, CapPeriod::Day) => ("This Foreman", "day"),
-            (false, _) => ("This Foreman", "month"),
-        };
-        let when = match cap.period {
-            CapPeriod::Day => " a day",
-            CapPeriod::Month => " a month",
-            CapPeriod::Ever => "",
-        };
-        Some(
-            ApiError::new(
-                ProblemCode::SpendCapReached,
-                format!(
-                    "{whose} may spend {}{when} on models and has spent {}. Nothing was sent.",
-                    dollars(cap.micros),
-                    dollars(spent)
-                ),
-            )
-            .with(json!({
-                "cap": word,
-                "cap_micros": cap.micros,
-                "spent_micros": spent,
-                "resets_at": cap.resets_at(now),
-            })),
-        )
+    /// What a request gets that is under these caps, when one of them is reached. Of several it is the one that is
+    /// reached for longest: who comes again when another is free would be refused again.
+    pub fn reached(&self, caps: &[Cap], now: Millis) -> Option<ApiError> {
+        let spent = |cap: &Cap| self.of(cap.tenant, cap.key, cap.period, now);
+        // The last of those that end together is taken, and a key's own cap is the first.
+        let reached = caps.iter().rev().filter(|cap| spent(cap) >= cap.micros);
+        let longest = reached.max_by_key(|cap| cap.resets_at(now).unwrap_or(Millis::MAX))?;
+        Some(longest.refusal(spent(longest), now))
     }
 
     pub fn is_announced(&self, cap: &Cap, now: Millis) -> bool {
@@ -297,13 +297,37 @@ mod tests {
         add(&mut spend.days, tenant, Some(key), FIRST, 500);
         let cap = Cap { tenant, key: Some(key), name: None, period: CapPeriod::Month, micros: 500 };
         let end = (FIRST + 30) * DAY_MS;
-        let details = spend.reached(&cap, end - 1).and_then(|refused| refused.details).unwrap();
+        let reached = |cap: &Cap, now| spend.reached(std::slice::from_ref(cap), now);
+        let details = reached(&cap, end - 1).and_then(|refused| refused.details).unwrap();
         assert_eq!((&details["cap"], &details["spent_micros"]), (&"key_month".into(), &500.into()));
         assert_eq!(details["resets_at"], end, "with the first moment of December");
-        assert!(spend.reached(&cap, end).is_none());
-        assert!(spend.reached(&Cap { micros: 501, ..cap.clone() }, end - 1).is_none());
+        assert!(reached(&cap, end).is_none());
+        assert!(reached(&Cap { micros: 501, ..cap.clone() }, end - 1).is_none());
         // It is told once for each period.
         spend.note_announced(&cap, end - 1);
         assert!(spend.is_announced(&cap, FIRST * DAY_MS) && !spend.is_announced(&cap, end));
+    }
+
+    #[test]
+    fn of_several_caps_the_one_is_told_that_is_reached_for_longest() {
+        let (tenant, key) = (TenantId::fresh(), ModelKeyId::fresh());
+        let mut spend = Spend::default();
+        add(&mut spend.days, tenant, None, TODAY, 500);
+        add(&mut spend.days, tenant, Some(key), TODAY, 500);
+        spend.ever.insert((tenant, key), 500);
+        let of = |key, period, micros| Cap { tenant, key, name: None, period, micros };
+        let (day, month) = (of(None, CapPeriod::Day, 500), of(None, CapPeriod::Month, 500));
+        let keys = |period| of(Some(key), period, 500);
+        let free = of(None, CapPeriod::Month, 501);
+        let told = |caps: &[&Cap]| {
+            let caps: Vec<Cap> = caps.iter().map(|cap| (*cap).clone()).collect();
+            let details = spend.reached(&caps, TODAY * DAY_MS).and_then(|refused| refused.details).unwrap();
+            details["cap"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(told(&[&day, &month]), "month");
+        assert_eq!(told(&[&day, &free]), "day");
+        assert_eq!(told(&[&keys(CapPeriod::Day), &day, &month]), "month");
+        assert_eq!(told(&[&keys(CapPeriod::Month), &day, &month]), "key_month", "both end together");
+        assert_eq!(told(&[&keys(CapPeriod::Ever), &day, &month]), "key_ever");
     }
 }
