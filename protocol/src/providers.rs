@@ -111,6 +111,10 @@ pub struct ProviderHealth {
     /// How long that answer took.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub latency_ms: Option<u32>,
+    /// What could still be spent with its key then, micro-dollars; absent where the key has no limit or the provider
+    /// does not tell.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub credit_micros: Option<i64>,
     /// While paused or rate-limited: when it is tried again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub retry_at: Option<Millis>,

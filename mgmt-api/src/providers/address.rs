@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use axum::http::{HeaderMap, StatusCode, header};
+use foreman_protocol::Provider;
 use reqwest::Url;
 
 use crate::problem::{ApiError, ApiResult};
@@ -91,6 +93,34 @@ pub fn checked(text: &str) -> ApiResult<String> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
+/// What a call adds to a base address, for telling which one a redirect means.
+const CALLS: [&str; 5] =
+    ["/chat/completions", "/embeddings", "/messages/count_tokens", "/messages", "/models"];
+
+/// The base address that a redirect leads to, to be shown: without what else it may carry.
+pub fn redirected(provider: &Provider, status: StatusCode, headers: &HeaderMap) -> Option<String> {
+    if !status.is_redirection() {
+        return None;
+    }
+    let location = headers.get(header::LOCATION)?.to_str().ok()?;
+    let base = provider.base_url.as_deref().and_then(|base| Url::parse(base).ok());
+    let mut to = match &base {
+        Some(base) => base.join(location).ok()?,
+        None => Url::parse(location).ok()?,
+    };
+    let _ = (to.set_username(""), to.set_password(None));
+    to.set_query(None);
+    to.set_fragment(None);
+    let to = to.as_str().trim_end_matches('/');
+    let to = CALLS.iter().find_map(|call| to.strip_suffix(call)).unwrap_or(to);
+    (to.len() <= LONGEST).then(|| to.to_owned())
+}
+
+/// Said wherever somebody waits for an answer from there.
+pub fn leads_elsewhere(to: &str) -> String {
+    format!("It leads on to {to}. No key is sent there by itself: enter that address if it is the right one.")
+}
+
 /// Whether it is asked without encryption.
 pub fn is_plain(base_url: &str) -> bool {
     base_url.starts_with("http://")
@@ -116,6 +146,27 @@ mod tests {
         ] {
             assert!(checked(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_redirect_is_shown_as_the_address_that_is_meant() {
+        let provider = serde_json::from_value(serde_json::json!({
+            "id": foreman_protocol::ProviderId::fresh(), "kind": "openai_compatible", "auth": "none", "name": "lab",
+            "base_url": "http://llm.lan/v1", "found": false, "enabled": true, "is_default": false, "use_for": [],
+            "health": { "state": "up" }, "created_at": 0,
+        }))
+        .unwrap();
+        for (location, shown) in [
+            ("https://llm.lan/v1/models", "https://llm.lan/v1"),
+            ("/api/v1/chat/completions", "http://llm.lan/api/v1"),
+            ("https://u:p@sso.lan/login/?back=secret#x", "https://sso.lan/login"),
+            ("//other.lan:8443/", "http://other.lan:8443"),
+        ] {
+            let headers = [(header::LOCATION, location.parse().unwrap())].into_iter().collect();
+            assert_eq!(redirected(&provider, StatusCode::FOUND, &headers).as_deref(), Some(shown));
+            assert_eq!(redirected(&provider, StatusCode::OK, &headers), None);
+        }
+        assert_eq!(redirected(&provider, StatusCode::FOUND, &HeaderMap::new()), None);
     }
 
     #[test]

@@ -404,6 +404,7 @@ pub const fn fresh_health() -> ProviderHealth {
         checked_at: None,
         models: None,
         latency_ms: None,
+        credit_micros: None,
         retry_at: None,
     }
 }

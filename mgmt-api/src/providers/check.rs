@@ -15,8 +15,9 @@ use http_body_util::BodyExt;
 use serde_json::json;
 
 use super::{
-    Answer, Call, Known, SendFailed, device,
+    Call, Known, SendFailed, address, device,
     lists::{self, Listed},
+    refusal,
     store::{self, Check, StoredModel},
 };
 use crate::{
@@ -87,13 +88,14 @@ pub async fn run_if(
     };
     let took = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
     let (list, check) = match outcome {
-        Ok(Told { list, latency_ms, whole }) => {
+        Ok(Told { list, latency_ms, credit_micros, whole }) => {
             let models = u32::try_from(list.len()).ok();
             let check = Check {
                 fault: None,
                 reason: None,
                 models,
                 latency_ms: Some(latency_ms),
+                credit_micros,
                 due_at: now() + if whole { EVERY_MS } else { AGAIN_MS },
             };
             (Some(list), check)
@@ -110,6 +112,7 @@ pub async fn run_if(
                 reason: Some(reason),
                 models: None,
                 latency_ms: Some(took),
+                credit_micros: None,
                 due_at: now() + AGAIN_MS,
             };
             (None, check)
@@ -153,6 +156,8 @@ struct Told {
     list: Vec<Listed>,
     /// How long it took to name them.
     latency_ms: u32,
+    /// What its key may still spend, where it tells.
+    credit_micros: Option<i64>,
     /// Of some, more is to be asked.
     whole: bool,
 }
@@ -162,41 +167,43 @@ async fn list(app: &App, tenant: TenantId, known: &Known) -> Result<Told, Troubl
     if provider.kind == ProviderKind::Ollama {
         return of_device(app, tenant, known).await;
     }
-    if provider.kind == ProviderKind::Openrouter {
-        // It shows its list to everybody; this says whether it takes the key.
-        let answer = get(app, tenant, provider, "key").await?;
-        checked(provider.kind, answer.status, &answer.headers)?;
-    }
+    let credit_micros = match provider.kind {
+        // It shows its list to everybody; this says whether it takes the key, and what is left of its limit.
+        ProviderKind::Openrouter => lists::credit(&get(app, tenant, provider, "key").await?),
+        _ => None,
+    };
     let started = Instant::now();
-    let answer = get(app, tenant, provider, "models").await?;
+    let body = get(app, tenant, provider, "models").await?;
+    let took = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+    let list = lists::read(provider.kind, &body).ok_or_else(not_an_api)?;
+    Ok(Told { list, latency_ms: took, credit_micros, whole: true })
+}
+
+/// What it answers when all is well.
+async fn get(app: &App, tenant: TenantId, provider: &Provider, path: &'static str) -> Result<Bytes, Trouble> {
+    let call = Call { path, body: None, connect: CONNECT, headers: HeaderMap::new() };
+    let answer = app.providers.send_out(app, tenant, provider, call).await.map_err(trouble)?;
     let (status, headers) = (answer.status, answer.headers);
     let body = body_of(answer.body).await?;
-    let took = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
-    checked(provider.kind, status, &headers)?;
-    let list = lists::read(provider.kind, &body).ok_or_else(not_an_api)?;
-    Ok(Told { list, latency_ms: took, whole: true })
+    let to = address::redirected(provider, status, &headers);
+    checked(provider.kind, status, &headers, &body, to)?;
+    Ok(body)
 }
 
-async fn get(
-    app: &App,
-    tenant: TenantId,
-    provider: &Provider,
-    path: &'static str,
-) -> Result<Answer, Trouble> {
-    let call = Call { path, body: None, connect: CONNECT, headers: HeaderMap::new() };
-    app.providers.send_out(app, tenant, provider, call).await.map_err(trouble)
-}
-
-/// What an answer's status says of the key and the address.
-fn checked(kind: ProviderKind, status: StatusCode, headers: &HeaderMap) -> Result<(), Trouble> {
+/// What an answer says of the key and the address; `to` is where it leads instead.
+fn checked(
+    kind: ProviderKind,
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    to: Option<String>,
+) -> Result<(), Trouble> {
     let code = status.as_u16();
     Err(match code {
         200..=299 => return Ok(()),
-        // Google says so for a key that it does not know.
-        400 if kind == ProviderKind::Google => {
-            Trouble::new(ProviderFault::KeyRefused, "It does not take the key.")
+        _ if refusal::is_of_key(kind, status, body) => {
+            Trouble::new(ProviderFault::KeyRefused, key_refused(code))
         }
-        401 | 403 => Trouble::new(ProviderFault::KeyRefused, key_refused(code)),
         429 => {
             let wait = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
             let wait = wait.and_then(|text| text.trim().parse::<u32>().ok());
@@ -206,7 +213,10 @@ fn checked(kind: ProviderKind, status: StatusCode, headers: &HeaderMap) -> Resul
             };
             Trouble::new(ProviderFault::RateLimited, reason)
         }
-        300..=399 | 404 | 405 => not_an_api(),
+        300..=399 | 404 | 405 => match to {
+            Some(to) => Trouble::new(ProviderFault::NotAnApi, address::leads_elsewhere(&to)),
+            None => not_an_api(),
+        },
         _ => Trouble::new(ProviderFault::Failed, format!("It answered {code}.")),
     })
 }
@@ -281,7 +291,7 @@ async fn of_device(app: &App, tenant: TenantId, known: &Known) -> Result<Told, T
     let (status, headers) = (answer.status(), answer.headers().clone());
     let body = body_of(answer.into_body()).await?;
     let took = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
-    checked(ProviderKind::Ollama, status, &headers)?;
+    checked(ProviderKind::Ollama, status, &headers, &body, None)?;
     let mut list = lists::read(ProviderKind::Ollama, &body).ok_or_else(not_an_api)?;
     let before = store::models(app.db.read(), tenant)
         .await
@@ -319,7 +329,7 @@ async fn of_device(app: &App, tenant: TenantId, known: &Known) -> Result<Told, T
         }
     }
     drop(shows);
-    Ok(Told { list, latency_ms: took, whole })
+    Ok(Told { list, latency_ms: took, credit_micros: None, whole })
 }
 
 /// What is said of the model at this place of the list.

@@ -167,6 +167,16 @@ fn micros(dollars: &str) -> Option<i64> {
     (0.0..1.0).contains(&dollars).then(|| (dollars * 1e12).round() as i64)
 }
 
+/// What OpenRouter says may still be spent with a key, micro-dollars; `None` for one without a limit.
+///
+/// Source: <https://openrouter.ai/docs/api/api-reference/api-keys/get-current-key>.
+pub fn credit(answer: &[u8]) -> Option<i64> {
+    let answer: Value = serde_json::from_slice(answer).ok()?;
+    let dollars = answer["data"]["limit_remaining"].as_f64()?;
+    // Beyond it nobody's limit is.
+    (dollars.abs() < 1e9).then(|| (dollars.max(0.0) * 1e6).round() as i64)
+}
+
 fn number(value: &Value) -> Option<u32> {
     value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0)
 }
@@ -293,6 +303,14 @@ mod tests {
         assert_eq!([gib(0), gib(16), gib(24), gib(48)], [4_096, 4_096, 32_768, 262_144]);
         // A card of 24 GB has a little less.
         assert_eq!(usual_context(24_564 << 20), 32_768);
+    }
+
+    #[test]
+    fn what_a_key_may_still_spend_is_read_where_it_has_a_limit() {
+        let of =
+            |left: &str| credit(format!(r#"{{"data":{{"limit":100,"limit_remaining":{left}}}}}"#).as_bytes());
+        assert_eq!([of("74.5"), of("0"), of("-0.01")], [Some(74_500_000), Some(0), Some(0)]);
+        assert_eq!([of("null"), of("1e300"), credit(b"<html>")], [None; 3]);
     }
 
     #[test]

@@ -1,10 +1,28 @@
 //! A key that a provider does not take, found out by a request: shown like one that a look at its models found, until
 //! a look goes well, another key is given, or a request is answered with it.
 
-use foreman_protocol::{Event, Millis, Provider, ProviderFault, ProviderId, ProviderState, TenantId};
+use axum::http::StatusCode;
+use foreman_protocol::{
+    Event, Millis, Provider, ProviderFault, ProviderId, ProviderKind, ProviderState, TenantId,
+};
+use serde_json::Value;
 
 use super::{check, store};
 use crate::{App, db::now, events::Cause, problem::ApiResult};
+
+/// Whether an answer says that the key is not taken. Google says so with a status that bad requests get too, and where
+/// it speaks OpenAI's format, in a list.
+///
+/// Source: <https://cloud.google.com/apis/design/errors>.
+pub fn is_of_key(kind: ProviderKind, status: StatusCode, body: &[u8]) -> bool {
+    if kind != ProviderKind::Google || status != StatusCode::BAD_REQUEST {
+        return matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    }
+    let said: Value = serde_json::from_slice(body).unwrap_or_default();
+    let said = if said.is_array() { &said[0] } else { &said };
+    let details = said["error"]["details"].as_array();
+    details.is_some_and(|details| details.iter().any(|detail| detail["reason"] == "API_KEY_INVALID"))
+}
 
 /// Its answer to a request of `asked_at` was that it does not take the key. Nobody waits for the log.
 pub fn noted(app: &App, tenant: TenantId, provider: &Provider, status: u16, asked_at: Millis) {
@@ -47,6 +65,7 @@ async fn write(
                 reason: refused.map(check::key_refused),
                 models: None,
                 latency_ms: health.latency_ms,
+                credit_micros: health.credit_micros,
                 due_at: now() + check::EVERY_MS,
             };
             store::write_check(tx, id, &check).await?;
@@ -60,4 +79,30 @@ async fn write(
         app.providers.renew(app, tenant).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn google_says_of_a_key_what_others_say_with_a_status() {
+        let of = |kind, code: u16, body: &Value| {
+            is_of_key(kind, StatusCode::from_u16(code).unwrap(), body.to_string().as_bytes())
+        };
+        let invalid = json!({ "error": { "code": 400, "status": "INVALID_ARGUMENT", "details": [
+            { "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID" } ] } });
+        assert!(of(ProviderKind::Google, 400, &invalid) && of(ProviderKind::Google, 400, &json!([invalid])));
+        let elsewhere = json!({ "error": { "code": 400, "status": "FAILED_PRECONDITION",
+            "message": "User location is not supported for the API use." } });
+        assert!(!of(ProviderKind::Google, 400, &elsewhere) && !of(ProviderKind::Google, 400, &Value::Null));
+        assert!(!of(ProviderKind::Groq, 400, &invalid));
+        for kind in [ProviderKind::Google, ProviderKind::Mistral] {
+            assert!(
+                of(kind, 401, &Value::Null) && of(kind, 403, &Value::Null) && !of(kind, 404, &Value::Null)
+            );
+        }
+    }
 }

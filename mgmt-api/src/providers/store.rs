@@ -19,7 +19,7 @@ use crate::{
 };
 
 const COLUMNS: &str = "id, kind, auth, name, base_url, device_id, vault_key, found, enabled, is_default, default_model, \
-     use_for, created_at, checked_at, check_ms, check_models, fault, reason, due_at";
+     use_for, created_at, checked_at, check_ms, check_models, check_credit, fault, reason, due_at";
 
 /// A provider as it is stored; its health is what its last list of models told.
 #[derive(Debug, Clone)]
@@ -93,6 +93,7 @@ fn read(row: &AnyRow) -> ApiResult<Stored> {
             checked_at,
             models: number("check_models")?,
             latency_ms: number("check_ms")?,
+            credit_micros: row.try_get("check_credit")?,
             retry_at: None,
         },
         created_at: row.try_get("created_at")?,
@@ -296,6 +297,7 @@ pub struct Check {
     pub reason: Option<String>,
     pub models: Option<u32>,
     pub latency_ms: Option<u32>,
+    pub credit_micros: Option<i64>,
     pub due_at: i64,
 }
 
@@ -303,7 +305,7 @@ pub struct Check {
 pub async fn write_check(tx: &mut Tx, provider: ProviderId, check: &Check) -> ApiResult<()> {
     sqlx::query(
         "UPDATE providers SET checked_at = $1, check_ms = $2, check_models = COALESCE($3, check_models), fault = $4, \
-         reason = $5, due_at = $6 WHERE id = $7",
+         reason = $5, due_at = $6, check_credit = $7 WHERE id = $8",
     )
     .bind(now())
     .bind(check.latency_ms.map(i64::from))
@@ -311,6 +313,7 @@ pub async fn write_check(tx: &mut Tx, provider: ProviderId, check: &Check) -> Ap
     .bind(check.fault.as_ref().map(to_text).transpose()?)
     .bind(&check.reason)
     .bind(check.due_at)
+    .bind(check.credit_micros)
     .bind(provider.to_string())
     .execute(tx.conn())
     .await?;

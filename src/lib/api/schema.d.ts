@@ -3548,6 +3548,12 @@ export interface components {
         /** @description How a provider has answered lately. */
         ProviderHealth: {
             checked_at?: components["schemas"]["i64"] | null;
+            /**
+             * Format: int64
+             * @description What could still be spent with its key then, micro-dollars; absent where the key has no limit or the provider
+             *     does not tell.
+             */
+            credit_micros?: number | null;
             fault?: components["schemas"]["ProviderFault"] | null;
             /**
              * Format: int32

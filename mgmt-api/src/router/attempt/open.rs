@@ -15,7 +15,7 @@ use crate::{
     App,
     db::now,
     problem::ApiError,
-    providers::{Answer, Call, SendFailed, Wire, refusal, wire},
+    providers::{Answer, Call, SendFailed, Wire, address, refusal, wire},
     router::{
         breaker,
         choose::Candidate,
@@ -230,8 +230,13 @@ pub async fn unsuccessful(
         400 | 403 if names_a_missing_model(&body) => return missed(MissCause::ModelMissing),
         429 => return missed(MissCause::RateLimited),
         408 | 500..=599 => return missed(MissCause::Failed),
+        300..=399 => {
+            let to = address::redirected(provider, status, &answer.headers);
+            return to
+                .map_or_else(|| missed(MissCause::Failed), |to| leads_elsewhere(candidate, status, &to));
+        }
         // The client's key is fine; ours is not.
-        401 | 403 => {
+        _ if refusal::is_of_key(provider.kind, status, &body) => {
             refusal::noted(app, asked.who.tenant, provider, status.as_u16(), asked_at);
             return Try::Over(
                 ApiError::new(
@@ -254,6 +259,14 @@ pub async fn unsuccessful(
         shape::refusal(asked.format, status, &body).to_string().into()
     };
     Try::Answered { status, headers, content: Content::Whole(content), usage: None }
+}
+
+/// No key goes where a provider points at by itself: another model's turn, and said where nothing else answers.
+fn leads_elsewhere(candidate: &Candidate<'_>, status: StatusCode, to: &str) -> Try {
+    let tried = RouteMiss { status: Some(status.as_u16()), ..miss(candidate, MissCause::Failed) };
+    let message = format!("{}: {}", candidate.known.provider.name, address::leads_elsewhere(to));
+    let error = ApiError::new(ProblemCode::UpstreamFailed, message);
+    Try::Refused { cause: MissCause::Failed, error: error.with(json!({ "tried": [tried], "leads_to": to })) }
 }
 
 /// Some say 400 with a code for what others say 404.

@@ -28,6 +28,7 @@ fn known(name: &str, own: bool, use_for: &[UseFor], models: Vec<Model>) -> Known
             checked_at: None,
             models: None,
             latency_ms: None,
+            credit_micros: None,
             retry_at: None,
         },
         created_at: 0,
