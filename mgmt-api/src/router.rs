@@ -13,6 +13,7 @@ mod attempt;
 mod breaker;
 mod choose;
 mod door;
+mod explain;
 mod keys;
 mod ledger;
 pub mod naming;
@@ -161,7 +162,11 @@ impl Router {
 }
 
 pub fn router() -> OpenApiRouter<App> {
-    door::router().merge(profiles::router()).merge(keys::router()).merge(report::router())
+    door::router()
+        .merge(profiles::router())
+        .merge(explain::router())
+        .merge(keys::router())
+        .merge(report::router())
 }
 
 /// Renews what is in memory when the log says that it changed, here or on another server.

@@ -230,6 +230,36 @@ pub enum UnfitBecause {
     Price,
 }
 
+/// What each profile would take now for one question, and who would not answer it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RoutingNow {
+    pub profiles: Vec<ProfileNow>,
+    /// Whose models would not answer now, and why.
+    pub away: Vec<ProviderAway>,
+}
+
+/// What a profile would take now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProfileNow {
+    pub profile: String,
+    /// Absent when no model could answer. `instead_of` has one model of each provider that is passed over before it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub route: Option<Route>,
+}
+
+/// A provider whose models would not answer now: its device is offline, it is paused or asks for patience, its key is
+/// locked or was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProviderAway {
+    pub provider_id: ProviderId,
+    /// Its name.
+    pub provider: String,
+    pub cause: MissCause,
+}
+
 /// What a cap of a key counts over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -2,13 +2,12 @@
 
 use axum::extract::State;
 use foreman_protocol::{
-    Event, MissCause, ProblemCode, Role, Route, RouteExplained, RouteMiss, Routing, RoutingOrder,
-    RoutingProfile, SpendCaps, TenantId, UseFor,
+    Event, ProblemCode, Role, Routing, RoutingOrder, RoutingProfile, SpendCaps, TenantId, UseFor,
 };
 use sqlx::{AnyConnection, Row};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{choose, naming::carried, peek::Needs};
+use super::naming::carried;
 use crate::{
     App,
     auth::Caller,
@@ -28,7 +27,7 @@ const PROFILES: usize = 50;
 const LISTED: usize = 50;
 
 pub fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(read, replace)).routes(routes!(explain))
+    OpenApiRouter::new().routes(routes!(read, replace))
 }
 
 /// What stands until somebody changes it.
@@ -187,53 +186,6 @@ fn check(routing: &Routing) -> ApiResult<()> {
         return Err(ApiError::invalid("caps", "What may be spent is not below zero."));
     }
     Ok(())
-}
-
-/// Which model a request would get now, and why; nothing is sent.
-#[utoipa::path(post, path = "/api/v1/routing/explain", tag = "models",
-    request_body = foreman_protocol::ExplainRoute, responses((status = 200, body = RouteExplained)))]
-async fn explain(
-    State(app): State<App>,
-    caller: Caller,
-    Json(asked): Json<foreman_protocol::ExplainRoute>,
-) -> ApiResult<Json<RouteExplained>> {
-    caller.at_least(Role::Viewer)?;
-    let routing = app.router.routing();
-    let needs = Needs {
-        tools: asked.tools,
-        vision: asked.vision,
-        input_tokens: asked.input_tokens,
-        code: asked.code || asked.tools,
-        research: asked.research,
-        embeddings: asked.embeddings,
-        price: routing.caps != SpendCaps::default(),
-    };
-    let catalogue = app.providers.catalogue(&app, caller.tenant).await?;
-    let choice = choose::choose(&catalogue, &routing, &asked.model, &needs, &|_, _, _| true);
-    let mut explained = RouteExplained {
-        profile: choice.profile.map(str::to_owned),
-        routes: Vec::new(),
-        passed_over: Vec::new(),
-        unfit: choice.unfit,
-    };
-    for candidate in choice.candidates.into_iter().take(100) {
-        let provider = &candidate.known.provider;
-        let miss = match candidate.known.online {
-            false => Some(MissCause::Unreachable),
-            true => app.router.breakers.standing(provider.id),
-        };
-        match miss {
-            Some(cause) => explained.passed_over.push(RouteMiss {
-                provider: provider.name.clone(),
-                model: candidate.model.id.clone(),
-                cause,
-                status: None,
-                waited_for: None,
-            }),
-            None => explained.routes.push(Route { ..candidate.route(&[]) }),
-        }
-    }
-    Ok(Json(explained))
 }
 
 #[cfg(test)]

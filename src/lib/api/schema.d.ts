@@ -1132,6 +1132,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/routing/now": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What each profile would take now for one question, and who would not answer; nothing is sent. */
+        get: operations["get_routing_now"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/server": {
         parameters: {
             query?: never;
@@ -3274,6 +3291,7 @@ export interface components {
                 /** @description Makes embeddings and does not chat. */
                 embeddings: boolean;
                 enabled: boolean;
+                entered?: components["schemas"]["UpdateModel"] | null;
                 /** @description What the provider calls it. */
                 id: string;
                 /** @description The day, as `2026-11-01`. */
@@ -3512,6 +3530,11 @@ export interface components {
          * @enum {string}
          */
         ProblemCode: "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "invalid_request" | "too_large" | "rate_limited" | "connection_token_invalid" | "device_gone" | "setup_done" | "setup_code_wrong" | "sign_in_failed" | "host_not_allowed" | "output_offset" | "protocol_too_old" | "conflict" | "policy_forbids" | "grant_not_enough" | "server_not_trusted" | "device_unreachable" | "upload_offset" | "changed" | "vault_locked" | "vault_missing" | "vault_password_wrong" | "model_unavailable" | "upstream_failed" | "spend_cap_reached" | "limit_reached" | "storage_unavailable" | "unavailable" | "internal";
+        /** @description What a profile would take now. */
+        ProfileNow: {
+            profile: string;
+            route?: components["schemas"]["Route"] | null;
+        };
         /** @description A provider of models. */
         Provider: {
             auth: components["schemas"]["ProviderAuth"];
@@ -3540,6 +3563,16 @@ export interface components {
          * @enum {string}
          */
         ProviderAuth: "api_key" | "oauth" | "none";
+        /**
+         * @description A provider whose models would not answer now: its device is offline, it is paused or asks for patience, its key is
+         *     locked or was refused.
+         */
+        ProviderAway: {
+            cause: components["schemas"]["MissCause"];
+            /** @description Its name. */
+            provider: string;
+            provider_id: components["schemas"]["ProviderId"];
+        };
         /**
          * @description What went wrong when a provider was asked for its models.
          * @enum {string}
@@ -3809,6 +3842,7 @@ export interface components {
              * @description The upstream's status, when it answered.
              */
             status?: number | null;
+            waited_for?: components["schemas"]["WaitedFor"] | null;
         };
         /**
          * @description A reason for a choice; the UI has the words.
@@ -3831,6 +3865,12 @@ export interface components {
              */
             revision: number;
         };
+        /** @description What each profile would take now for one question, and who would not answer it. */
+        RoutingNow: {
+            /** @description Whose models would not answer now, and why. */
+            away: components["schemas"]["ProviderAway"][];
+            profiles: components["schemas"]["ProfileNow"][];
+        };
         /**
          * @description By what `auto` puts models in order.
          * @enum {string}
@@ -3848,7 +3888,6 @@ export interface components {
              * @description Only models known to have at least this much context, tokens.
              */
             min_context?: number | null;
-            waited_for?: components["schemas"]["WaitedFor"] | null;
             /** @description `provider/model`, tried first and in this order. */
             models: string[];
             /** @description `auto` or `auto:` and `[a-z0-9-]{1,32}`. */
@@ -4480,6 +4519,11 @@ export interface components {
             unattended_by?: components["schemas"]["UnlockedBy"] | null;
             unlocked: boolean;
         };
+        /**
+         * @description What of an answer can be late; each has a limit of its own.
+         * @enum {string}
+         */
+        WaitedFor: "connection" | "first_token" | "next_token" | "answer";
         /** Format: int64 */
         i64: number;
     };
@@ -4525,11 +4569,6 @@ export interface operations {
                 id: components["schemas"]["AttachmentId"];
             };
             cookie?: never;
-        /**
-         * @description What of an answer can be late; each has a limit of its own.
-         * @enum {string}
-         */
-        WaitedFor: "connection" | "first_token" | "next_token" | "answer";
         };
         requestBody?: never;
         responses: {
@@ -6452,6 +6491,32 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RouteExplained"];
+                };
+            };
+        };
+    };
+    get_routing_now: {
+        parameters: {
+            query?: {
+                /** @description How long the question is with all that goes along, tokens. */
+                input_tokens?: number;
+                /** @description It looks like work on code. */
+                code?: boolean;
+                /** @description It has pictures. */
+                vision?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoutingNow"];
                 };
             };
         };

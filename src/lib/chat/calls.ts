@@ -1,6 +1,8 @@
 // What conversations ask of the server.
 
+import type { RoutingNow } from '$lib/api/types';
 import { answer, request } from '$lib/host';
+import type { Asks } from './now';
 import type { Chat, ChatAttachment, Message, Model, Routing } from './types';
 
 export interface MessagePage {
@@ -102,4 +104,9 @@ export async function fetchModels(): Promise<Model[]> {
 
 export function fetchRouting(): Promise<Routing> {
 	return answer(request.GET('/api/v1/routing'));
+}
+
+/** What each profile would take for such a question now, and who would not answer. Nothing is sent to any. */
+export function fetchNow(asks: Asks): Promise<RoutingNow> {
+	return answer(request.GET('/api/v1/routing/now', { params: { query: { ...asks } } }));
 }

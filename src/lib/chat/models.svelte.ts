@@ -7,7 +7,15 @@ import { fetchModels, fetchRouting } from './calls';
 import type { RoutingProfile } from './picker';
 import type { Model } from './types';
 
-const CHANGES = ['provider.', 'model.', 'routing.', 'device.online', 'device.offline', 'vault.'];
+const CHANGES = [
+	'provider.',
+	'model.',
+	'routing.',
+	'device.online',
+	'device.offline',
+	'device.updated',
+	'vault.'
+];
 /** Several changes come at once; one look serves them all. */
 const SETTLE_MS = 400;
 
