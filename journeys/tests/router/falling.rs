@@ -148,11 +148,25 @@ async fn patience_is_respected_and_the_circuit_opens_and_closes(database: Databa
     let explained = scene.api(Method::POST, "routing/explain", json!({ "model": "auto" })).await;
     assert_eq!(explained["routes"][0]["provider"], "anthropic");
     assert_eq!(explained["passed_over"][0]["cause"], "paused");
-    scene.openai.behave(Behaviour::Answer);
-    eventually("one that tries closes it", || async {
-        (scene.chat("auto").await.header("x-foreman-provider") == "openai").then_some(())
+    // Half open: one tries, and nobody else until it is known how it went.
+    scene.openai.behave(Behaviour::Hang);
+    let tries = eventually("one tries", || async {
+        let asking = scene.request(Method::POST, "/v1/chat/completions", &scene.owner);
+        let asking = tokio::spawn(asking.json(&chat("auto", false)).send());
+        eventually("it is asked or not", || async {
+            (asking.is_finished() || scene.openai.count() > asked).then_some(())
+        })
+        .await;
+        (scene.openai.count() > asked).then_some(asking)
     })
     .await;
+    let heard = scene.chat("auto").await;
+    assert_eq!(heard.header("x-foreman-instead-of"), format!("openai/{GPT}: paused after failures"));
+    assert_eq!(scene.openai.count(), asked + 1);
+    scene.openai.release();
+    let tried = tries.await.expect("it ends").expect("an answer");
+    assert_eq!(tried.headers()["x-foreman-provider"], "openai");
+    assert_eq!(scene.chat("auto").await.header("x-foreman-provider"), "openai", "it is closed");
     eventually("that is shown too", || async { (state().await == "up").then_some(()) }).await;
     eventually("the log has both", || async {
         let log = scene.api(Method::GET, "audit?type=provider.state_changed", Value::Null).await.to_string();
@@ -161,28 +175,6 @@ async fn patience_is_respected_and_the_circuit_opens_and_closes(database: Databa
     .await;
 }
 
-async fn an_answer_that_was_on_its_way_ends_no_patience(database: Database) {
-    let scene = scene(database).await;
-    in_order(&scene).await;
-    scene.openai.once(Behaviour::Slow(1_500));
-    let slow = scene.request(Method::POST, "/v1/chat/completions", &scene.owner).json(&chat("auto", false));
-    let slow = tokio::spawn(slow.send());
-    eventually("it is on its way", || async { (scene.openai.count() == 1).then_some(()) }).await;
-    let heard = scene.chat("auto").await;
-    assert_eq!(heard.header("x-foreman-instead-of"), format!("openai/{GPT}: paused after failures"));
-    assert_eq!(scene.openai.count(), asked + 1);
-    scene.openai.release();
-    let tried = tries.await.expect("it ends").expect("an answer");
-    assert_eq!(tried.headers()["x-foreman-provider"], "openai");
-    assert_eq!(scene.chat("auto").await.header("x-foreman-provider"), "openai", "it is closed");
-    scene.openai.once(Behaviour::Fail(429, Some(60)));
-    assert_eq!(
-        scene.chat("auto").await.header("x-foreman-instead-of"),
-        format!("openai/{GPT}: rate limited (429)")
-    );
-    let answered = slow.await.expect("it ends").expect("an answer");
-    assert_eq!(answered.headers()["x-foreman-provider"], "openai");
-    for _ in 0..2 {
 /// The date that HTTP gives a moment which is so many seconds away.
 fn http_date(seconds: u64) -> String {
     httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(seconds))
@@ -230,6 +222,21 @@ async fn patience_is_asked_for_by_seconds_and_by_date_whatever_the_status(databa
     assert_eq!(scene.chat("auto").await.header("x-foreman-provider"), "openai");
 }
 
+async fn an_answer_that_was_on_its_way_ends_no_patience(database: Database) {
+    let scene = scene(database).await;
+    in_order(&scene).await;
+    scene.openai.once(Behaviour::Slow(1_500));
+    let slow = scene.request(Method::POST, "/v1/chat/completions", &scene.owner).json(&chat("auto", false));
+    let slow = tokio::spawn(slow.send());
+    eventually("it is on its way", || async { (scene.openai.count() == 1).then_some(()) }).await;
+    scene.openai.once(Behaviour::Fail(429, Some(60)));
+    assert_eq!(
+        scene.chat("auto").await.header("x-foreman-instead-of"),
+        format!("openai/{GPT}: rate limited (429)")
+    );
+    let answered = slow.await.expect("it ends").expect("an answer");
+    assert_eq!(answered.headers()["x-foreman-provider"], "openai");
+    for _ in 0..2 {
         let heard = scene.chat("auto").await;
         assert_eq!(
             heard.header("x-foreman-instead-of"),
@@ -394,6 +401,7 @@ crate::on_both_databases!(
     another_model_answers_for_each_cause,
     nothing_is_tried_twice_once_a_token_was_sent,
     patience_is_respected_and_the_circuit_opens_and_closes,
+    patience_is_asked_for_by_seconds_and_by_date_whatever_the_status,
     an_answer_that_was_on_its_way_ends_no_patience,
     what_one_format_has_no_word_for_goes_to_the_next,
     so_many_models_are_tried_and_no_more,
@@ -402,4 +410,3 @@ crate::on_both_databases!(
     a_test_that_goes_well_opens_the_circuit,
     a_locked_vault_says_so_and_private_stays_at_home,
 );
-    patience_is_asked_for_by_seconds_and_by_date_whatever_the_status,
