@@ -1,21 +1,24 @@
 // @ts-check
-// The vault: out as a file and in again, another password, locked by time and by a restart, and opened where an answer
-// needs it.
+// The vault: made and filled on its page, out as a file and in again, another password, locked by time and by a restart,
+// and opened where something needs it.
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { CUT_OFF, NOT_SIGNED_IN, open, shown, signIn } from './browser.mjs';
+import { CUT_OFF, DESKTOP, NOT_SIGNED_IN, PHONE, open, shown, signIn } from './browser.mjs';
+import { clock } from './clock.mjs';
+import { KEY, PASSWORD, ask } from './lab.mjs';
 import { Ollama } from './ollama.mjs';
-import { eventually, stack } from './stack.mjs';
+import { eventually, stack, vendor } from './stack.mjs';
+import { traces } from './traces.mjs';
 import { say } from './words.mjs';
 
 /** @typedef {import('playwright-core').Page} Page */
 /** @typedef {import('./stack.mjs').Server} Server */
 
-const PASSWORD = 'correct horse battery staple';
 const NEW = 'another battery staple';
+const SECOND = 'sk-of-the-lab-0011223344556677';
+const THIRD = 'sk-another-fedcba9876543210-9876';
 const OF_THE_FILE = 'only for this one file';
-const KEY = 'sk-upstream-0123456789abcdef';
 /** What Chromium reports of answers that the dashboard has words for: wrong passwords, a locked vault. */
 const EXPECTED = /status of (401|403|409|422|423|429)/;
 const CUT_OFF_OR_EXPECTED = new RegExp(`${CUT_OFF.source}|${EXPECTED.source}`);
@@ -44,6 +47,122 @@ async function withVault(server) {
 async function unlock(form, password) {
 	await field(form, 'vault_password').fill(password);
 	await button(form, 'vault_unlock').click();
+}
+
+for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+	test(`the vault is made, filled, used, locked, opened and emptied on its page (${size})`, async (t) => {
+		const time = await clock(t);
+		if (!time) return;
+		const base_url = await vendor(t, 'small');
+		const { server } = await stack(t, { env: time.env });
+		const page = await open(t, { ...shape, expectErrors: EXPECTED });
+		// The page's minutes are made to pass, too.
+		await page.clock.install();
+		await signIn(page, server);
+		await page.goto(server.url + '/settings/vault');
+		const press = (/** @type {import('playwright-core').Locator} */ what) =>
+			shape === PHONE ? what.tap() : what.click();
+
+		const making = page.getByRole('region', { name: say('vault_make_title'), exact: true });
+		await field(making, 'vault_password').fill(PASSWORD);
+		await field(making, 'vault_password_repeat').fill(PASSWORD);
+		await field(making, 'vault_make_understood').check();
+		await press(button(making, 'vault_make'));
+		await shown(page, say('vault_state_open')).waitFor();
+
+		await page.getByText(say('vault_keys_none')).waitFor();
+		await press(button(page, 'vault_key_add'));
+		const adding = dialog(page, 'vault_key_add');
+		await press(button(adding, 'vault_key_add_submit'));
+		await adding.getByText(say('settings_token_name_missing')).waitFor();
+		await adding.getByText(say('vault_key_value_missing')).waitFor();
+		await field(adding, 'vault_key_provider').selectOption('anthropic');
+		await field(adding, 'vault_key_name').fill('team');
+		await field(adding, 'vault_key_value').fill(KEY);
+		assert.ok((await traces(page)).includes(KEY), 'as long as it is typed, it is there');
+		await press(button(adding, 'vault_key_add_submit'));
+		await adding.waitFor({ state: 'detached' });
+		const key = (/** @type {string} */ name) => page.getByRole('listitem').filter({ hasText: name });
+		await key('team').getByText('…cdef').waitFor();
+		await key('team').getByText('Anthropic').waitFor();
+		await key('team').getByText(say('vault_key_unused')).waitFor();
+		assert.equal((await traces(page)).includes(KEY), false, 'once it is kept, the page has nothing of it');
+
+		// A provider is tried with its key at once, and an hour later a client has it used again. The page comes to know
+		// within a minute, without being loaded anew.
+		await page.evaluate(() => document.documentElement.setAttribute('data-same', ''));
+		const json = { kind: 'openai_compatible', name: 'lab', base_url, key: SECOND };
+		await server.api('/api/v1/providers', { json });
+		const since = async () => {
+			const { items } = await server.api('/api/v1/vault/keys');
+			const { last_used_at: at } = items.find((/** @type {any} */ one) => one.name === 'lab');
+			return at && new Date(at).toISOString();
+		};
+		const before = await eventually(since);
+		const used = key('lab').getByText(say('vault_key_used')).getByRole('time');
+		await key('lab').waitFor();
+		await page.clock.fastForward('01:00');
+		await eventually(async () => (await used.getAttribute('datetime')) === before);
+		const { secret } = await server.api('/api/v1/model-keys', { json: { name: 'laptop' } });
+		time.set('+1h');
+		assert.equal((await ask(server, secret)).status, 200);
+		await eventually(async () => (await since()) !== before);
+		await page.clock.fastForward('01:00');
+		const after = await since();
+		await eventually(async () => (await used.getAttribute('datetime')) === after);
+		await key('team').getByText(say('vault_key_unused')).waitFor();
+		assert.equal(await page.locator('html[data-same]').count(), 1, 'it is the same page');
+
+		// Locked, a key cannot be added: it is opened there and then, and adding goes on by itself.
+		await press(button(page, 'vault_lock'));
+		await shown(page, say('vault_state_locked')).waitFor();
+		await press(button(page, 'vault_key_add'));
+		await field(adding, 'vault_key_name').fill('team');
+		await field(adding, 'vault_key_value').fill(THIRD);
+		await press(button(adding, 'vault_key_add_submit'));
+		const gate = dialog(page, 'vault_gate_unlock');
+		await field(gate, 'vault_password').fill('not the password');
+		await press(button(gate, 'vault_unlock'));
+		await gate.getByText(say('vault_password_wrong')).waitFor();
+		await field(gate, 'vault_password').fill(PASSWORD);
+		await press(button(gate, 'vault_unlock'));
+		await gate.waitFor({ state: 'detached' });
+		await adding.getByText(say('vault_key_taken')).waitFor();
+		await field(adding, 'vault_key_name').fill('private');
+		await press(button(adding, 'vault_key_add_submit'));
+		await adding.waitFor({ state: 'detached' });
+		await key('private').getByText('…9876').waitFor();
+
+		// And on its own page.
+		await press(button(page, 'vault_lock'));
+		const standing = page.getByRole('region', { name: say('vault_title'), exact: true });
+		await press(button(standing, 'vault_unlock'));
+		await standing.getByText(say('vault_password_missing')).waitFor();
+		await field(standing, 'vault_password').fill('not the password');
+		await press(button(standing, 'vault_unlock'));
+		await standing.getByText(say('vault_password_wrong')).waitFor();
+		await shown(page, say('vault_state_locked')).waitFor();
+		await field(standing, 'vault_password').fill(PASSWORD);
+		await press(button(standing, 'vault_unlock'));
+		await shown(page, say('vault_state_open')).waitFor();
+
+		// Away with one of them, in two steps.
+		const names = async () =>
+			(await server.api('/api/v1/vault/keys')).items.map((/** @type {any} */ one) => one.name);
+		const remove = page.getByRole('button', { name: say('vault_key_remove_named', { name: 'private' }) });
+		await press(remove);
+		const sure = dialog(page, 'vault_key_remove_title', { name: 'private' });
+		await sure.getByText(say('vault_key_remove_text')).waitFor();
+		await press(button(sure, 'cancel'));
+		await sure.waitFor({ state: 'detached' });
+		assert.deepEqual(await names(), ['team', 'lab', 'private'], 'the first step removes nothing');
+		await press(remove);
+		await press(button(sure, 'vault_key_remove'));
+		await key('private').waitFor({ state: 'detached' });
+		assert.deepEqual(await names(), ['team', 'lab']);
+		const left = await traces(page);
+		for (const one of [KEY, SECOND, THIRD, PASSWORD]) assert.equal(left.includes(one), false);
+	});
 }
 
 test('the keys leave as an encrypted file and come back in another vault', async (t) => {
@@ -88,7 +207,8 @@ test('the keys leave as an encrypted file and come back in another vault', async
 	await back.getByText(say('vault_file_password_wrong')).waitFor();
 	await field(back, 'vault_file_password').fill(OF_THE_FILE);
 	await button(back, 'vault_import_action').click();
-	await back.getByText(say('vault_imported', { added: 1, kept: 0 })).waitFor();
+	await back.getByText(say('vault_imported', { count: 1 }), { exact: true }).waitFor();
+	assert.equal(await back.getByText(say('vault_import_kept', { count: 0 })).count(), 0);
 	await back
 		.getByRole('button', { name: say('close'), exact: true })
 		.last()
@@ -102,7 +222,8 @@ test('the keys leave as an encrypted file and come back in another vault', async
 		.setInputFiles({ name: 'v.json', mimeType: 'application/json', buffer: content });
 	await field(again, 'vault_file_password').fill(OF_THE_FILE);
 	await button(again, 'vault_import_action').click();
-	await again.getByText(say('vault_imported', { added: 0, kept: 1 })).waitFor();
+	await again.getByText(say('vault_imported', { count: 0 }), { exact: true }).waitFor();
+	await again.getByText(say('vault_import_kept', { count: 1 })).waitFor();
 	await again.getByRole('listitem').filter({ hasText: 'team' }).waitFor();
 });
 
