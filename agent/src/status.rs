@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::{
-    identity::Identity,
+    identity::{Identity, public_key},
     line::Line,
     link::{Ways, trust::Trust},
     state::{State, replace_file},
@@ -43,6 +43,8 @@ pub struct Report {
     pub server: Option<String>,
     pub device_id: Option<DeviceId>,
     pub name: Option<String>,
+    /// The public key that clients have pinned, to compare: standard base64.
+    pub identity: Option<String>,
     /// Whether an agent runs now.
     pub running: bool,
     /// Whether one runs and waits for `connect`.
@@ -144,6 +146,7 @@ pub fn report(state: &State) -> anyhow::Result<Report> {
     Ok(Report {
         server: identity.as_ref().map(|identity| identity.server.clone()),
         device_id: identity.as_ref().map(|identity| identity.device_id),
+        identity: identity.as_ref().map(|identity| public_key(&identity.key)),
         name: identity.map(|identity| identity.name),
         running,
         waiting: waiting(state),
@@ -199,8 +202,9 @@ fn text(report: &Report) -> String {
         (None, error) => format!("nothing is allowed: {}", error.as_deref().unwrap_or("unreadable")),
     };
     let file = &report.policy_file;
+    let identity = report.identity.as_deref().unwrap_or_default();
     let mut text = format!(
-        "Device   {name} ({device})\nServer   {server}\nAgent    {agent}\nTasks    {tasks}\nPolicy   {policy}\n         {file}\n",
+        "Device   {name} ({device})\nIdentity {identity}\nServer   {server}\nAgent    {agent}\nTasks    {tasks}\nPolicy   {policy}\n         {file}\n",
     );
     text += &report.ways.as_ref().map(ways_text).unwrap_or_default();
     text += &trust_text(report);
@@ -273,6 +277,7 @@ mod tests {
             server: None,
             device_id: None,
             name: None,
+            identity: None,
             running: false,
             waiting: false,
             line: None,

@@ -6,7 +6,7 @@ use anyhow::bail;
 use foreman_machine::run::Moment;
 
 use crate::{
-    identity::Identity,
+    identity::{Identity, public_key},
     link::{
         keys::LinkKeys,
         trust::{Dashboard, Trust, owner_key},
@@ -40,7 +40,10 @@ pub fn change(state: &State, what: Trusting) -> anyhow::Result<Vec<String>> {
         state.prepare()?;
     }
     match what {
-        Trusting::List => Ok(lines(&trust)),
+        Trusting::List => {
+            let identity = Identity::load(&state.identity())?;
+            Ok(lines(&trust, identity.map(|identity| public_key(&identity.key)).as_deref()))
+        }
         Trusting::Add { key, name } => {
             let key = owner_key(&key)?;
             if !trust.add(&key, name.as_deref(), Moment::now().wall_ms) {
@@ -86,9 +89,10 @@ pub fn rotate_key(state: &State) -> anyhow::Result<Vec<String>> {
     ])
 }
 
-/// Whom a device trusts, one line each.
+/// Who a device is, as others are to know it, and whom it trusts, one line each.
 #[must_use]
-pub fn lines(trust: &Trust) -> Vec<String> {
+pub fn lines(trust: &Trust, identity: Option<&str>) -> Vec<String> {
+    let identity = identity.map(|identity| format!("Identity   {identity}"));
     let owners = trust.owners.iter().map(|owner| {
         let since = date(owner.since);
         format!("Owner      {}  {} (since {since})", owner.key, owner.name.as_deref().unwrap_or("unnamed"))
@@ -100,7 +104,7 @@ pub fn lines(trust: &Trust) -> Vec<String> {
         );
     }
     lines.push(dashboard_line(trust));
-    lines
+    identity.into_iter().chain(lines).collect()
 }
 
 fn dashboard_line(trust: &Trust) -> String {

@@ -216,6 +216,17 @@ impl Agent {
         let command = agent_command(&self.state, &self.env, "run");
         self.program = Program::start("foreman-agent", command, self.said.clone(), "");
     }
+
+    /// Runs a command of somebody at the device and gives what it printed.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub async fn says(&self, args: &[&str]) -> String {
+        let mut command = program::command("foreman-agent");
+        let output = command.arg("--state").arg(&self.state).args(args).output().await.expect("it runs");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
 }
 
 fn agent_command(state: &Path, env: &[(String, String)], what: &str) -> Command {

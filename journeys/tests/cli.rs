@@ -104,6 +104,15 @@ async fn devices_are_listed_looked_at_and_trusted() {
     );
     let trust = scene.json(&["trust", "journey", "--json"]).await;
     assert_eq!(trust["trusts_you"], "admin", "{trust}");
+    // What is to be compared there reads the same there.
+    let identity = trust["identity"].as_str().expect("a key");
+    for at_the_device in [&["trust", "list"][..], &["status"]] {
+        let said = scene.agent.says(at_the_device).await;
+        let shown = said.lines().find_map(|line| line.strip_prefix("Identity")).map(str::trim);
+        assert_eq!(shown, Some(identity), "{said}");
+    }
+    let status: Value = serde_json::from_str(&scene.agent.says(&["status", "--json"]).await).expect("JSON");
+    assert_eq!(status["identity"], identity);
     let id = scene.agent.device.to_string();
     let status = scene.json(&["status", &id, "--json"]).await;
     assert_eq!((status["path"].as_str(), status["hello"]["level"].as_str()), (Some("lan"), Some("admin")));
