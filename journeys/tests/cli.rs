@@ -1,5 +1,6 @@
 //! `foreman`, the program, against the real server and a real device.
 
+mod copies;
 mod keys;
 mod tasks;
 
@@ -18,7 +19,7 @@ use journeys::{
 };
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     process::Command,
 };
@@ -262,6 +263,20 @@ async fn ports_lead_through_and_logs_are_shown() {
     std::fs::write(&log, "one\ntwo\nthree\n").expect("written");
     let source = format!("file:{}", log.display());
     assert_eq!(scene.says(&["logs", "journey", &source, "-n", "2"]).await, "two\nthree\n");
+
+    let mut follows = scene.foreman(&["logs", "journey", &source, "-f", "-n", "1"]).spawn().expect("it runs");
+    let mut shown = tokio::io::BufReader::new(follows.stdout.take().expect("piped")).lines();
+    let mut next = async || soon("a line", shown.next_line()).await.expect("readable");
+    assert_eq!(next().await.as_deref(), Some("three"));
+    let mut file = std::fs::OpenOptions::new().append(true).open(&log).expect("it is there");
+    for line in ["four", "five"] {
+        std::io::Write::write_all(&mut file, format!("{line}\n").as_bytes()).expect("written");
+        assert_eq!(next().await.as_deref(), Some(line));
+    }
+    // Rotated: the new file is gone on with.
+    std::fs::rename(&log, scene.folder.join("app.log.1")).expect("moved");
+    std::fs::write(&log, "six\n").expect("written");
+    assert_eq!(next().await.as_deref(), Some("six"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
