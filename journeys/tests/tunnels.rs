@@ -6,7 +6,7 @@ use foreman_link::http;
 use foreman_protocol::{DeviceId, TunnelAccess, TunnelToken};
 use futures_util::TryStreamExt;
 use journeys::{
-    cloudflare::{Cloudflare, SERVICE_SECRET, TOKEN, TUNNEL_TOKEN, ends_in},
+    cloudflare::{AtTheEdge, Cloudflare, SERVICE_SECRET, TOKEN, TUNNEL_TOKEN, ends_in},
     database::Database,
     device::BareDevice,
     eventually,
@@ -175,6 +175,40 @@ async fn drift_is_mended(database: Database) {
         (policies.len() == 1 && policies.iter().all(closed)).then_some(())
     })
     .await;
+
+    // Somebody led the tunnel elsewhere.
+    let leads = || scene.cloudflare.all("/configurations")[0]["config"]["ingress"].clone();
+    let made = leads();
+    let elsewhere = json!({ "ingress": [{ "service": "http://localhost:22" }] });
+    scene.cloudflare.change("/configurations", "config", &elsewhere);
+    eventually("it leads to the device again", || async {
+        scene.mend(device.id).await;
+        (leads() == made).then_some(())
+    })
+    .await;
+
+    // Nothing guards the name any more: its application guards another, and then there is none.
+    let guarded = || {
+        let token = &scene.cloudflare.all("service_tokens/")[0];
+        let shown = token["client_id"].as_str().zip(token["client_secret"].as_str());
+        let through = AtTheEdge::Through(made[0]["service"].as_str().expect("an address").to_owned());
+        (scene.cloudflare.at_the_edge(&hostname, None), scene.cloudflare.at_the_edge(&hostname, shown))
+            == (AtTheEdge::Shut, through)
+    };
+    let drifts: [&dyn Fn(); 2] =
+        [&|| scene.cloudflare.change("/apps/", "domain", &json!("other.example")), &|| {
+            scene.cloudflare.remove("/apps/")
+        }];
+    for drift in drifts {
+        assert!(guarded());
+        drift();
+        assert!(!guarded());
+        eventually("only the token is let in again", || async {
+            scene.mend(device.id).await;
+            guarded().then_some(())
+        })
+        .await;
+    }
 
     // The whole tunnel is gone: the record follows the new one.
     scene.cloudflare.remove("cfd_tunnel/");
