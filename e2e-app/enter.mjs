@@ -3,24 +3,32 @@
 import assert from 'node:assert/strict';
 import { say } from '../e2e/words.mjs';
 
-/** Adds a server by its address and waits until its pages are there. @param {import('./webdriver.mjs').Window} window @param {import('../e2e/stack.mjs').Server} server */
-export async function enter(window, server, words = undefined) {
+/**
+ * Adds a server by its address and waits until its pages are there.
+ * @param {import('./webdriver.mjs').Window} window @param {import('../e2e/stack.mjs').Server} server
+ * @param {Record<string, any>} [words] of another language @param {string} [role] that is approved
+ */
+export async function enter(window, server, words, role) {
 	await window.press(say('app_add', {}, words));
-	await window.fill(say('app_address', {}, words), server.url);
+	await window.fill(say('app_address', {}, words), server.publicUrl ?? server.url);
 	await window.press(say('app_look', {}, words));
 	await window.text(say('app_confirm', {}, words));
-	await confirm(window, server, words);
+	await confirm(window, server, words, role);
 }
 
-/** From the confirmation on. @param {import('./webdriver.mjs').Window} window @param {import('../e2e/stack.mjs').Server} server */
-export async function confirm(window, server, words = undefined) {
+/**
+ * From the confirmation on.
+ * @param {import('./webdriver.mjs').Window} window @param {import('../e2e/stack.mjs').Server} server
+ * @param {Record<string, any>} [words] of another language @param {string} [role] that is approved
+ */
+export async function confirm(window, server, words, role) {
 	await window.press(say('app_sign_in_code', {}, words));
-	await approve(server, await shownCode(window, words));
+	await approve(server, await shownCode(window, words), role);
 	await window.until("return location.pathname === '/' && !!document.querySelector('main')");
 }
 
-/** @param {import('./webdriver.mjs').Window} window @returns {Promise<string>} */
-export const shownCode = (window, words = undefined) =>
+/** @param {import('./webdriver.mjs').Window} window @param {Record<string, any>} [words] @returns {Promise<string>} */
+export const shownCode = (window, words) =>
 	window.until(
 		`return document.querySelector('[aria-label="' + arguments[0] + '"]')?.textContent`,
 		say('app_code_label', {}, words)

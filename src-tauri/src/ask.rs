@@ -16,6 +16,8 @@ use crate::{
 
 /// The name of the header that the head travels in, percent-encoded.
 pub const HEAD: &str = "x-foreman-ask";
+/// The name of the header that says which channel of the window a stream's pieces go into.
+pub const PIECES: &str = "x-foreman-pieces";
 
 /// What is asked, without the body.
 #[derive(Debug, Clone, Deserialize, TS)]

@@ -1,19 +1,21 @@
 //! Requests and live streams.
 
+use std::str::FromStr;
+
 use foreman_client::RawAnswer;
 use foreman_protocol::TaskId;
 use futures_util::StreamExt;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use tauri::{
-    State,
-    ipc::{Channel, InvokeBody, InvokeResponseBody, Request, Response},
+    State, Webview,
+    ipc::{Channel, InvokeBody, InvokeResponseBody, JavaScriptChannelId, Request, Response},
 };
 use tokio::time::{Duration, Instant, timeout, timeout_at};
 use ts_rs::TS;
 
 use crate::{
-    ask::{AnswerHead, AskHead, HEAD, head_of, joined, pass_on},
+    ask::{AnswerHead, AskHead, HEAD, PIECES, head_of, joined, pass_on},
     desk::Desk,
     failure::{AppCode, Failure},
     last_known,
@@ -48,12 +50,7 @@ pub struct StreamEnd {
 /// Passes one request on; see [`crate::ask`] for the shape.
 #[tauri::command]
 pub async fn ask(desk: State<'_, Desk>, request: Request<'_>) -> Result<Response, Failure> {
-    let wrong = || Failure::new(AppCode::Unreadable, "The window asked in a shape that is not known.");
-    let head = request.headers().get(HEAD).and_then(|head| head.to_str().ok()).ok_or_else(wrong)?;
-    let head = percent_decode_str(head).decode_utf8().map_err(|_| wrong())?;
-    let head: AskHead = serde_json::from_str(&head).map_err(|_| wrong())?;
-    let InvokeBody::Raw(body) = request.body() else { return Err(wrong()) };
-    let body = body.clone();
+    let (head, body) = asked(&request)?;
     let answer = async {
         let (head, body) = last_known::answer(&desk, head, body).await?;
         joined(&head, &body)
@@ -62,17 +59,36 @@ pub async fn ask(desk: State<'_, Desk>, request: Request<'_>) -> Result<Response
     Ok(Response::new(timeout(REQUEST_LIMIT, answer).await.map_err(late)??))
 }
 
-/// Opens a stream; what it says goes into `pieces`.
+/// Head and body of what the window asks; see [`crate::ask`] for the shape.
+fn asked(request: &Request<'_>) -> Result<(AskHead, Vec<u8>), Failure> {
+    let head = percent_decode_str(said(request, HEAD)?).decode_utf8().map_err(|_| unknown())?;
+    let head = serde_json::from_str(&head).map_err(|_| unknown())?;
+    let InvokeBody::Raw(body) = request.body() else { return Err(unknown()) };
+    Ok((head, body.clone()))
+}
+
+fn said<'a>(request: &'a Request<'_>, header: &str) -> Result<&'a str, Failure> {
+    request.headers().get(header).and_then(|text| text.to_str().ok()).ok_or_else(unknown)
+}
+
+fn unknown() -> Failure {
+    Failure::new(AppCode::Unreadable, "The window asked in a shape that is not known.")
+}
+
+/// Opens a stream, asked for as [`ask`] is; what it says goes into the channel that the window named.
 #[tauri::command]
 pub async fn open_stream(
     desk: State<'_, Desk>,
-    head: AskHead,
-    pieces: Channel<InvokeResponseBody>,
+    webview: Webview,
+    request: Request<'_>,
 ) -> Result<StreamHead, Failure> {
+    let (head, body) = asked(&request)?;
+    let pieces = JavaScriptChannelId::from_str(said(&request, PIECES)?).map_err(|_| unknown())?;
+    let pieces = pieces.channel_on(webview);
     let late = |_| Failure::new(AppCode::Unreachable, "There was no answer in time.");
     let output = outputs::Reader::of(&desk, &head).await;
     let calm = head.device.is_none() && head.path.split('?').next() == Some(EVENTS);
-    let answer = timeout(REQUEST_LIMIT, pass_on(&desk, head, Vec::new())).await.map_err(late)??;
+    let answer = timeout(REQUEST_LIMIT, pass_on(&desk, head, body)).await.map_err(late)??;
     let head = StreamHead { number: desk.streams.number(), answer: head_of(&answer) };
     let task = tokio::spawn(pour(answer, pieces, output, if calm { CALM } else { PACE }));
     desk.streams.put(head.number, task.abort_handle());

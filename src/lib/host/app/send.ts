@@ -15,7 +15,7 @@ export async function send(input: Request | string, init: RequestInit = {}): Pro
 	signal?.throwIfAborted();
 	const { head, body } = await asked(input, init);
 	const streams = head.headers.some(([name, value]) => name === 'accept' && value === 'text/event-stream');
-	return streams ? stream(head, signal) : whole(head, body, signal);
+	return streams ? stream(head, body, signal) : whole(head, body, signal);
 }
 
 async function asked(input: Request | string, init: RequestInit) {
@@ -35,9 +35,11 @@ export function headOf(method: string, path: string, headers: [string, string][]
 	return { method, path: rest, headers, device };
 }
 
+/** The head beside the body, which crosses as it is. */
+const beside = (head: AskHead) => ({ 'x-foreman-ask': encodeURIComponent(JSON.stringify(head)) });
+
 async function whole(head: AskHead, body: Uint8Array, signal?: AbortSignal | null): Promise<Response> {
-	const headers = { 'x-foreman-ask': encodeURIComponent(JSON.stringify(head)) };
-	const answer = await unless(signal, call<ArrayBuffer>('ask', body, { headers }));
+	const answer = await unless(signal, call<ArrayBuffer>('ask', body, { headers: beside(head) }));
 	const length = new DataView(answer).getUint32(0);
 	const said = JSON.parse(new TextDecoder().decode(answer.slice(4, 4 + length))) as AnswerHead;
 	const content = BODILESS.includes(said.status) ? null : answer.slice(4 + length);
@@ -46,7 +48,7 @@ async function whole(head: AskHead, body: Uint8Array, signal?: AbortSignal | nul
 	return response;
 }
 
-async function stream(head: AskHead, signal?: AbortSignal | null): Promise<Response> {
+async function stream(head: AskHead, asked: Uint8Array, signal?: AbortSignal | null): Promise<Response> {
 	let controller!: ReadableStreamDefaultController<Uint8Array>;
 	let over = false;
 	const body = new ReadableStream<Uint8Array>({
@@ -60,7 +62,9 @@ async function stream(head: AskHead, signal?: AbortSignal | null): Promise<Respo
 		if (piece.failure) controller.error(asProblem(piece.failure));
 		else controller.close();
 	});
-	const opening = call<StreamHead>('open_stream', { head, pieces });
+	const opening = call<StreamHead>('open_stream', asked, {
+		headers: { ...beside(head), 'x-foreman-pieces': pieces.toJSON() }
+	});
 	const close = () => void opening.then(({ number }) => call('close_stream', { number })).catch(() => {});
 	const abort = () => {
 		if (!over) controller.error(signal?.reason);
