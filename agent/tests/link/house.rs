@@ -21,6 +21,7 @@ use hyper::{Request, Response, body::Incoming};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader},
     process::{Child, Command},
+    sync::watch,
 };
 
 use crate::awkward::{Server, TOKEN};
@@ -35,6 +36,8 @@ pub struct House {
     pub server_key: LinkSecret,
     pub owner: Issuer,
     agent: Option<Child>,
+    /// What its agents have logged.
+    log: watch::Sender<String>,
 }
 
 impl House {
@@ -47,7 +50,7 @@ impl House {
         let (server_key, owner) = (LinkSecret::generate(), Issuer::generate());
         server.with(|inner| inner.link_key = Some(server_key.public()));
         let dir = tempfile::tempdir().unwrap();
-        let mut house = Self { dir, server, server_key, owner, agent: None };
+        let mut house = Self { dir, server, server_key, owner, agent: None, log: watch::Sender::default() };
         let (url, key) = (house.server.url.clone(), house.owner.public());
         let mut words = vec!["connect", "--server", &url, "--token", TOKEN, "--owner", &key];
         words.push("--no-mdns");
@@ -62,8 +65,8 @@ impl House {
     }
 
     /// Waits until it is said that the agent listens.
-    async fn listen(&mut self, mut command: Command) {
-        let mut agent = command.stderr(Stdio::inherit()).spawn().unwrap();
+    async fn listen(&mut self, command: Command) {
+        let mut agent = self.spawn(command);
         let mut lines = BufReader::new(agent.stdout.take().unwrap()).lines();
         let listening = async {
             while let Some(line) = lines.next_line().await.unwrap() {
@@ -88,10 +91,31 @@ impl House {
         let mut words = vec!["run", "--no-mdns"];
         words.extend(more);
         let mut command = self.command(&words);
-        let agent = command.envs(environment.iter().copied()).stderr(Stdio::inherit()).spawn().unwrap();
-        self.agent = Some(agent);
+        command.envs(environment.iter().copied());
+        self.agent = Some(self.spawn(command));
         self.server.until("facts", |inner| inner.facts.is_some()).await;
         self
+    }
+
+    /// Starts an agent whose log is heard, and shown as the test's own.
+    fn spawn(&self, mut command: Command) -> Child {
+        let mut agent = command.spawn().unwrap();
+        let mut lines = BufReader::new(agent.stderr.take().unwrap()).lines();
+        let log = self.log.clone();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                eprintln!("{line}");
+                log.send_modify(|log| log.extend([line.as_str(), "\n"]));
+            }
+        });
+        agent
+    }
+
+    /// Waits until the agent logs this; its log so far.
+    pub async fn until_logged(&self, what: &str) -> String {
+        let mut log = self.log.subscribe();
+        let logged = tokio::time::timeout(PATIENCE, log.wait_for(|log| log.contains(what))).await;
+        logged.unwrap_or_else(|_| panic!("never logged: {what}")).unwrap().clone()
     }
 
     pub fn state(&self) -> PathBuf {
@@ -107,7 +131,13 @@ impl House {
 
     /// Runs to its end; what it printed.
     pub async fn say(&self, words: &[&str]) -> String {
-        let output = tokio::time::timeout(PATIENCE, self.command(words).output()).await.unwrap().unwrap();
+        self.say_beside(words, &[]).await
+    }
+
+    pub async fn say_beside(&self, words: &[&str], environment: &[(&str, &Path)]) -> String {
+        let mut command = self.command(words);
+        command.envs(environment.iter().copied());
+        let output = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
         String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
     }
 
@@ -117,6 +147,11 @@ impl House {
         let pid = nix::unistd::Pid::from_raw(agent.id().unwrap().try_into().unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         tokio::time::timeout(PATIENCE, agent.wait()).await.unwrap().unwrap();
+    }
+
+    /// Ends the agent as a lack of memory does.
+    pub async fn kill(&mut self) {
+        self.agent.take().unwrap().kill().await.unwrap();
     }
 
     /// What the server was told of the link.

@@ -147,6 +147,24 @@ async fn a_tailnet_is_used_and_left_as_it_was() {
 }
 
 #[tokio::test]
+async fn what_a_killed_agent_offered_in_a_tailnet_is_taken_back_when_the_device_is_disconnected() {
+    let tailnet = tempfile::tempdir().unwrap();
+    let path = programs();
+    let environment = [("TAILNET", tailnet.path()), ("PATH", Path::new(&path))];
+    let mut house = House::beside(Server::start().await, &["--tailscale"], &environment).await;
+    house.until_facts("a name", |facts| facts.link.tailscale.is_some()).await;
+    // Something of the user's own, since then.
+    std::fs::write(tailnet.path().join("port-443"), "http://127.0.0.1:3000").unwrap();
+    house.kill().await;
+    assert!(tailnet.path().join("port-9981").exists(), "it could not take anything back");
+
+    let said = house.say_beside(&["disconnect"], &environment).await;
+    assert!(said.contains("Disconnected"), "{said}");
+    assert!(!tailnet.path().join("port-9981").exists(), "{said}");
+    assert!(tailnet.path().join("port-443").exists(), "{said}");
+}
+
+#[tokio::test]
 async fn a_tailnet_that_does_not_work_is_said_and_nothing_else_suffers() {
     let tailnet = tempfile::tempdir().unwrap();
     std::fs::write(tailnet.path().join("port-9981"), "http://127.0.0.1:3000").unwrap();
@@ -169,15 +187,21 @@ async fn cloudflared_runs_with_the_token_out_of_sight_and_ends_with_the_tunnel()
     let server = Server::start().await;
     let tunnel = TunnelToken { token: "s3cret".to_owned(), hostname: "spark.example.org".to_owned() };
     server.with(|inner| inner.tunnel = Some(tunnel));
-    let mut house = House::beside(server, &["--allow", "bash"], &environment).await;
+    let words = ["--allow", "bash", "--log", "info"];
+    let mut house = House::beside(server, &words, &environment).await;
     let said = until_said(&house, "Cloudflare: up as spark.example.org").await;
-    assert!(!said.contains("s3cret"), "{said}");
+    let its_own = "cloudflared: 2026-11-21T12:00:01Z INF Registered tunnel connection connIndex=0";
+    let logged = house.until_logged(its_own).await;
+    assert!(!said.contains("s3cret") && !logged.contains("s3cret"), "{said}{logged}");
     let calls = std::fs::read_to_string(tunnels.path().join("calls")).unwrap();
     assert_eq!(calls, "tunnel --no-autoupdate run token=s3cret\n");
     let pid = std::fs::read_to_string(tunnels.path().join("pid")).unwrap();
     let cmdline = std::fs::read_to_string(format!("/proc/{}/cmdline", pid.trim())).unwrap();
     assert!(!cmdline.contains("s3cret"));
 
+    // Nobody can have gone who was not there.
+    let there = tokio::time::timeout(PATIENCE, alive.read_line(&mut String::new())).await;
+    there.expect("it says so").unwrap();
     house.end().await;
     let mut nothing = Vec::new();
     let gone = tokio::time::timeout(PATIENCE, alive.read_to_end(&mut nothing)).await;
