@@ -2,6 +2,7 @@
 
 mod copies;
 mod keys;
+mod shells;
 mod tasks;
 
 use std::{

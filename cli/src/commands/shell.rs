@@ -144,7 +144,7 @@ enum Left {
 async fn watch(mut session: AttachedTerminal, view: bool) -> Left {
     let input = session.input();
     let (detach, mut detached) = mpsc::channel(1);
-    let typing = (!view).then(|| tokio::spawn(type_into(input.clone(), detach.clone())));
+    let typing = tokio::spawn(type_into(input.clone(), detach.clone(), view));
     let resizing = tokio::spawn(follow_size(input));
     let mut lost = false;
     let left = loop {
@@ -180,9 +180,7 @@ async fn watch(mut session: AttachedTerminal, view: bool) -> Left {
             None => break Left::Failed("the terminal ended without saying how".to_owned()),
         }
     };
-    if let Some(typing) = typing {
-        typing.abort();
-    }
+    typing.abort();
     resizing.abort();
     left
 }
@@ -192,21 +190,24 @@ fn notice(text: &str) {
     eprint!("\r\n[foreman: {text}]\r\n");
 }
 
-async fn type_into(input: TerminalInput, detach: mpsc::Sender<()>) {
+/// Types what is typed here, or with `view` only hears when somebody wants to leave.
+async fn type_into(input: TerminalInput, detach: mpsc::Sender<()>, view: bool) {
     let mut escapes = Escapes::new(Raw::is_possible());
     let mut buffer = vec![0; 16 * 1024];
     let mut keys = stdin();
     loop {
         let typed = match keys.read(&mut buffer).await {
             Ok(0) | Err(_) => {
-                input.write(END_OF_INPUT).await;
+                if !view {
+                    input.write(END_OF_INPUT).await;
+                }
                 return;
             }
             Ok(length) => escapes.read(&buffer[..length]),
         };
         match typed {
             Typed::Keys(keys) => {
-                if !keys.is_empty() && !input.write(keys).await {
+                if !view && !keys.is_empty() && !input.write(keys).await {
                     return;
                 }
             }
