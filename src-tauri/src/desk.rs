@@ -182,11 +182,7 @@ impl Desk {
         unpoisoned(&self.signed_in).remove(id);
         self.devices.lock().await.retain(|(server, _)| server != id);
         self.forget_passes(id, &BTreeSet::new());
-        if let Some(known) = self.last_known().await
-            && let Err(error) = known.forget(id).await
-        {
-            tracing::warn!(%error, "what was known of a server is still there");
-        }
+        self.forget_known(id).await;
         // Whoever signs in next is perhaps somebody else.
         if self.outbox_file().exists()
             && let Ok(outbox) = self.outbox().await
@@ -213,6 +209,15 @@ impl Desk {
         let key = (known.id.clone(), id);
         let mut devices = self.devices.lock().await;
         if let Some(open) = devices.get(&key) {
+    /// Takes out what was last known of a server: whoever may not use it any more shall not go on reading that.
+    pub async fn forget_known(&self, id: &ServerId) {
+        if let Some(known) = self.last_known().await
+            && let Err(error) = known.forget(id).await
+        {
+            tracing::warn!(%error, "what was known of a server is still there");
+        }
+    }
+
             return Ok(open.clone());
         }
         let server = self.foreman(known).await?;

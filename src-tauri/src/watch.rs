@@ -51,6 +51,8 @@ enum Nudge {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fleet {
     pub live: bool,
+    /// The server took this app's sign-in back.
+    pub signed_out: bool,
     pub devices: usize,
     pub online: usize,
     pub running: usize,
@@ -63,6 +65,7 @@ impl Fleet {
         let with = |status| mirror.devices.values().filter(move |device| device.status == status);
         Self {
             live: true,
+            signed_out: false,
             devices: mirror.devices.len(),
             online: with(DeviceStatus::Online).count(),
             running: mirror.tasks.values().filter(|task| !task.state.is_final()).count(),

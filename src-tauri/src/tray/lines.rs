@@ -10,6 +10,9 @@ const MOST_SERVERS: usize = 5;
 /// Of each server, devices that went away.
 const MOST_OFFLINE: usize = 5;
 
+/// The page that says why, and leads back in.
+const SIGN_IN: &str = "/welcome?refused";
+
 /// One line, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
@@ -56,6 +59,13 @@ pub fn of(app: &AppHandle) -> Vec<Line> {
 }
 
 fn of_server(words: Words, id: &ServerId, name: &str, fleet: &Fleet) -> Vec<Line> {
+    if fleet.signed_out {
+        return vec![Line::Page {
+            words: words.say("tray_signed_out", &[("server", name)]),
+            server: Some(id.clone()),
+            page: SIGN_IN.to_owned(),
+        }];
+    }
     if !fleet.live {
         return vec![Line::Words(words.say("tray_lost", &[("server", name)]))];
     }

@@ -47,8 +47,9 @@ export function destination(next: string | null): string {
 	return next !== null && /^\/(?![/\\])/.test(next) && !/^\/(sign-in|setup)\b/.test(next) ? next : '/';
 }
 
-/** The sign-in page that comes back to where one was. */
+/** The sign-in page that comes back to where one was. The app's own says that the server took the sign-in back. */
 export function signInPath(from: URL): string {
 	const here = from.pathname + from.search;
+	if (inApp) return '/welcome?refused';
 	return here === '/' ? '/sign-in' : `/sign-in?next=${encodeURIComponent(here)}`;
 }

@@ -11,7 +11,8 @@ export const load: LayoutLoad = async ({ url, untrack }) => {
 		return { me: await currentSession() };
 	} catch (thrown) {
 		const problem = problemOf(thrown);
-		if (inApp && ['no_server', 'unauthenticated'].includes(problem.code)) redirect(307, '/welcome');
+		if (inApp && problem.code === 'no_server') redirect(307, '/welcome');
+		if (inApp && problem.code === 'unauthenticated') redirect(307, signInPath(here));
 		if (problem.code !== 'unauthenticated') error(problem.status || 503, problem.code);
 		const needed = await setupNeeded().catch(() => false);
 		redirect(307, needed ? '/setup' : signInPath(here));
