@@ -52,6 +52,12 @@ export class Services {
 		return all.at(-1).menu;
 	}
 
+	/** All that the app keeps in the keyring. @returns {Promise<string[]>} */
+	async secrets() {
+		this.#do('secrets');
+		return (await eventually(async () => this.said.find((one) => 'secrets' in one))).secrets;
+	}
+
 	/** Until the menu says this. @param {string} words */
 	says(words) {
 		return eventually(async () => (await this.menu()).includes(words));

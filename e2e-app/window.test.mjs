@@ -1,7 +1,7 @@
 // @ts-check
 // Journeys in the app's own window: a real screen, bus and keyring, the real server and agent.
 import assert from 'node:assert/strict';
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { eventually, stack } from '../e2e/stack.mjs';
@@ -55,7 +55,7 @@ test('a server is added by its address: looked at, confirmed, approved elsewhere
 	await window.text('forge');
 	const before = await tokens(server);
 	assert.ok(before.some((name) => name.startsWith('Foreman on ')));
-	assert.deepEqual(await holding(desk.path, /fm[a-z]_[\w-]{40,}/), []);
+	assert.deepEqual(await desk.holding(/fm[a-z]_[\w-]{40,}/), []);
 	assert.equal(await window.run(`return Object.values(localStorage).join().match(/fm[a-z]_/)`), null);
 	await window.go('/settings/servers');
 	await window.press(say('app_leave'));
@@ -71,15 +71,4 @@ test('a server is added by its address: looked at, confirmed, approved elsewhere
 async function tokens(server) {
 	const { items } = await server.api('/api/v1/tokens?limit=200');
 	return items.map((token) => token.name);
-}
-
-/** The files below a folder whose text matches. @param {string} folder @param {RegExp} pattern */
-async function holding(folder, pattern) {
-	const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-	const found = [];
-	for (const entry of entries.filter((one) => one.isFile())) {
-		const path = join(entry.parentPath, entry.name);
-		if (pattern.test(await readFile(path, 'latin1').catch(() => ''))) found.push(path);
-	}
-	return found;
 }

@@ -1,6 +1,6 @@
 //! What a desktop has on its bus, for tests of the app: somebody who shows notifications, and somebody who shows icons in
 //! a tray. What happens is said on standard output, a JSON object a line; what a person would do comes as lines on
-//! standard input: `press ID KEY`, `dismiss ID`, `menu`, `choose LABEL`.
+//! standard input: `press ID KEY`, `dismiss ID`, `menu`, `choose LABEL`; and `secrets`.
 #![allow(clippy::unwrap_used, reason = "a test's program ends where something is wrong")]
 
 #[cfg(target_os = "linux")]
@@ -166,6 +166,7 @@ mod linux {
                     let args = (*id, "clicked", Value::from(0_i32), 0_u32);
                     call(&bus, &icon, "Event", &args).await?;
                 }
+                ("secrets", _) => say(&json!({ "secrets": secrets(&bus).await? })),
                 _ => say(&json!({ "unknown": line })),
             }
         }
@@ -181,6 +182,24 @@ mod linux {
             zbus::Proxy::new(bus, sender.clone(), path, "org.kde.StatusNotifierItem".to_owned()).await?;
         let menu: OwnedObjectPath = item.get_property("Menu").await?;
         bus.call_method(Some(sender.as_str()), &menu, Some("com.canonical.dbusmenu"), method, args).await
+    }
+
+    /// All that the app keeps in the keyring, asked for in a session that seals nothing: who is on this bus may know.
+    async fn secrets(bus: &Connection) -> zbus::Result<Vec<String>> {
+        const KEYRING: Option<&str> = Some("org.freedesktop.secrets");
+        const PATH: &str = "/org/freedesktop/secrets";
+        const SERVICE: Option<&str> = Some("org.freedesktop.Secret.Service");
+        /// Session, parameters, secret, content type.
+        type Secret = (OwnedObjectPath, Vec<u8>, Vec<u8>, String);
+        let plain = ("plain", Value::from(""));
+        let answer = bus.call_method(KEYRING, PATH, SERVICE, "OpenSession", &plain).await?;
+        let (_, session): (OwnedValue, OwnedObjectPath) = answer.body().deserialize()?;
+        let wanted = HashMap::from([("service", "dev.foreman.app")]);
+        let answer = bus.call_method(KEYRING, PATH, SERVICE, "SearchItems", &wanted).await?;
+        let (open, _): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) = answer.body().deserialize()?;
+        let answer = bus.call_method(KEYRING, PATH, SERVICE, "GetSecrets", &(open, session)).await?;
+        let all: HashMap<OwnedObjectPath, Secret> = answer.body().deserialize()?;
+        Ok(all.into_values().map(|(_, _, secret, _)| String::from_utf8(secret).unwrap()).collect())
     }
 
     /// A line's id, what is said of it, and the lines below it.
