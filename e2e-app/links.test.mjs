@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { request } from 'node:http';
 import { createServer } from 'node:https';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -13,12 +12,14 @@ import { atEnd, scratch, stack } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 import { Desk } from './desk.mjs';
 import { approve, enter, shownCode } from './enter.mjs';
+import { passing } from './proxy.mjs';
 
 const run = promisify(execFile);
 
 /**
- * The server behind TLS with a certificate that its own authority signed, as a proxy in front of it would have.
- * @param {import('node:test').TestContext} test @param {import('../e2e/stack.mjs').Server} server
+ * The server behind TLS with a certificate that its own authority signed, as a proxy in front of it would have. It may be
+ * named later, when it has to know the address.
+ * @param {import('node:test').TestContext} test @param {{ url: string }} server
  */
 async function behindTls(test, server) {
 	const folder = await scratch();
@@ -44,18 +45,7 @@ async function behindTls(test, server) {
 	const leaf = ['-keyout', at('key.pem'), '-out', at('cert.pem'), '-days', '2', '-subj', '/CN=localhost'];
 	await ssl('req', '-x509', ...key, ...issuer, ...leaf, ...names);
 	const [certificate, secret] = await Promise.all([readFile(at('cert.pem')), readFile(at('key.pem'))]);
-	const proxy = createServer({ cert: certificate, key: secret }, (asked, answer) => {
-		const onward = request(
-			server.url + asked.url,
-			{ method: asked.method, headers: asked.headers },
-			(said) => {
-				answer.writeHead(said.statusCode ?? 502, said.headers);
-				said.pipe(answer);
-			}
-		);
-		onward.on('error', () => answer.destroy());
-		asked.pipe(onward);
-	}).listen(0, '127.0.0.1');
+	const proxy = createServer({ cert: certificate, key: secret }, passing(server)).listen(0, '127.0.0.1');
 	await new Promise((on) => proxy.once('listening', on));
 	atEnd(test, () => {
 		proxy.closeAllConnections();
@@ -93,6 +83,32 @@ test('a pairing link is only shown: nothing is sent before a person agrees, a wr
 	await window.press(say('app_sign_in_code'));
 	await approve(server, await shownCode(window));
 	await window.text('forge');
+});
+
+test('what Settings shows to bring another app to the server leads there, and names its certificate', async (t) => {
+	const behind = { url: '' };
+	const secure = await behindTls(t, behind);
+	const { server } = await stack(t, { publicUrl: secure.url });
+	behind.url = server.url;
+	const desk = await Desk.of(t, { env: { SSL_CERT_FILE: secure.authority } });
+	const window = await desk.open();
+	await enter(window, server);
+	await window.go('/settings/server');
+	const link = await window.until(
+		`return [...document.querySelectorAll('[role=textbox]')].map((it) => it.textContent.trim()).find((it) => it.startsWith('foreman://'))`
+	);
+	assert.equal(link, pairing(secure.url, secure.fingerprint));
+	await window.until(
+		`return !!document.querySelector('svg[aria-label="' + arguments[0] + '"] path')`,
+		say('app_link_qr')
+	);
+	await desk.keep('add-to-app');
+
+	await desk.launch([link]).ended;
+	await window.text(say('app_confirm'));
+	await window.text(secure.url);
+	await window.text(secure.fingerprint.toUpperCase().slice(0, 4));
+	await window.text(say('app_confirm_as_linked'));
 });
 
 test('a start by link leads to the question; a link to a page opens it, and hostile ones nothing', async (t) => {
