@@ -9,6 +9,9 @@ import { catalogue, say } from '../e2e/words.mjs';
 import { Desk } from './desk.mjs';
 import { enter } from './enter.mjs';
 
+/** As the driver has it. */
+const ESCAPE = '\uE00C';
+
 test('the tray says how the fleet is, and leads to what needs somebody', async (t) => {
 	const { server, agent } = await stack(t, { device: 'forge', env: { FOREMAN_OFFLINE_AFTER_S: '5' } });
 	const desk = await Desk.of(t, { services: true });
@@ -16,11 +19,34 @@ test('the tray says how the fleet is, and leads to what needs somebody', async (
 	await eventually(async () => desk.services.said.some((one) => 'icon' in one));
 	await desk.services.says(say('tray_no_server'));
 	await enter(window, server);
-	const state = (/** @type {number} */ online) =>
-		say('tray_state', { server: new URL(server.url).host, online, all: 1 });
+	const state = (/** @type {number} */ online, name = new URL(server.url).host) =>
+		say('tray_state', { server: name, online, all: 1 });
 	await desk.services.says(state(1));
+
+	desk.services.choose(say('tray_work'));
+	await window.until(
+		`return [...document.querySelectorAll('[role=dialog], dialog')].some((it) => it.innerText.includes(arguments[0]))`,
+		say('run_title')
+	);
+	await window.keys(ESCAPE);
+	for (const [line, path] of [
+		['tray_devices', '/devices'],
+		['tray_settings', '/settings'],
+		['tray_about', '/settings/about']
+	]) {
+		desk.services.choose(say(line));
+		await window.until('return location.pathname === arguments[0]', path);
+	}
+
+	await window.go('/settings/servers');
+	await window.press(say('app_rename'));
+	await window.fill(say('app_rename_label'), 'Home lab');
+	await window.press(say('save'));
+	await desk.services.says(state(1, 'Home lab'));
+	await window.text('Home lab');
+
 	await agent.stop();
-	await desk.services.says(state(0));
+	await desk.services.says(state(0, 'Home lab'));
 	await desk.services.says(say('notice_offline_title', { device: 'forge' }));
 	desk.services.choose(say('notice_offline_title', { device: 'forge' }));
 	await window.until('return location.pathname === arguments[0]', `/devices/${agent.id}`);
@@ -48,7 +74,7 @@ test('start at login, keys from anywhere and going on without a window are off u
 	await eventually(async () => (await readFile(kept, 'utf8').catch(() => '')).includes('Space'));
 	await desk.keys('ctrl+shift+space');
 	await window.until(`return !!document.querySelector('[role=dialog] input')`);
-	await window.keys('\uE00C');
+	await window.keys(ESCAPE);
 
 	await window.check(say('shell_background'));
 	await eventually(async () => JSON.parse(await readFile(kept, 'utf8')).background === true);

@@ -47,7 +47,7 @@ pub fn of(app: &AppHandle) -> Vec<Line> {
     lines.extend([
         Line::Between,
         Line::Open(words.say("tray_open", &[])),
-        page("tray_work", "/work?run"),
+        page("tray_work", "/work?new"),
         page("tray_devices", "/devices"),
         Line::Between,
         page("tray_settings", "/settings"),
