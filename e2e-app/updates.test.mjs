@@ -11,6 +11,7 @@ import { atEnd, eventually, scratch, stack } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 import { APP, Desk } from './desk.mjs';
 import { enter } from './enter.mjs';
+import { passing } from './proxy.mjs';
 
 const PACKAGE = Buffer.from('what would be installed');
 const NEWER = '9.9.9';
@@ -216,4 +217,24 @@ test('an app that was not told of updates does not speak of them', async (t) => 
 	await window.text(say('about_same'));
 	const seen = await window.run('return document.body.innerText');
 	assert.ok(!seen.includes(say('update_look')), seen);
+});
+
+test('a server that speaks another protocol is said to', async (t) => {
+	const { server } = await stack(t);
+	const info = await server.api('/api/v1/server');
+	const another = info.protocol_version + 1;
+	const change = (/** @type {string} */ path, /** @type {string} */ said) =>
+		path === '/api/v1/server' ? JSON.stringify({ ...JSON.parse(said), protocol_version: another }) : said;
+	const proxy = createServer(passing(server, change)).listen(0, '127.0.0.1');
+	await new Promise((on) => proxy.once('listening', on));
+	atEnd(t, () => void proxy.close().closeAllConnections());
+	const { port } = /** @type {import('node:net').AddressInfo} */ (proxy.address());
+	server.publicUrl = `http://127.0.0.1:${port}`;
+	const desk = await Desk.of(t);
+	const window = await desk.open();
+	await enter(window, server);
+	await window.go('/settings/about');
+	await window.text(say('about_protocol_skew', { server: another, app: info.protocol_version }));
+	const seen = await window.run('return document.body.innerText');
+	assert.ok(!seen.includes(say('about_same')), seen);
 });
