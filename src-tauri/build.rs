@@ -13,6 +13,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "resize_terminal",
         "pause_terminal",
         "close_terminal",
+        "drafts",
+        "keep_draft",
         "queue_change",
         "watch_queue",
         "drop_change",

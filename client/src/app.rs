@@ -6,6 +6,8 @@
 mod address;
 mod awaited_return;
 #[cfg(feature = "last-known")]
+mod drafts;
+#[cfg(feature = "last-known")]
 mod last_known;
 mod looks;
 #[cfg(feature = "last-known")]
@@ -24,6 +26,8 @@ mod tail;
 
 pub use address::{AddressError, AppLink, PairLink, ServerAddress};
 pub use awaited_return::{AwaitedReturn, Waiting};
+#[cfg(feature = "last-known")]
+pub use drafts::{Drafts, DraftsError};
 pub use foreman_notices as notices;
 #[cfg(feature = "last-known")]
 pub use last_known::{KeptAnswer, LastKnown, LastKnownError};

@@ -3,6 +3,7 @@
 
 pub mod ask;
 pub mod devices;
+pub mod drafts;
 pub mod outbox;
 pub mod phone;
 pub mod preferences;
@@ -38,6 +39,7 @@ macro_rules! every_command {
 every_command! {
     ask: ask, open_stream, close_stream, kept_output;
     devices: watch_path, owner_key, attach_terminal, type_terminal, resize_terminal, pause_terminal, close_terminal;
+    drafts: drafts, keep_draft;
     outbox: queue_change, watch_queue, drop_change, retry_change;
     servers: servers, look_at_server, sign_in, sign_in_by_browser, open_sign_in_page, stop_sign_in, use_this_computer, this_computer, keep_this_computer, start_this_computer, select_server, rename_server, leave_server;
     phone: phone, tick, choose_person_checks, ask_person, unlock, lock;

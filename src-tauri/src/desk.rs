@@ -14,7 +14,7 @@ use std::{
 use foreman_client::{
     DeviceConnection, DeviceOptions, Foreman, Store,
     app::{
-        AwaitedReturn, KnownServer, LastKnown, LastKnownError, Outbox, PreferencesFile, SecretError,
+        AwaitedReturn, Drafts, KnownServer, LastKnown, LastKnownError, Outbox, PreferencesFile, SecretError,
         SecretStore, ServerId, Servers, providers_sign_in::SignIns,
     },
 };
@@ -46,6 +46,8 @@ const PASS_KEY: &str = "link/pass-key";
 const COPY_KEY: &str = "last-known/key";
 /// Opens what waits to be sent.
 const OUTBOX_KEY: &str = "outbox/key";
+/// Opens what was typed and not sent.
+const DRAFTS_KEY: &str = "drafts/key";
 
 pub struct Desk {
     folder: PathBuf,
@@ -54,6 +56,7 @@ pub struct Desk {
     secrets: OnceCell<Arc<dyn SecretStore>>,
     store: OnceCell<Store>,
     last_known: OnceCell<LastKnown>,
+    drafts: OnceCell<Drafts>,
     devices: tokio::sync::Mutex<Held<(ServerId, DeviceId), DeviceConnection>>,
     pub outbox: crate::outbox::Waiting,
     pub this_computer: ThisComputer,
@@ -88,6 +91,7 @@ impl Desk {
             secrets: OnceCell::new(),
             store: OnceCell::new(),
             last_known: OnceCell::new(),
+            drafts: OnceCell::new(),
             outbox: Default::default(),
             devices: tokio::sync::Mutex::default(),
             waiting: Mutex::default(),
@@ -194,6 +198,13 @@ impl Desk {
         }
         let name = bearer_name(id);
         let removed = self.secret(move |secrets| secrets.remove(&name)).await;
+        // After the bearer, without which no page keeps another.
+        if self.drafts_file().exists()
+            && let Ok(drafts) = self.drafts().await
+            && let Err(error) = drafts.forget(id).await
+        {
+            tracing::warn!(%error, "what was typed for a server is still there");
+        }
         self.watch.again(id);
         removed
     }
@@ -292,6 +303,19 @@ impl Desk {
         let secrets = self.secrets().await?;
         Ok(off_thread(move || act(&*secrets)).await??)
     }
+    fn drafts_file(&self) -> PathBuf {
+        self.folder.join("drafts.db")
+    }
+
+    /// What was typed and not sent.
+    pub async fn drafts(&self) -> Result<Drafts, Failure> {
+        let opened = self.drafts.get_or_try_init(|| async {
+            let key = self.secret(|secrets| key(secrets, DRAFTS_KEY)).await?;
+            Ok::<_, Failure>(Drafts::open(&self.drafts_file(), key).await?)
+        });
+        opened.await.cloned()
+    }
+
 
     /// The keychain, or the file in its place once its passphrase was given.
     async fn secrets(&self) -> Result<Arc<dyn SecretStore>, Failure> {

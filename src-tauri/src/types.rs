@@ -10,6 +10,7 @@ use crate::{
     commands::{
         ask::{StreamEnd, StreamHead},
         devices::DevicePath,
+        drafts::KeptDrafts,
         outbox::{NewChange, WaitingChange},
         phone::{PersonChecks, PhoneState},
         preferences::{AppChoice, AppFacts, AppPreferences, NoticeChoice, NoticeState, QuietTime},
@@ -51,6 +52,7 @@ fn all() -> String {
         PhoneState,
         SaveState,
         Save,
+        KeptDrafts,
         NewChange,
         WaitingChange,
         KeptOutput,

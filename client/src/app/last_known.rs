@@ -10,7 +10,6 @@ use std::{
 };
 
 use foreman_protocol::Millis;
-use sha2::{Digest, Sha256};
 use sqlx::{
     Row, SqlitePool,
     sqlite::{SqlitePoolOptions, SqliteSynchronous},
@@ -18,7 +17,7 @@ use sqlx::{
 
 use super::{
     ServerId,
-    sealed::{file, owners_only},
+    sealed::{file, owners_only, stands_for},
 };
 use crate::seal;
 
@@ -190,14 +189,8 @@ impl LastKnown {
         .map_err(|error| self.failed(error))
     }
 
-    /// What stands for the path: addresses hold names and words that were searched for.
     fn asked(&self, server: &ServerId, path: &str) -> Vec<u8> {
-        let mut hash = Sha256::new();
-        hash.update(self.key);
-        hash.update(server.as_str());
-        hash.update([0]);
-        hash.update(path);
-        hash.finalize().to_vec()
+        stands_for(&self.key, server, path)
     }
 
     fn seal(&self, server: &ServerId, asked: &[u8], answer: &KeptAnswer) -> Option<Vec<u8>> {

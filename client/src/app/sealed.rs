@@ -2,7 +2,10 @@
 
 use std::{io, path::Path, time::Duration};
 
+use sha2::{Digest, Sha256};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+
+use super::ServerId;
 
 /// A file of rows that are deleted for good. `synchronous`: how sure a write is when it returns.
 pub fn file(path: &Path, synchronous: SqliteSynchronous) -> SqliteConnectOptions {
@@ -13,6 +16,16 @@ pub fn file(path: &Path, synchronous: SqliteSynchronous) -> SqliteConnectOptions
         .synchronous(synchronous)
         .busy_timeout(Duration::from_secs(5))
         .pragma("secure_delete", "on")
+}
+
+/// What stands in a file for the name of something of a server: names say what somebody looked for or works on.
+pub fn stands_for(key: &[u8; 32], server: &ServerId, name: &str) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update(key);
+    hash.update(server.as_str());
+    hash.update([0]);
+    hash.update(name);
+    hash.finalize().to_vec()
 }
 
 #[cfg(unix)]

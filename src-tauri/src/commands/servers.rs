@@ -218,7 +218,7 @@ pub async fn leave_server(desk: State<'_, Desk>, id: String, forget: bool) -> Re
     Ok(revoked)
 }
 
-fn find(desk: &Desk, id: &str) -> Result<KnownServer, Failure> {
+pub fn find(desk: &Desk, id: &str) -> Result<KnownServer, Failure> {
     let servers = desk.servers();
     let found = servers.all().iter().find(|server| server.id.as_str() == id);
     found.cloned().ok_or_else(Failure::no_server)

@@ -1,7 +1,7 @@
 // Questions that wait to be sent: kept on this device, so that neither a tunnel nor a reload loses one. They go in
 // order, one conversation's after its answer before has ended, and each once: their ids are made here.
 
-import { forget, keep, kept } from '$lib/host';
+import { typed } from '$lib/host';
 import type { ChatAttachment } from './types';
 
 /** A question that was not taken by the server yet. */
@@ -22,7 +22,7 @@ const MOST = 50;
 
 export function waitingSends(): Waiting[] {
 	try {
-		const all: unknown = JSON.parse(kept(KEY) ?? '[]');
+		const all: unknown = JSON.parse(typed.kept(KEY) ?? '[]');
 		return Array.isArray(all) ? all.filter(isWaiting) : [];
 	} catch {
 		return [];
@@ -39,8 +39,8 @@ function isWaiting(one: unknown): one is Waiting {
 }
 
 function put(all: readonly Waiting[]): void {
-	if (all.length === 0) forget(KEY);
-	else keep(KEY, JSON.stringify(all));
+	if (all.length === 0) typed.forget(KEY);
+	else typed.keep(KEY, JSON.stringify(all));
 }
 
 /** False when too many wait. The same id waits once. */

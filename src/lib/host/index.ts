@@ -35,6 +35,7 @@ export { native, type Tick } from './native';
 export { picture, save, saveContent, type ShownPicture } from './save';
 export { forget, keep, kept } from './storage';
 export { app, inApp, ready } from './transport';
+export { typed } from './typed';
 export type { AppChoice, AppFacts, AppPreferences, NoticeChoice, NoticeState } from './app/preferences';
 export type { ProviderSignIn, ProviderStep, SignInConfiguration, SignInOnDevice } from './app/providers';
 export type { Save, SaveState } from './app/saves';

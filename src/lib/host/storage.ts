@@ -1,4 +1,4 @@
-// Small things kept on this device: theme, language, pins, drafts. Storage that is switched off or full
+// Small things kept on this device: theme, language, pins. Storage that is switched off or full
 // costs the memory of a choice, never the choice itself.
 
 const memory = new Map<string, string>();
@@ -8,6 +8,14 @@ export function kept(key: string): string | undefined {
 		return localStorage.getItem(key) ?? memory.get(key);
 	} catch {
 		return memory.get(key);
+	}
+}
+
+export function keptNames(): string[] {
+	try {
+		return [...new Set([...Object.keys(localStorage), ...memory.keys()])];
+	} catch {
+		return [...memory.keys()];
 	}
 }
 

@@ -1,7 +1,7 @@
 // Who is signed in, and how one signs in and out.
 
 import type { Me, Role } from '$lib/api/types';
-import { answer, app, inApp, request } from '$lib/host';
+import { answer, app, inApp, request, typed } from '$lib/host';
 
 /** From the least to the most. */
 export const ROLES: readonly Role[] = ['viewer', 'operator', 'admin', 'owner'];
@@ -29,9 +29,10 @@ export async function signOut(): Promise<void> {
 		const { servers } = await app().servers.list();
 		const shown = servers.find((server) => server.selected);
 		if (shown) await app().servers.leave(shown.id, false);
-		return;
+	} else {
+		await answer(request.DELETE('/api/v1/session'));
 	}
-	await answer(request.DELETE('/api/v1/session'));
+	typed.end();
 }
 
 export async function setupNeeded(): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { error, redirect } from '@sveltejs/kit';
-import { inApp, problemOf } from '$lib/host';
+import { inApp, problemOf, typed } from '$lib/host';
 import { currentSession, setupNeeded, signInPath } from '$lib/session';
 import type { LayoutLoad } from './$types';
 
@@ -8,7 +8,8 @@ export const load: LayoutLoad = async ({ url, untrack }) => {
 	// Asked once, not at each change of the address.
 	const here = untrack(() => new URL(url));
 	try {
-		return { me: await currentSession() };
+		const [me] = await Promise.all([currentSession(), typed.load()]);
+		return { me };
 	} catch (thrown) {
 		const problem = problemOf(thrown);
 		if (inApp && problem.code === 'no_server') redirect(307, '/welcome');

@@ -85,6 +85,15 @@ export type NewChange = {
 /**
  * Made with the change, so that it is made once.
  */
+export type KeptDrafts = { 
+/**
+ * Named again with each that is kept: another one may be shown by then.
+ */
+server: string, 
+/**
+ * By name.
+ */
+drafts: Array<[string, string]>, };
 key: string, method: string, path: string, 
 /**
  * JSON.

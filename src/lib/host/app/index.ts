@@ -5,6 +5,7 @@ export { send } from './send';
 export { AppTerminal } from './terminal';
 export { watchPath } from './paths';
 export * as phone from './phone';
+export * as drafts from './drafts';
 export * as outbox from './outbox';
 export { keptOutput } from './outputs';
 export * as preferences from './preferences';
