@@ -19,7 +19,7 @@ use foreman_client::{
     },
 };
 use foreman_link::grant::{Issuer, LinkSecret, decode_key, encode_key};
-use foreman_protocol::{DeviceId, Millis};
+use foreman_protocol::{Device, DeviceId, Millis};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
@@ -209,6 +209,15 @@ impl Desk {
         removed
     }
 
+    /// Takes out what was last known of a server: whoever may not use it any more shall not go on reading that.
+    pub async fn forget_known(&self, id: &ServerId) {
+        if let Some(known) = self.last_known().await
+            && let Err(error) = known.forget(id).await
+        {
+            tracing::warn!(%error, "what was known of a server is still there");
+        }
+    }
+
     /// A device of the shown server, reached by its best path.
     pub async fn device(&self, id: DeviceId) -> Result<DeviceConnection, Failure> {
         let known = self.selected()?;
@@ -220,15 +229,6 @@ impl Desk {
         let key = (known.id.clone(), id);
         let mut devices = self.devices.lock().await;
         if let Some(open) = devices.get(&key) {
-    /// Takes out what was last known of a server: whoever may not use it any more shall not go on reading that.
-    pub async fn forget_known(&self, id: &ServerId) {
-        if let Some(known) = self.last_known().await
-            && let Err(error) = known.forget(id).await
-        {
-            tracing::warn!(%error, "what was known of a server is still there");
-        }
-    }
-
             return Ok(open.clone());
         }
         let server = self.foreman(known).await?;
@@ -267,6 +267,14 @@ impl Desk {
         }
     }
 
+    /// Keeps where a device is and whose key it has, so that this app reaches it without its server. No keychain is needed
+    /// for that.
+    pub fn hear(&self, device: &Device) {
+        if let Err(error) = self.records().hear(device) {
+            tracing::warn!(%error, device = device.name, "what the server says of a device is not kept");
+        }
+    }
+
     /// The last answers of the servers; nothing where no key can be kept for them.
     pub async fn last_known(&self) -> Option<LastKnown> {
         let opened = self.last_known.get_or_try_init(|| async {
@@ -295,14 +303,6 @@ impl Desk {
         opened.await.cloned()
     }
 
-    /// Does something with the secrets, where waiting for the keychain disturbs nobody.
-    pub async fn secret<T: Send + 'static>(
-        &self,
-        act: impl FnOnce(&dyn SecretStore) -> Result<T, SecretError> + Send + 'static,
-    ) -> Result<T, Failure> {
-        let secrets = self.secrets().await?;
-        Ok(off_thread(move || act(&*secrets)).await??)
-    }
     fn drafts_file(&self) -> PathBuf {
         self.folder.join("drafts.db")
     }
@@ -316,6 +316,14 @@ impl Desk {
         opened.await.cloned()
     }
 
+    /// Does something with the secrets, where waiting for the keychain disturbs nobody.
+    pub async fn secret<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&dyn SecretStore) -> Result<T, SecretError> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let secrets = self.secrets().await?;
+        Ok(off_thread(move || act(&*secrets)).await??)
+    }
 
     /// The keychain, or the file in its place once its passphrase was given.
     async fn secrets(&self) -> Result<Arc<dyn SecretStore>, Failure> {

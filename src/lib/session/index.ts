@@ -50,7 +50,7 @@ export function destination(next: string | null): string {
 
 /** The sign-in page that comes back to where one was. The app's own says that the server took the sign-in back. */
 export function signInPath(from: URL): string {
-	const here = from.pathname + from.search;
 	if (inApp) return '/welcome?refused';
+	const here = from.pathname + from.search;
 	return here === '/' ? '/sign-in' : `/sign-in?next=${encodeURIComponent(here)}`;
 }

@@ -41,6 +41,10 @@ end_to_end: boolean, address: string,
  */
 latency_ms: number | null, 
 /**
+ * What the device itself lets this app do; absent where the server speaks for it.
+ */
+level: 'view' | 'operate' | 'admin' | null, 
+/**
  * Why there is none, or why it is not a better one.
  */
 trouble: string | null, };
@@ -81,10 +85,6 @@ received: number,
  * Bytes of all of it, where that is known.
  */
 total: number | null, state: SaveState, };
-export type NewChange = { 
-/**
- * Made with the change, so that it is made once.
- */
 export type KeptDrafts = { 
 /**
  * Named again with each that is kept: another one may be shown by then.
@@ -94,6 +94,10 @@ server: string,
  * By name.
  */
 drafts: Array<[string, string]>, };
+export type NewChange = { 
+/**
+ * Made with the change, so that it is made once.
+ */
 key: string, method: string, path: string, 
 /**
  * JSON.
