@@ -144,11 +144,25 @@ export class Desk {
 	}
 
 	/** A keyring that is open, as after signing in to a desktop. */
-	async unlock() {
-		const args = ['--unlock', '--components=secrets', '--foreground'];
+	unlock() {
+		return this.#keep(['--unlock'], 'a password');
+	}
+
+	/** A keyring that wants its password, and nobody who could ask for that. */
+	lock() {
+		return this.#keep([]);
+	}
+
+	/** @param {string[]} how @param {string} [password] */
+	async #keep(how, password) {
+		if (this.keyring) {
+			end(-(/** @type {number} */ (this.keyring.child.pid)));
+			await this.keyring.ended;
+		}
+		const args = [...how, '--components=secrets', '--foreground'];
 		// The bus may start one of its own in the same moment, and then this one goes away.
 		for (let tries = 3; tries > 0; tries--) {
-			this.keyring = this.#start('gnome-keyring-daemon', args, 'a password');
+			this.keyring = this.#start('gnome-keyring-daemon', args, password);
 			const { code } = await this.#start('gdbus', ['wait', '--session', '--timeout', '10', SECRETS]).ended;
 			if (code === 0 && this.keyring.running) return;
 		}
@@ -205,6 +219,18 @@ export class Desk {
 		await eventually(async () => (await this.pids()).length === 1);
 	}
 
+	/** The files of this desktop's person whose text matches, read as UTF-8 and as UTF-16. @param {RegExp} pattern */
+	async holding(pattern) {
+		const entries = await readdir(this.path, { recursive: true, withFileTypes: true });
+		const found = [];
+		for (const entry of entries.filter((one) => one.isFile())) {
+			const path = join(entry.parentPath, entry.name);
+			const text = await readFile(path, 'latin1').catch(() => '');
+			if (pattern.test(text) || pattern.test(text.replaceAll('\0', ''))) found.push(path);
+		}
+		return found;
+	}
+
 	/** Keys, to whatever window has the focus. @param {string} keys */
 	async keys(keys) {
 		await this.#start('xdotool', ['key', keys]).ended;
@@ -219,18 +245,6 @@ export class Desk {
 
 	/** Asks the window in front to close, as its frame's cross does. */
 	closeWindow() {
-	/** The files of this desktop's person whose text matches, read as UTF-8 and as UTF-16. @param {RegExp} pattern */
-	async holding(pattern) {
-		const entries = await readdir(this.path, { recursive: true, withFileTypes: true });
-		const found = [];
-		for (const entry of entries.filter((one) => one.isFile())) {
-			const path = join(entry.parentPath, entry.name);
-			const text = await readFile(path, 'latin1').catch(() => '');
-			if (pattern.test(text) || pattern.test(text.replaceAll('\0', ''))) found.push(path);
-		}
-		return found;
-	}
-
 		return this.keys('alt+F4');
 	}
 
