@@ -88,8 +88,8 @@ async fn a_shell_follows_its_window_is_left_watched_gone_back_to_and_ended() {
     first.master.resize(size(100, 30)).expect("resized");
     // The size and what is typed go ways of their own.
     while !first.shown.borrow().contains("30 100\r\n") {
-        first.type_in("more\r");
         let before = first.shown.borrow().matches("got more").count();
+        first.type_in("more\r");
         soon("an answer", first.shown.wait_for(|shown| shown.matches("got more").count() > before))
             .await
             .expect("it runs");
