@@ -115,6 +115,15 @@ check_apps() {
   check_app_on Windows x86_64-pc-windows-gnu
 }
 
+# The app is no part of the workspace's other checks, because it wants the system's web view.
+check_app_here() {
+  if [ "$(uname -s)" != Linux ] || pkg-config --exists webkit2gtk-4.1 2>/dev/null; then
+    check "Clippy (app)" cargo clippy --locked -p foreman-app --all-targets -- -D warnings
+  else
+    skip "lints of the app" "The system's web view is missing (apt-get install libwebkit2gtk-4.1-dev)."
+  fi
+}
+
 run_check() {
   need_rust
   need_node
@@ -123,6 +132,7 @@ run_check() {
   build_dashboard
   check "Format (Rust)" cargo fmt --all --check
   check "Clippy" cargo clippy --locked --workspace --exclude foreman-app --all-targets -- -D warnings
+  check_app_here
   check_types_on Windows x86_64-pc-windows-gnu x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64 \
     foreman-agent foreman-cli mgmt-api
   check_types_on "64-bit ARM" aarch64-unknown-linux-gnu aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu \
