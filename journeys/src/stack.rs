@@ -198,7 +198,16 @@ impl Agent {
     /// # Panics
     /// When it cannot.
     pub async fn join(foreman: &Foreman, url: &str, state: PathBuf, env: &[(&str, String)]) -> Self {
-        let made = new_device(foreman, "journey").await;
+        Self::join_with(&new_device(foreman, "journey").await, url, state, env).await
+    }
+
+    /// The same as a device that was made before.
+    pub async fn join_with(
+        made: &ConnectionToken,
+        url: &str,
+        state: PathBuf,
+        env: &[(&str, String)],
+    ) -> Self {
         let said = Said::default();
         let env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let mut command = agent_command(&state, &env, "connect");

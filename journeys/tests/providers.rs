@@ -2,6 +2,8 @@
 
 mod keyed;
 mod on_device;
+mod signed_in;
+mod vendors;
 
 use std::time::Duration;
 
@@ -65,6 +67,14 @@ impl Asker {
 
     pub async fn models(&self, query: &str) -> Vec<Value> {
         self.get(&format!("/models?limit=200&{query}")).await["items"].as_array().expect("a list").clone()
+    }
+
+    /// What a client of the router gets for a question.
+    pub async fn chat(&self, model: &str, stream: bool) -> Response {
+        let asked =
+            json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "hello" }] });
+        let request = self.client.post(format!("{}/v1/chat/completions", self.url));
+        request.bearer_auth(&self.token).json(&asked).send().await.expect("an answer")
     }
 
     /// The one provider of this name, once `fits`.

@@ -3,12 +3,13 @@
 
 use axum::{
     Json, Router,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{Html, IntoResponse, Response},
-    routing::get,
+    routing::{any, get},
 };
 use journeys::{
     database::Database,
+    models::Models,
     stack::{Folder, Server, Setting},
 };
 use serde_json::{Value, json};
@@ -40,7 +41,7 @@ impl Vendor {
         let router = Router::new()
             .route("/v1/models", get(models))
             .route("/page/models", get(|| async { Html("<html>It works!</html>") }))
-            .route("/moved/models", get(|| async { (StatusCode::FOUND, [(header::LOCATION, "/v1/models")]) }))
+            .route("/moved/{*rest}", any(moved))
             .route(
                 "/busy/models",
                 get(|| async { (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, "7")]) }),
@@ -57,6 +58,13 @@ impl Vendor {
     fn at(&self, path: &str) -> String {
         format!("{}/{path}", self.url)
     }
+}
+
+/// As a server that was moved, or one behind a sign-in page, would.
+async fn moved(asked: Uri) -> Response {
+    let there = asked.path().replace("/moved/", "/v1/");
+    (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, format!("{there}?session=of-the-one-asked"))])
+        .into_response()
 }
 
 async fn models(headers: HeaderMap) -> Response {
@@ -253,6 +261,40 @@ async fn a_key_goes_only_where_it_was_given_for(database: Database) {
     assert!(scene.keys().await.is_empty());
 }
 
+async fn an_address_that_leads_elsewhere_says_where_and_is_not_followed(database: Database) {
+    let scene = Scene::new(database).await;
+    scene.open_vault().await;
+    let owner = &scene.owner;
+    let (_, acme) = owner.post("/providers", scene.request(KEY)).await;
+    let there = json!({ "base_url": scene.vendor.at("moved"), "key": KEY, "is_default": true });
+    let (_, changed) = owner.patch(&path(&acme), there).await;
+    let said = format!(
+        "It leads on to {}. No key is sent there by itself: enter that address if it is the right one.",
+        scene.vendor.at("v1")
+    );
+    assert_eq!(
+        (&changed["health"]["fault"], &changed["health"]["reason"]),
+        (&json!("not_an_api"), &json!(said)),
+        "{changed}"
+    );
+
+    let answer = owner.chat("acme/big-model", false).await;
+    assert_eq!((answer.status().as_u16(), answer.headers().get("location")), (502, None));
+    let error = &answer.json::<Value>().await.expect("JSON")["error"];
+    assert_eq!(
+        (&error["code"], &error["message"], &error["details"]["leads_to"]),
+        (&json!("upstream_failed"), &json!(format!("acme: {said}")), &json!(scene.vendor.at("v1"))),
+        "{error}"
+    );
+    // For whoever asks no model by name, another one answers.
+    let spare = Models::start(&["spare"]).await;
+    let added = json!({ "kind": "openai_compatible", "name": "spare", "base_url": spare.base() });
+    assert_eq!(owner.post("/providers", added).await.0, 201);
+    let answer = owner.chat("auto", false).await;
+    assert_eq!(answer.status().as_u16(), 200);
+    assert_eq!(answer.headers()["x-foreman-instead-of"], "acme/big-model: failed");
+}
+
 async fn who_may_do_what_and_what_people_enter(database: Database) {
     let scene = Scene::new(database).await;
     scene.open_vault().await;
@@ -325,5 +367,6 @@ async fn who_may_do_what_and_what_people_enter(database: Database) {
 crate::on_both_databases!(
     a_key_goes_into_the_vault_and_nowhere_else,
     a_key_goes_only_where_it_was_given_for,
+    an_address_that_leads_elsewhere_says_where_and_is_not_followed,
     who_may_do_what_and_what_people_enter,
 );

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use foreman_protocol::{CreateDevice, DeviceType};
 use journeys::{
     database::Database,
     eventually,
@@ -107,10 +108,7 @@ async fn a_request_counts_on_the_context_that_ollama_runs_with(database: Databas
 
     // What the device did is counted as the device's.
     scene.ollama.let_all_happen();
-    let asked = json!({ "model": "journey/wide", "messages": [{ "role": "user", "content": "hello" }] });
-    let client = foreman_link::http::client().expect("a client");
-    let answer = client.post(format!("{}/v1/chat/completions", scene.server.url));
-    let answer = answer.bearer_auth(&scene.owner.token).json(&asked).send().await.expect("an answer");
+    let answer = scene.owner.chat("journey/wide", false).await;
     assert_eq!(answer.status().as_u16(), 200, "{:?}", answer.text().await);
     let sum = eventually("it is a row", || async {
         scene.owner.get("/usage?by=device").await["sums"].as_array().and_then(|sums| sums.first().cloned())
@@ -374,7 +372,56 @@ async fn chat_streams_over_the_link_and_ends_at_ollama_when_its_reader_goes(data
         .await;
 }
 
+/// A device that stands for a machine beside it, on which no agent runs.
+async fn an_endpoint_elsewhere_answers_as_its_device(database: Database) {
+    let folder = Folder::new();
+    let ollama = Ollama::start_at("127.0.0.2:0").await;
+    ollama.add(LLAMA, Model::with(&["completion", "tools"]));
+    ollama.let_all_happen();
+    let setting = Setting::on(database).env("FOREMAN_HEARTBEAT_S", 1);
+    let server = Server::start(folder.join("server"), setting).await;
+    let (foreman, token) = server.client("owner").await;
+    let owner = Asker::new(&server.url, &token);
+    let device = CreateDevice { name: "shelf".to_owned(), device_type: DeviceType::LlmEndpoint };
+    let made = foreman.create_device(&device).await.expect("the server makes a device");
+    let env = [("OLLAMA_HOST", format!("http://{}/", ollama.host))];
+    let _agent = Agent::join_with(&made, &server.url, folder.join("agent"), &env).await;
+
+    let up = |shelf: &Value| shelf["health"]["state"] == "up" && shelf["health"]["models"] == 1;
+    let shelf = owner.provider("it is found with its model", "shelf", up).await;
+    assert_eq!(
+        (&shelf["kind"], &shelf["found"], &shelf["device_id"]),
+        (&json!("ollama"), &json!(true), &json!(made.device.id))
+    );
+    let device = owner.get(&format!("/devices/{}", made.device.id)).await;
+    let told = &device["capabilities"]["ollama"];
+    assert_eq!((&device["type"], &told["version"]), (&json!("llm_endpoint"), &json!("0.12.6")), "{device}");
+    assert_eq!(
+        (&told["endpoint"], &told["models"][0]["name"]),
+        (&json!(format!("http://{}", ollama.host)), &json!(LLAMA))
+    );
+    assert_eq!(owner.get(&format!("/models/shelf/{LLAMA}")).await["private"], true);
+
+    let answer = owner.chat(&format!("shelf/{LLAMA}"), false).await;
+    assert_eq!(answer.status().as_u16(), 200);
+    assert_eq!(answer.headers()["x-foreman-device"], "shelf");
+    let said = answer.json::<Value>().await.expect("JSON")["choices"][0]["message"]["content"].clone();
+    assert_eq!(said, "Hello from the device.");
+    let mut stream = Events::of(owner.chat("auto", true).await);
+    let mut heard = String::new();
+    while let Some((_, data)) = stream.next().await {
+        heard += data["choices"][0]["delta"]["content"].as_str().unwrap_or_default();
+    }
+    assert_eq!(said, heard.trim_end());
+
+    // Gone from there, nothing on the agent's own machine stands in.
+    drop(ollama);
+    owner.provider("it is shown as away", "shelf", |shelf| shelf["health"]["state"] == "offline").await;
+    assert_eq!(owner.chat(&format!("shelf/{LLAMA}"), false).await.status().as_u16(), 502);
+}
+
 crate::on_both_databases!(
+    an_endpoint_elsewhere_answers_as_its_device,
     a_request_counts_on_the_context_that_ollama_runs_with,
     models_are_asked_about_side_by_side_and_what_is_told_is_kept,
     ollama_is_found_by_itself_and_its_models_are_known,
