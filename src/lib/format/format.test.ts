@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { language, type Language } from '$lib/i18n';
 import { bytes, percent } from './numbers';
-import { duration, exactTime, relativeTime, shortTime, timeOfDay } from './times';
+import { duration, exactTime, plainDuration, relativeTime, shortTime, timeOfDay } from './times';
 
 vi.stubGlobal('document', { documentElement: {} });
 
@@ -84,5 +84,7 @@ describe('times', () => {
 	it('says how long', () => {
 		const shown = [420, 12_000, 252_000, 11_100_000, 188_000_000].map((ms) => plain(duration(ms)));
 		expect(shown).toEqual(['420 ms', '12 s', '4 m 12 s', '3 h 05 m', '2 d 4 h']);
+		const set = [6_000, 300_000, 28_800_000, 5_400_000, 86_400_000].map((ms) => plain(plainDuration(ms)));
+		expect(set).toEqual(['6 s', '5 m', '8 h', '1 h 30 m', '1 d']);
 	});
 });

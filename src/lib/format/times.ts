@@ -66,6 +66,11 @@ export function duration(ms: number): string {
 	return `${Math.floor(ms / DAY)}\u00a0d ${Math.floor(ms / HOUR) % 24}\u00a0h`;
 }
 
+/** The same as people say what they have set: `8 h`, `1 h 30 m`. */
+export function plainDuration(ms: number): string {
+	return duration(ms).replace(/ 0+\u00a0[hms]$/, '');
+}
+
 /** Midnight before `at`, in this device's time zone. */
 export function startOfDay(at: number): number {
 	return new Date(at).setHours(0, 0, 0, 0);
