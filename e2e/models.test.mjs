@@ -4,31 +4,12 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { DESKTOP, PHONE, open, settled, shown, signIn, violations } from './browser.mjs';
+import { KEY, PASSWORD, ask, dollars, priced, withProvider } from './lab.mjs';
 import { eventually, stack, vendor } from './stack.mjs';
 import { say } from './words.mjs';
 
-const PASSWORD = 'correct horse battery staple';
-const KEY = 'sk-upstream-0123456789abcdef';
 /** What Chromium reports of answers that the dashboard has words for. */
 const EXPECTED = /status of (401|403|409|423)/;
-
-/** @param {import('./stack.mjs').Server} server @param {string} base */
-async function withProvider(server, base) {
-	await server.api('/api/v1/vault', { json: { password: PASSWORD } });
-	const json = { kind: 'openai_compatible', name: 'lab', base_url: base, key: KEY };
-	return server.api('/api/v1/providers', { json });
-}
-
-/** As a client does. @param {import('./stack.mjs').Server} server @param {string} secret */
-const ask = (server, secret, model = 'lab/small') =>
-	fetch(`${server.url}/v1/chat/completions`, {
-		method: 'POST',
-		headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
-		body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello' }] })
-	});
-
-/** @param {number} micros */
-const dollars = (micros) => `$${(micros / 1_000_000).toFixed(2)}`;
 
 /** Points of a canvas that are not empty. @param {HTMLElement | SVGElement} canvas */
 const drawn = (canvas) => {
@@ -281,8 +262,7 @@ test('what may be spent is set, and over it a request is refused with the number
 	const base = await vendor(t, 'small');
 	const { server } = await stack(t);
 	await withProvider(server, base);
-	const price = { input_micros: 10_000_000_000, output_micros: 10_000_000_000 };
-	await server.api('/api/v1/models/lab/small', { method: 'PATCH', json: { price, enabled: true } });
+	await priced(server, 'small');
 	const page = await open(t, { expectErrors: EXPECTED });
 	await signIn(page, server);
 
@@ -342,8 +322,7 @@ test('usage is drawn by day and measure, and saved as it is shown', async (t) =>
 	const base = await vendor(t, 'small', 'large');
 	const { server } = await stack(t);
 	await withProvider(server, base);
-	const price = { input_micros: 10_000_000_000, output_micros: 10_000_000_000 };
-	await server.api('/api/v1/models/lab/small', { method: 'PATCH', json: { price, enabled: true } });
+	await priced(server, 'small');
 	const key = (/** @type {string} */ name, /** @type {string | undefined} */ project) =>
 		server.api('/api/v1/model-keys', { json: { name, project } });
 	const [web, spare] = [await key('web', 'website'), await key('spare', undefined)];
