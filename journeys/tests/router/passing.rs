@@ -171,6 +171,9 @@ async fn tokens_are_counted_by_the_vendor_and_elsewhere_estimated(database: Data
     assert_eq!(scene.usage("model").await["total"]["requests"], 0);
 }
 
+/// A question in the format of one vendor: to whom, and whether the answer is streamed.
+type Ask = fn(&str, bool) -> Value;
+
 async fn every_answer_says_which_model_and_why(database: Database) {
     let scene = scene(database).await;
     scene.auto_tries(&[&format!("openai/{GPT}")]).await;
@@ -185,8 +188,7 @@ async fn every_answer_says_which_model_and_why(database: Database) {
         (200, model.to_owned(), provider.to_owned(), format!("{model} at {provider}: {why}"))
     };
     for stream in [false, true] {
-        let formats: [(&str, fn(&str, bool) -> Value); 2] =
-            [("/v1/chat/completions", chat), ("/v1/messages", message)];
+        let formats: [(&str, Ask); 2] = [("/v1/chat/completions", chat), ("/v1/messages", message)];
         for (path, ask) in formats {
             assert_eq!(told(path, ask(GPT, stream)).await, of(GPT, "openai", "asked for"), "{path} {stream}");
             assert_eq!(told(path, ask(CLAUDE, stream)).await, of(CLAUDE, "anthropic", "asked for"));
