@@ -4,6 +4,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
@@ -250,7 +251,9 @@ async fn a_keychain_that_takes_its_time_keeps_no_server_from_starting() {
     Vault::initialised(&server).await;
 
     session.keychain().signal("-STOP");
+    let begun = Instant::now();
     let server = server.again(&WITH_KEYCHAIN);
+    assert!(begun.elapsed() < Duration::from_secs(30), "it did not wait for the keychain");
     assert_eq!(status(&server).await["unlocked"], false);
     assert!(found(&server.log(), b"the system's keychain does not answer"));
     session.keychain().signal("-CONT");
