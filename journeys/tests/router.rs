@@ -8,6 +8,7 @@ mod late;
 mod leaving;
 mod months;
 mod passing;
+mod profiles;
 mod proxied;
 
 use futures_util::StreamExt;

@@ -148,6 +148,14 @@ async fn patience_is_respected_and_the_circuit_opens_and_closes(database: Databa
     let explained = scene.api(Method::POST, "routing/explain", json!({ "model": "auto" })).await;
     assert_eq!(explained["routes"][0]["provider"], "anthropic");
     assert_eq!(explained["passed_over"][0]["cause"], "paused");
+    let now = scene.api(Method::GET, "routing/now", Value::Null).await;
+    let auto = &now["profiles"][0];
+    assert_eq!((&auto["profile"], &auto["route"]["model"]), (&json!("auto"), &json!(CLAUDE)), "{now}");
+    assert_eq!(auto["route"]["because"], json!(["listed", "fallback"]));
+    let missed = &auto["route"]["instead_of"];
+    assert_eq!((&missed[0]["model"], &missed[0]["cause"]), (&json!(GPT), &json!("paused")), "{now}");
+    assert_eq!(now["away"].as_array().expect("a list").len(), 1);
+    assert_eq!((&now["away"][0]["provider"], &now["away"][0]["cause"]), (&json!("openai"), &json!("paused")));
     // Half open: one tries, and nobody else until it is known how it went.
     scene.openai.behave(Behaviour::Hang);
     let tries = eventually("one tries", || async {
@@ -383,6 +391,12 @@ async fn a_locked_vault_says_so_and_private_stays_at_home(database: Database) {
     );
     assert_eq!((scene.openai.count(), scene.anthropic.count()), (0, 0), "no cloud was asked");
     scene.api(Method::POST, "vault/lock", Value::Null).await;
+    let explained = scene.api(Method::POST, "routing/explain", json!({ "model": GPT })).await;
+    assert_eq!(explained["passed_over"][0]["cause"], "locked", "{explained}");
+    let now = scene.api(Method::GET, "routing/now", Value::Null).await;
+    assert_eq!(now["profiles"][0]["route"], Value::Null, "{now}");
+    let away = now["away"].as_array().expect("a list");
+    assert_eq!(away.iter().filter(|provider| provider["cause"] == "locked").count(), 2, "{now}");
     let heard = scene.chat(GPT).await;
     assert_eq!(
         (heard.status, &heard.json()["error"]["code"]),

@@ -136,7 +136,7 @@ fn named<'c>(catalogue: &'c Catalogue, asked: &str, needs: &Needs, allowed: Allo
     }
     let mut found: Vec<(&Known, &Model)> =
         all(catalogue).filter(|(_, model)| is_called(&model.id, asked)).collect();
-    found.sort_by_key(|(known, model)| order_key(RoutingOrder::LocalFirst, known, model, needs));
+    found.sort_by_key(|&(known, model)| order_key(RoutingOrder::LocalFirst, known, model, needs));
     for (known, model) in found {
         choice.add_named(known, Cow::Borrowed(model), needs, allowed);
     }
@@ -228,7 +228,7 @@ fn by_profile<'c>(
             None => able.push((known, model)),
         }
     }
-    able.sort_by_cached_key(|(known, model)| {
+    able.sort_by_cached_key(|&(known, model)| {
         let listed = place(profile, known, model).unwrap_or(usize::MAX);
         (listed, order_key(profile.order, known, model, needs))
     });
@@ -294,9 +294,9 @@ fn unfit(
 }
 
 /// Smaller is earlier.
-type OrderKey = (u64, bool, bool, bool, bool, u64, String, String);
+type OrderKey<'c> = (u64, bool, bool, bool, bool, u64, &'c str, &'c str);
 
-fn order_key(order: RoutingOrder, known: &Known, model: &Model, needs: &Needs) -> OrderKey {
+fn order_key<'c>(order: RoutingOrder, known: &'c Known, model: &'c Model, needs: &Needs) -> OrderKey<'c> {
     let cost = cost(model, needs);
     let first = if order == RoutingOrder::Cheapest { cost } else { 0 };
     (
@@ -306,8 +306,8 @@ fn order_key(order: RoutingOrder, known: &Known, model: &Model, needs: &Needs) -
         !known.provider.is_default,
         known.provider.default_model.as_deref().is_none_or(|name| !is_called(&model.id, name)),
         cost,
-        known.provider.name.clone(),
-        model.id.clone(),
+        &known.provider.name,
+        &model.id,
     )
 }
 
@@ -330,7 +330,11 @@ fn reasons(profile: &RoutingProfile, known: &Known, model: &Model, first: bool) 
         (profile.use_for == Some(UseFor::Research), RouteReason::Research),
         (profile.min_context.is_some(), RouteReason::LongContext),
         (model.private && profile.private_only, RouteReason::Private),
-        (own && !profile.private_only && profile.order == RoutingOrder::LocalFirst, RouteReason::Local),
+        // What a device passes on to a cloud is not on it.
+        (
+            model.private && !profile.private_only && profile.order == RoutingOrder::LocalFirst,
+            RouteReason::Local,
+        ),
         (model.loaded == Some(true), RouteReason::Loaded),
         (first && profile.order == RoutingOrder::Cheapest, RouteReason::Cheapest),
         (!own && known.provider.is_default, RouteReason::DefaultProvider),

@@ -1,4 +1,5 @@
-//! What a request would get now, and why; asked by people before they ask a model. Nothing is sent.
+//! What a request would get now, and why; asked by people before they ask a model. Nothing is sent. All is read anew: asked
+//! after an event, it must not tell what was before it.
 
 use std::collections::HashSet;
 
@@ -68,7 +69,7 @@ async fn explain(
         embeddings: asked.embeddings,
         price: routing.caps != SpendCaps::default(),
     };
-    let catalogue = app.providers.catalogue(&app, caller.tenant).await?;
+    let catalogue = app.providers.renew(&app, caller.tenant).await?;
     let choice = choose::choose(&catalogue, &routing, &asked.model, &needs, &|_, _, _| true);
     let mut explained = RouteExplained {
         profile: choice.profile.map(str::to_owned),
@@ -117,7 +118,6 @@ async fn now(
         embeddings: false,
         price: routing.caps != SpendCaps::default(),
     };
-    // Asked after an event, it must not tell what was before it.
     let catalogue = app.providers.renew(&app, caller.tenant).await?;
     let profiles = routing.profiles.iter().map(|profile| {
         let choice = choose::choose(&catalogue, &routing, &profile.name, &needs, &|_, _, _| true);

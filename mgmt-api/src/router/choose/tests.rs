@@ -240,6 +240,19 @@ fn what_ollama_passes_on_to_its_cloud_is_not_private_even_where_it_is_not_listed
 }
 
 #[test]
+fn what_a_device_passes_on_to_a_cloud_is_not_chosen_for_being_on_it() {
+    let mut catalogue = catalogue();
+    let home = &mut catalogue.providers[2];
+    home.models = vec![Model { private: false, ..home.models[0].clone() }];
+    let routing = defaults();
+    let choice = choose(&catalogue, &routing, "auto", &Needs::default(), &|_, _, _| true);
+    let of_home =
+        choice.candidates.iter().position(|candidate| candidate.known.provider.name == "home").unwrap();
+    assert!(of_home > 0, "it is no more local than others");
+    assert!(choice.candidates[of_home].because.is_empty());
+}
+
+#[test]
 fn what_a_conversation_may_fill_is_what_its_models_have() {
     let mut catalogue = catalogue();
     catalogue.providers[1].models[0].context_tokens = Some(1_000_000);
