@@ -1,5 +1,6 @@
-//! A model behind the router, with a key, rules and usage, against the same model behind nginx: what each adds to a
-//! request, how many it carries, when the first token comes, and what a thousand open streams hold.
+//! A model behind the router, chosen by its rules (`auto`), with a key and usage, against the same model behind nginx,
+//! which is told its name: what each adds to a request, how many it carries, when the first token comes, and what a
+//! thousand open streams hold.
 
 use std::time::{Duration, Instant};
 
@@ -28,15 +29,45 @@ const TURNS: u32 = 4;
 const STREAMS: usize = 1_000;
 const KEY: &str = "sk-of-the-measurement";
 
+/// The model that answers on every way.
+const MODEL: &str = "gpt-4o";
+/// One that says so much and goes on when it is let.
+const HANGS: &str = "hangs-on";
+/// What else there is to choose from.
+const OTHERS: [&str; 16] = [
+    "gpt-4.1",
+    "gpt-4.1-mini",
+    "gpt-4.1-nano",
+    "gpt-4o-mini",
+    "gpt-5",
+    "gpt-5-mini",
+    "gpt-5-nano",
+    "gpt-5-pro",
+    "gpt-5.1",
+    "gpt-5.1-codex",
+    "o1",
+    "o3",
+    "o3-mini",
+    "o4-mini",
+    "text-embedding-3-large",
+    "text-embedding-3-small",
+];
+
 /// One way to the model.
 struct Way {
     url: String,
     path: &'static str,
     key: String,
+    /// By what it is asked for here.
+    model: &'static str,
 }
 
 impl Way {
-    fn ask(&self, model: &str, stream: bool) -> Vec<u8> {
+    fn ask(&self, stream: bool) -> Vec<u8> {
+        self.ask_of(self.model, stream)
+    }
+
+    fn ask_of(&self, model: &str, stream: bool) -> Vec<u8> {
         let text = "What is the airspeed velocity of an unladen swallow? ".repeat(8);
         let body =
             json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": text }] });
@@ -46,15 +77,16 @@ impl Way {
 
 pub async fn measure(table: &mut Table, seconds: u64) {
     let folder = Folder::new();
-    let stub = Models::start(&["gpt-4o", "hangs-on"]).await;
+    let listed: Vec<&str> = OTHERS.into_iter().chain([MODEL, HANGS]).collect();
+    let stub = Models::start(&listed).await;
     stub.forget();
     let (server, key) = ours(&folder, &stub).await;
     let path = "/v1/chat/completions";
-    let way = |url: String, key: &str| Way { url, path, key: key.to_owned() };
-    let bare = way(stub.base().trim_end_matches("/v1").to_owned(), KEY);
-    let router = way(server.url.clone(), &key);
+    let way = |url: String, key: &str, model| Way { url, path, key: key.to_owned(), model };
+    let bare = way(stub.base().trim_end_matches("/v1").to_owned(), KEY, MODEL);
+    let router = way(server.url.clone(), &key, "auto");
     let (nginx, proxied) = match nginx::proxy(&folder, &bare.url).await {
-        Ok((program, url)) => (program, way(url, KEY)),
+        Ok((program, url)) => (program, way(url, KEY, MODEL)),
         Err(why) => return table.skipped("the router to models against nginx", why),
     };
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
@@ -82,7 +114,7 @@ pub async fn measure(table: &mut Table, seconds: u64) {
     memory(table, &server.program, &router).await;
 }
 
-/// A server with a provider, whose key is in the vault, and a placeholder key.
+/// A server with a provider, whose key is in the vault, and a placeholder key. `auto` finds [`MODEL`] among all others.
 async fn ours(folder: &Folder, stub: &Models) -> (Server, String) {
     let server = Server::start(folder.join("server"), Setting::on(Database::Sqlite)).await;
     let (_, owner) = server.client("owner").await;
@@ -92,11 +124,19 @@ async fn ours(folder: &Folder, stub: &Models) -> (Server, String) {
         http::json(client.post(address).bearer_auth(&owner).json(&body)).await.expect("taken")
     };
     post("vault", json!({ "password": "the password of the measurement" })).await;
-    post("providers", json!({ "kind": "openai", "name": "stub", "base_url": stub.base(), "key": KEY })).await;
+    let provider = json!({ "kind": "openai", "name": "stub", "base_url": stub.base(), "key": KEY });
+    let id = post("providers", provider).await["id"].as_str().expect("an id").to_owned();
+    let patch = async |path: &str, body: Value| {
+        let request = client.patch(format!("{}/api/v1/{path}", server.url)).bearer_auth(&owner);
+        http::send(request.json(&body)).await.expect("taken");
+    };
+    patch(&format!("providers/{id}"), json!({ "default_model": MODEL, "is_default": true })).await;
     // Under a cap nothing is asked whose price nobody knows.
     let price = json!({ "price": { "input_micros": 1, "output_micros": 1 }, "enabled": true });
-    let hangs_on = client.patch(format!("{}/api/v1/models/stub/hangs-on", server.url)).bearer_auth(&owner);
-    http::send(hangs_on.json(&price)).await.expect("taken");
+    patch(&format!("models/stub/{HANGS}"), price).await;
+    let explained = post("routing/explain", json!({ "model": "auto" })).await;
+    assert_eq!(explained["routes"][0]["model"], MODEL, "{explained}");
+    assert!(explained["routes"].as_array().is_some_and(|routes| routes.len() >= 10), "{explained}");
     let made = post("model-keys", json!({ "name": "bench", "cap_micros": 1_000_000_000_000_i64 })).await;
     let key = made["secret"].as_str().expect("a secret").to_owned();
     (server, key)
@@ -109,13 +149,13 @@ async fn latencies<const N: usize>(ways: [&Way; N]) -> [Duration; N] {
     for way in ways {
         let mut connection = Connection::open(&way.url).await;
         for _ in 0..A_ROUND {
-            assert_eq!(connection.ask(&way.ask("gpt-4o", false)).await, 200, "warming up");
+            assert_eq!(connection.ask(&way.ask(false)).await, 200, "warming up");
         }
         connections.push(connection);
     }
     for _ in 0..ROUNDS {
         for ((way, connection), times) in ways.iter().zip(&mut connections).zip(&mut times) {
-            let ask = way.ask("gpt-4o", false);
+            let ask = way.ask(false);
             for _ in 0..A_ROUND {
                 let started = Instant::now();
                 connection.ask(&ask).await;
@@ -161,7 +201,7 @@ fn all_cpu_time(pid: u32) -> Duration {
 async fn ask_together(way: &Way, time: Duration) -> u32 {
     let until = Instant::now() + time;
     let askers = (0..CONNECTIONS).map(|_| {
-        let (url, ask) = (way.url.clone(), way.ask("gpt-4o", false));
+        let (url, ask) = (way.url.clone(), way.ask(false));
         tokio::spawn(async move {
             let mut connection = Connection::open(&url).await;
             let mut count = 0_u32;
@@ -180,7 +220,7 @@ async fn first_tokens<const N: usize>(ways: [&Way; N]) -> [Duration; N] {
     let mut times: [Vec<Duration>; N] = std::array::from_fn(|_| Vec::new());
     for _ in 0..ROUNDS * 20 {
         for (way, times) in ways.iter().zip(&mut times) {
-            let ask = way.ask("gpt-4o", true);
+            let ask = way.ask(true);
             let connection = Connection::open(&way.url).await;
             let started = Instant::now();
             let mut connection = connection.stream(&ask).await;
@@ -195,7 +235,7 @@ async fn first_tokens<const N: usize>(ways: [&Way; N]) -> [Duration; N] {
 /// What streams that are open and quiet hold.
 async fn memory(table: &mut Table, program: &Program, way: &Way) {
     let before = held_memory(program.pid());
-    let ask = way.ask("hangs-on", true);
+    let ask = way.ask_of(HANGS, true);
     let open: Vec<Connection> = stream::iter(0..STREAMS)
         .map(|_| async {
             let mut connection = Connection::open_stream(&way.url, &ask).await;
