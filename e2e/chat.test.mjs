@@ -9,6 +9,8 @@ import { Ollama } from './ollama.mjs';
 import { eventually, stack } from './stack.mjs';
 import { say } from './words.mjs';
 
+/** @typedef {import('playwright-core').Page} Page */
+
 for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
 	test(`the model on a device is found by itself and answers with no key (${size})`, async (t) => {
 		const { ollama, server, page } = await scene(t, shape);
@@ -223,70 +225,117 @@ test('nothing that a model writes runs or loads', async (t) => {
 	assert.deepEqual(elsewhere, []);
 });
 
+/** How far one scrolls to see how that goes, in steps of a wheel. */
+const STEPS = 120;
+
+/**
+ * Scrolls up by wheel. Gives what the page's own thread worked for each step, which is the same however busy the machine
+ * is, ms; how long frames took; what jumped; and how many blocks of code were drawn at once.
+ * @param {Page} page @param {import('playwright-core').Locator} view
+ */
+async function scrolledUp(page, view) {
+	const devtools = await page.context().newCDPSession(page);
+	await devtools.send('Performance.enable', { timeDomain: 'threadTicks' });
+	const worked = async () => {
+		const { metrics } = await devtools.send('Performance.getMetrics');
+		return 1000 * Number(metrics.find(({ name }) => name === 'TaskDuration')?.value);
+	};
+	const before = await worked();
+	const { frames, jumped } = await view.evaluate(async (node, steps) => {
+		const frame = () => new Promise((next) => requestAnimationFrame(next));
+		let jumped = 0;
+		const observer = new PerformanceObserver((list) => {
+			for (const entry of /** @type {any[]} */ (list.getEntries())) jumped += entry.value;
+		});
+		observer.observe({ type: 'layout-shift', buffered: false });
+		/** @type {number[]} */
+		const frames = [];
+		for (let step = 0; step < steps; step += 1) {
+			const start = performance.now();
+			node.scrollTop -= 400;
+			await frame();
+			frames.push(performance.now() - start);
+		}
+		await frame();
+		observer.disconnect();
+		return { frames: frames.sort((a, b) => a - b), jumped };
+	}, STEPS);
+	const work = ((await worked()) - before) / STEPS;
+	await devtools.detach();
+	const drawn = await view.evaluate((node) => {
+		const blocks = [...node.querySelectorAll('.markdown pre')];
+		return blocks.filter((block) => block.checkVisibility({ contentVisibilityAuto: true })).length;
+	});
+	return { work, frames: [60, 113, 119].map((at) => Math.round(frames[at])), jumped, drawn };
+}
+
 test('a very long conversation scrolls, and what is read stays where it is', async (t) => {
 	const { ollama, server, page } = await scene(t);
 	const paragraph = 'The quick brown fox jumps over the lazy dog, again and again. '.repeat(8);
 	const part = `${paragraph}\n\n- one\n- two\n\n\`\`\`rust\nfn main() {}\n\`\`\`\n\n`;
 	await ollama.says(`# {question}\n\n${part.repeat(110)}`, 4000);
-	// Some 800 kB, which is 200,000 tokens.
-	const turns = 13;
-	const chat = await page.evaluate(async (last) => {
-		const call = async (/** @type {string} */ path, /** @type {object} */ body) =>
-			(
-				await fetch(path, {
-					method: 'POST',
-					headers: { 'content-type': 'application/json' },
-					body: JSON.stringify(body)
-				})
-			).json();
-		const { id } = await call('/api/v1/chats', { title: 'long' });
-		for (let turn = 0, parent; turn <= last; turn += 1) {
-			const asked = await call(`/api/v1/chats/${id}/ask`, {
-				id: crypto.randomUUID(),
-				text: `turn ${turn}`,
-				parent
-			});
-			parent = asked.answer.id;
-			// The stream ends with the answer.
-			await (await fetch(`/api/v1/chats/${id}/messages/${parent}/stream`)).text();
-		}
-		return id;
-	}, turns);
-	await page.goto(`${server.url}/chat/${chat}`);
 	const view = page.getByRole('region', { name: say('chat_messages') });
-	await answers(page)
-		.last()
-		.getByRole('heading', { name: `turn ${turns}` })
-		.waitFor({ state: 'attached' });
 	const atEnd = () => view.evaluate((node) => node.scrollHeight - node.scrollTop - node.clientHeight < 60);
-	await eventually(atEnd);
-	// Up to the first question by wheel: frames stay short, and nothing jumps.
-	await view.hover();
-	const { frames, drawn } = await view.evaluate(async (node) => {
-		const frame = () => new Promise((next) => requestAnimationFrame(next));
-		/** @type {number[]} */
-		const frames = [];
-		let drawn = 0;
-		for (let step = 0; step < 120; step += 1) {
-			const before = performance.now();
-			node.scrollTop -= 400;
-			await frame();
-			frames.push(performance.now() - before);
-			if (step % 20 > 0) continue;
-			const blocks = [...node.querySelectorAll('.markdown pre')];
-			drawn = Math.max(
-				drawn,
-				blocks.filter((block) => block.checkVisibility({ contentVisibilityAuto: true })).length
-			);
-			await frame();
-		}
-		return { frames: frames.sort((a, b) => a - b), drawn };
-	});
-	const [median, late, longest] = [60, 113, 119].map((at) => Math.round(frames[at]));
-	t.diagnostic(`frames while scrolling: ${median} ms, one of twenty ${late} ms, longest ${longest} ms`);
-	t.diagnostic(`blocks of code drawn at once: ${drawn}`);
-	assert.ok(median <= 50, `half of the frames took ${median} ms`);
-	assert.ok(drawn > 0 && drawn < 40, `${drawn} blocks of code are drawn at once, of ${turns * 110}`);
+	/** A conversation of so many turns, shown at its end. @param {number} turns */
+	const talk = async (turns) => {
+		const chat = await page.evaluate(async (turns) => {
+			const call = async (/** @type {string} */ path, /** @type {object} */ body) =>
+				(
+					await fetch(path, {
+						method: 'POST',
+						headers: { 'content-type': 'application/json' },
+						body: JSON.stringify(body)
+					})
+				).json();
+			const { id } = await call('/api/v1/chats', { title: `${turns} turns` });
+			for (let turn = 1, parent; turn <= turns; turn += 1) {
+				const asked = await call(`/api/v1/chats/${id}/ask`, {
+					id: crypto.randomUUID(),
+					text: `turn ${turn}`,
+					parent
+				});
+				parent = asked.answer.id;
+				// The stream ends with the answer.
+				await (await fetch(`/api/v1/chats/${id}/messages/${parent}/stream`)).text();
+			}
+			return id;
+		}, turns);
+		await page.goto(`${server.url}/chat/${chat}`);
+		await answers(page)
+			.last()
+			.getByRole('heading', { name: `turn ${turns}` })
+			.waitFor({ state: 'attached' });
+		await eventually(atEnd);
+		await view.hover();
+		return chat;
+	};
+	const turns = 14;
+	await talk(2);
+	const short = await scrolledUp(page, view);
+	// Some 800 kB, which is 200,000 tokens.
+	const chat = await talk(turns);
+	const long = await scrolledUp(page, view);
+	for (const [name, { work, frames, jumped, drawn }] of Object.entries({ short, long })) {
+		t.diagnostic(
+			`${name}: ${work.toFixed(1)} ms of work a step, jumped by ${jumped.toFixed(3)}, ${drawn} blocks`
+		);
+		t.diagnostic(
+			`${name}: frames half ${frames[0]} ms, one of twenty ${frames[1]} ms, longest ${frames[2]} ms`
+		);
+	}
+	assert.ok(
+		long.work <= 2 * short.work + 2,
+		`${long.work} ms of work a step, ${short.work} where it is short`
+	);
+	assert.ok(long.work <= 50, `${long.work} ms of work a step`);
+	assert.ok(
+		long.jumped <= short.jumped + 0.3,
+		`what is drawn moves by ${long.jumped}, ${short.jumped} where it is short`
+	);
+	assert.ok(
+		long.drawn > 0 && long.drawn < 40,
+		`${long.drawn} blocks of code are drawn at once, of ${turns * 110}`
+	);
 	// Looked for where it stands: looking through the whole conversation lays all of it out, which takes a minute.
 	const below = view.locator('xpath=following-sibling::*');
 	const toEnd = below.getByRole('button', { name: say('chat_to_end') });

@@ -9,14 +9,15 @@ import { say } from './words.mjs';
 
 /**
  * A server, a device with an Ollama on it, and a browser.
- * @param {import('node:test').TestContext} t @param {object} [shape]
+ * @param {import('node:test').TestContext} t @param {object} [shape] @param {RegExp} [expectErrors]
+ * @param {Record<string, string>} [env] of the server
  */
-export async function scene(t, shape = DESKTOP, expectErrors = NOT_SIGNED_IN) {
+export async function scene(t, shape = DESKTOP, expectErrors = NOT_SIGNED_IN, env = {}) {
 	const ollama = await new Ollama().start(t);
 	await ollama.says('You asked: {question}');
 	// The agent inherits it, as it would from the machine.
 	process.env.OLLAMA_HOST = ollama.host;
-	const { server, agent } = await stack(t, { device: 'home-server' });
+	const { server, agent } = await stack(t, { device: 'home-server', env });
 	await eventually(async () => (await server.api('/api/v1/models')).items.length > 0);
 	const page = await open(t, { ...shape, expectErrors });
 	await signIn(page, server);

@@ -2,9 +2,12 @@
 // Providers of models as their page shows them: what agents use them for, switched off and on, tested again, removed;
 // and what keeps requests away from them.
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { open, signIn } from './browser.mjs';
-import { eventually, stack, vendor } from './stack.mjs';
+import { answers, ask as askHere, begin } from './chatting.mjs';
+import { Ollama } from './ollama.mjs';
+import { PROGRAMS, Program, atEnd, eventually, scratch, stack, vendor } from './stack.mjs';
 import { wire } from './wire.mjs';
 import { say } from './words.mjs';
 
@@ -133,4 +136,68 @@ test('a provider that is paused, asked too often or refuses its key says so, and
 	await is('broken', 'provider_state_paused').waitFor();
 	// None of them is asked again at once.
 	assert.equal((await ask(server, secret, 'busy/limited-a')).status, 429);
+});
+
+/**
+ * What makes a server find a stub by a vendor's own name: a proxy that leads there and the root that vouches for it, as
+ * a company's network has them.
+ * @param {import('node:test').TestContext} t @param {string} host @param {string} key @param {...string} models
+ */
+async function network(t, host, key, ...models) {
+	const folder = await scratch();
+	atEnd(t, folder.remove);
+	const root = join(folder.path, 'root.pem');
+	const args = ['--for', host, root, key, ...models];
+	const program = new Program(join(PROGRAMS, 'model-stub'), args, { input: null });
+	atEnd(t, () => program.stop());
+	const [, proxy] = await program.line(/^listening on (http:\/\/\S+)/);
+	return { HTTPS_PROXY: proxy, SSL_CERT_FILE: root };
+}
+
+test('with the key of one vendor, auto goes there when the model on the device stops', async (t) => {
+	const key = 'sk-ant-0123456789abcdef';
+	const env = await network(t, 'api.anthropic.com', key, 'claude-haiku-4-5');
+	const ollama = await new Ollama().start(t);
+	await ollama.says('You asked: {question}');
+	// The agent inherits it, as it would from the machine.
+	process.env.OLLAMA_HOST = ollama.host;
+	const { server } = await stack(t, { device: 'home-server', env });
+	await server.api('/api/v1/vault', { json: { password: 'correct horse battery' } });
+	await eventually(async () => (await server.api('/api/v1/models')).items.length === 1);
+	const page = await open(t, { expectErrors: EXPECTED });
+	await signIn(page, server);
+	await begin(page, server, 'first');
+	await answers(page).first().getByText('You asked: first').waitFor();
+	const conversation = page.url();
+
+	// Chosen by its name, with nothing but the key: mistyped first, and said so.
+	await page.goto(`${server.url}/models`);
+	await page
+		.getByRole('button', { name: say('provider_add'), exact: true })
+		.first()
+		.click();
+	const form = page.getByRole('dialog', { name: say('provider_add'), exact: true });
+	await form.getByLabel(say('provider_kind'), { exact: true }).selectOption({ label: 'Anthropic' });
+	await form.getByLabel(say('vault_key_value'), { exact: true }).fill(`${key}-mistyped`);
+	await form.getByRole('button', { name: say('provider_add_submit'), exact: true }).click();
+	const added = page.getByRole('dialog', {
+		name: say('provider_added_title', { name: 'anthropic' }),
+		exact: true
+	});
+	await added.getByText(say('provider_added_silent')).waitFor();
+	await added.getByText(say('provider_fault_key_refused')).waitFor();
+	await added.getByLabel(say('vault_key_value'), { exact: true }).fill(key);
+	await added.getByRole('button', { name: say('provider_test_again'), exact: true }).click();
+	await added.getByText(/valid, 1 model, \d+/).waitFor();
+	await added.getByRole('button', { name: say('provider_done'), exact: true }).click();
+	await card(page, 'anthropic').getByText(say('provider_state_up'), { exact: true }).waitFor();
+
+	await page.goto(conversation);
+	await ollama.stop();
+	await askHere(page, 'second');
+	const second = answers(page).nth(1);
+	await second.getByText('claude-haiku-4-5 heard: second').waitFor();
+	const model = { model: 'claude-haiku-4-5', provider: 'anthropic' };
+	await second.getByText(say('chat_model_at', model), { exact: false }).first().waitFor();
+	await second.getByText(say('chat_because_fallback'), { exact: false }).first().waitFor();
 });

@@ -77,6 +77,7 @@ describe('a single model', () => {
 describe('what is known of a question', () => {
 	const message = (rest: Partial<Message>): Message => ({
 		id: 'm',
+		chat_id: 'c',
 		role: 'user',
 		text: '',
 		state: 'done',

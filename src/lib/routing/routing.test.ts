@@ -59,7 +59,9 @@ describe('a choice, as a sentence', () => {
 		);
 		const late = { provider: 'a', model: 'b', cause: 'timeout' } as const;
 		expect(missSentence(late)).toBe('a/b: did not answer in time');
-		expect(missSentence({ ...late, waited_for: 'connection' })).toBe('a/b: could not be connected to in time');
+		expect(missSentence({ ...late, waited_for: 'connection' })).toBe(
+			'a/b: could not be connected to in time'
+		);
 		expect(missSentence({ ...late, waited_for: 'first_token' })).toBe('a/b: did not begin to answer in time');
 	});
 });
