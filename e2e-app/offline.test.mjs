@@ -38,7 +38,7 @@ test('with its server down the app opens files, logs and a terminal, runs a task
 	await window.text(say('link_live'));
 	const devices = join(desk.env.XDG_DATA_HOME, 'dev.foreman.app/devices');
 	await eventually(async () =>
-		(await readdir(devices, { recursive: true })).some((name) => name.includes(agent.id))
+		(await readdir(devices, { recursive: true })).some((name) => name.includes(`${agent.id}`))
 	);
 	await server.stop('SIGKILL');
 

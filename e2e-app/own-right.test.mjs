@@ -22,7 +22,7 @@ test('a device that trusts this app and not its server opens its terminal, files
 	await window.go(page);
 	await window.until(
 		`return new RegExp(arguments[0]).test(document.body.innerText)`,
-		`${say('app_end_to_end')} · ${say('app_path_lan')}\\s+· \\d+[.,]\\d ${say('app_latency', { ms: '' }).trim()}`
+		`${say('app_end_to_end')} · ${say('app_path_lan')} · \\d+\\.\\d ${say('app_latency', { ms: '' }).trim()}`
 	);
 	await desk.keep('own-right');
 
