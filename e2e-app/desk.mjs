@@ -144,27 +144,13 @@ export class Desk {
 	}
 
 	/** A keyring that is open, as after signing in to a desktop. */
-	unlock() {
-		return this.#keep(['--unlock'], 'a password');
-	}
-
-	/** A keyring that wants its password, and nobody who could ask for that. */
-	lock() {
-		return this.#keep([]);
-	}
-
-	/** @param {string[]} how @param {string} [password] */
-	async #keep(how, password) {
-		if (this.keyring) {
-			end(-(/** @type {number} */ (this.keyring.child.pid)));
-			await this.keyring.ended;
-		}
-		const args = [...how, '--components=secrets', '--foreground'];
+	async unlock() {
+		const args = ['--unlock', '--components=secrets', '--foreground'];
 		// The bus may start one of its own in the same moment, and then this one goes away.
 		for (let tries = 3; tries > 0; tries--) {
-			this.keyring = this.#start('gnome-keyring-daemon', args, password);
+			const keyring = this.#start('gnome-keyring-daemon', args, 'a password');
 			const { code } = await this.#start('gdbus', ['wait', '--session', '--timeout', '10', SECRETS]).ended;
-			if (code === 0 && this.keyring.running) return;
+			if (code === 0 && keyring.running) return;
 		}
 		throw new Error('the keyring did not start');
 	}
