@@ -80,6 +80,40 @@ test('a file is moved, its path copied, and its state in git shown', async (t) =
 	await listed(page, 'sub').getByRole('link', { name: 'moved.py' }).waitFor();
 });
 
+test('the folders of a device are a tree beside a folder: opened branch by branch, at the place that is shown, and renewed', async (t) => {
+	const { page, top, at } = await scene(t);
+	for (const path of ['sub/deep/deepest', 'other', '.hidden'])
+		mkdirSync(join(top, path), { recursive: true });
+	writeFileSync(join(top, 'file.txt'), 'x');
+	await page.goto(at(top));
+	const tree = page.getByRole('navigation', { name: say('files_tree'), exact: true });
+	const folder = (/** @type {string} */ name) => tree.getByRole('link', { name, exact: true });
+	const branch = (/** @type {string} */ name) =>
+		tree.getByRole('button', { name: say('files_tree_branch', { name }), exact: true });
+	await folder('sub').waitFor();
+	await folder('other').waitFor();
+	assert.equal(await tree.locator('[aria-current=page]').innerText(), 'files');
+	for (const name of ['file.txt', '.hidden', 'deep']) assert.equal(await folder(name).count(), 0, name);
+
+	await branch('sub').click();
+	await folder('deep').click();
+	await listed(page, 'deep').getByText('deepest').waitFor();
+	await tree.locator('[aria-current=page]', { hasText: 'deep' }).waitFor();
+	await folder('deepest').waitFor();
+	await page.getByRole('button', { name: say('files_new_folder'), exact: true }).click();
+	const dialog = page.getByRole('dialog', { name: say('files_new_folder'), exact: true });
+	await dialog.getByLabel(say('device_name'), { exact: true }).fill('made');
+	await dialog.getByRole('button', { name: say('files_make'), exact: true }).click();
+	await folder('made').waitFor();
+	await branch('sub').click();
+	await folder('deep').waitFor({ state: 'detached' });
+
+	await page.getByRole('button', { name: say('files_hidden_show'), exact: true }).click();
+	await folder('.hidden').waitFor();
+	await page.setViewportSize({ width: 390, height: 844 });
+	await tree.waitFor({ state: 'detached' });
+});
+
 test('an upload asks before it replaces, pauses, and goes on after a cut from where it was', async (t) => {
 	const { page, top, at } = await scene(t);
 	writeFileSync(join(top, 'model.bin'), 'the old one');
