@@ -1,10 +1,11 @@
 // @ts-check
 // A machine joins by the command the dashboard shows, and is seen as it truly is.
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
 import { cpus, hostname, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { go, open, signIn } from './browser.mjs';
+import { CUT_OFF, go, open, signIn } from './browser.mjs';
 import { Program, atEnd, eventually, stack } from './stack.mjs';
 import { say } from './words.mjs';
 
@@ -90,6 +91,71 @@ test('cards tell the state and follow it: waiting, online, offline, back', async
 		items.map((/** @type {any} */ event) => event.type),
 		['device.online', 'device.offline']
 	);
+});
+
+test('a device’s page says what the device allows, and follows its file', async (t) => {
+	const { server, agent, folder } = await stack(t);
+	await agent.join(server, 'bench', ['read']);
+	// Its measurements are cut off with it.
+	const page = await open(t, { expectErrors: CUT_OFF });
+	await signIn(page, server);
+	await page.goto(`${server.url}/devices/${agent.id}`);
+	const rules = page.getByRole('region', { name: say('device_page_policy'), exact: true });
+	const rule = (/** @type {string} */ name, /** @type {string} */ word) =>
+		rules.getByRole('listitem').filter({ hasText: name }).getByText(say(word), { exact: true });
+	await rule('ALLOW_FILE_READ', 'device_page_policy_allowed').waitFor();
+	for (const name of ['ALLOW_BASH', 'ALLOW_FILE_WRITE', 'ALLOW_LOGS'])
+		await rule(name, 'device_page_policy_forbidden').waitFor();
+	await rules.getByText(say('device_page_policy_paths_all'), { exact: true }).waitFor();
+	await rules.getByText(say('device_page_policy_blocked_none'), { exact: true }).waitFor();
+
+	await agent.stop();
+	const [allowed, blocked] = [join(folder, 'work'), join(folder, 'work/secret')];
+	await writeFile(
+		join(agent.state, 'policy.env'),
+		`ALLOW_BASH=true\nALLOW_FILE_READ=false\nALLOWED_PATHS=${allowed}\nBLOCKED_PATHS=${blocked}\n`
+	);
+	await agent.run();
+	await rule('ALLOW_BASH', 'device_page_policy_allowed').waitFor();
+	await rule('ALLOW_FILE_READ', 'device_page_policy_forbidden').waitFor();
+	await rules.getByText(allowed, { exact: true }).waitFor();
+	await rules.getByText(blocked, { exact: true }).waitFor();
+});
+
+test('a device’s page has what it measures each second while somebody looks, whatever its heartbeat', async (t) => {
+	const { server, agent } = await stack(t, { device: 'bench', env: { FOREMAN_HEARTBEAT_S: '60' } });
+	const page = await open(t);
+	await signIn(page, server);
+	const network = await page.context().newCDPSession(page);
+	await network.send('Network.enable');
+	/** Pieces of each stream of measurements, and whether it is open. @type {Map<string, { pieces: number, open: boolean }>} */
+	const streams = new Map();
+	network.on('Network.requestWillBeSent', ({ requestId, request }) => {
+		if (request.url.endsWith(`/devices/${agent.id}/link/metrics`))
+			streams.set(requestId, { pieces: 0, open: true });
+	});
+	network.on('Network.dataReceived', ({ requestId }) => {
+		const stream = streams.get(requestId);
+		if (stream) stream.pieces += 1;
+	});
+	network.on('Network.loadingFailed', ({ requestId }) => {
+		const stream = streams.get(requestId);
+		if (stream) stream.open = false;
+	});
+	const running = () => [...streams.values()].filter((stream) => stream.open);
+	await page.goto(`${server.url}/devices/${agent.id}`);
+	// Four come in a few seconds, where the device's heartbeat takes a minute.
+	await eventually(async () => running().some(({ pieces }) => pieces >= 4));
+	assert.equal(running().length, 1);
+	const look = (/** @type {string} */ state) =>
+		page.evaluate((state) => {
+			Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => state });
+			document.dispatchEvent(new Event('visibilitychange'));
+		}, state);
+	await look('hidden');
+	await eventually(async () => running().length === 0);
+	await look('visible');
+	await eventually(async () => running().some(({ pieces }) => pieces >= 1));
 });
 
 test('a deleted device is gone everywhere, and its agent stops', async (t) => {
