@@ -168,7 +168,7 @@ async function apart(test) {
 		await agent.join(server, host, undefined, more);
 		return `${server.url}/devices/${agent.id}`;
 	};
-	return { server, page, folder: folder.path, device };
+	return { network, server, page, folder: folder.path, device };
 }
 
 /** All that the page holds of the terminal, by its own menu. @param {import('playwright-core').Page} page */
@@ -225,10 +225,16 @@ test('devices that reach only the server are used from the dashboard', async (t)
 
 const LINES = 600;
 
-test('a killed server costs a terminal that counts no line', async (t) => {
+/**
+ * A terminal counts while its way is cut, and no line is lost or doubled.
+ * @param {import('node:test').TestContext} t
+ * @param {(scene: NonNullable<Awaited<ReturnType<typeof apart>>>) => Promise<unknown>} cut
+ * @param {(scene: NonNullable<Awaited<ReturnType<typeof apart>>>) => Promise<unknown>} mend
+ */
+async function counted(t, cut, mend) {
 	const scene = await apart(t);
 	if (!scene) return;
-	const { server, page } = scene;
+	const { page } = scene;
 	await openTerminal(page, `${await scene.device('one')}/terminal`);
 	await type(
 		page,
@@ -236,22 +242,35 @@ test('a killed server costs a terminal that counts no line', async (t) => {
 	);
 	// Only what is in view is in the page: a certain line may have come and gone.
 	await says(page, /^line-([5-9]\d|\d{3,})$/);
-	await server.stop('SIGKILL');
-	await page
+	await cut(scene);
+	const waits = page
 		.locator('main')
 		.getByText(/^reconnecting since/)
-		.first()
-		.waitFor();
-	await server.start();
+		.first();
+	await waits.waitFor({ timeout: 60_000 });
+	await mend(scene);
 	await page
 		.locator('.xterm-rows')
 		.getByText(/^that is all$/)
 		.first()
 		.waitFor({ timeout: 90_000 });
 	const lines = (await everything(page)).split('\n').map((line) => line.trim());
-	const counted = lines.filter((line) => /^line-\d+$/.test(line));
 	assert.deepEqual(
-		counted,
+		lines.filter((line) => /^line-\d+$/.test(line)),
 		Array.from({ length: LINES }, (_, number) => `line-${number}`)
 	);
-});
+}
+
+test('a killed server costs a terminal that counts no line', (t) =>
+	counted(
+		t,
+		({ server }) => server.stop('SIGKILL'),
+		({ server }) => server.start()
+	));
+
+test('a network that goes down under a terminal that counts costs no line', (t) =>
+	counted(
+		t,
+		({ network }) => network.ip('server', 'link set p-one down'),
+		({ network }) => network.ip('server', 'link set p-one up')
+	));
