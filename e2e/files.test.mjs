@@ -114,6 +114,27 @@ test('the folders of a device are a tree beside a folder: opened branch by branc
 	await tree.waitFor({ state: 'detached' });
 });
 
+test('a text has a number at each line, which is its address, and comes down as it is', async (t) => {
+	const { page, top, at } = await scene(t);
+	const text = Array.from({ length: 30 }, (_, number) => `line of text ${number + 1}\n`).join('');
+	writeFileSync(join(top, 'poem.txt'), text);
+	await page.goto(at(join(top, 'poem.txt'), '/view'));
+	const content = page.getByRole('region', { name: say('files_content') });
+	for (const number of [1, 7, 30]) {
+		const line = content.locator('.line').filter({ hasText: new RegExp(`line of text ${number}$`) });
+		assert.equal(await line.getByRole('button').innerText(), String(number));
+	}
+	await content.getByRole('button', { name: say('files_line', { number: '7' }), exact: true }).click();
+	await page.waitForURL(/line=7$/);
+	await content.locator('.looked').getByText('line of text 7', { exact: true }).waitFor();
+
+	const coming = page.waitForEvent('download');
+	await page.getByRole('button', { name: say('files_download'), exact: true }).click();
+	const download = await coming;
+	assert.equal(download.suggestedFilename(), 'poem.txt');
+	assert.equal(readFileSync(await download.path(), 'utf8'), text);
+});
+
 test('an upload asks before it replaces, pauses, and goes on after a cut from where it was', async (t) => {
 	const { page, top, at } = await scene(t);
 	writeFileSync(join(top, 'model.bin'), 'the old one');
