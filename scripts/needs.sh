@@ -110,6 +110,7 @@ missing_for_window() {
   have Xvfb || echo xvfb
   have WebKitWebDriver || echo webkit2gtk-driver
   have openbox || echo openbox
+  have xdotool || echo xdotool
   have dunst || echo dunst
   have import || echo imagemagick
   have update-desktop-database || echo desktop-file-utils
