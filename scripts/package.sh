@@ -4,6 +4,8 @@
 # What a package may weigh, in bytes.
 PACKAGE_LIMIT=15000000
 SIDECARS=(foreman-server foreman-agent foreman)
+# What an AppImage has of them: the command line could not be reached in it.
+APPIMAGE_SIDECARS=(foreman-server foreman-agent)
 TAURI_CLI=2.12.4
 TAURI=()
 CHECK=0
@@ -127,7 +129,7 @@ appimage_start() {
   echo "$APPIMAGE_START_SHA256  $file" | sha256sum --check --quiet
 }
 
-# The same files as in the .deb, in one file that runs without being installed. The web view is the system's here, too: it
+# The same files as in the .deb, but for the command line, in one file that runs without being installed. The web view is the system's here, too: it
 # is renewed with the system, and would weigh six times as much as everything else. An AppImage compresses each MiB alone, so
 # that it can be read in place; the programs beside the app are packed as a whole, and the app unpacks them once.
 make_appimage() {
@@ -146,7 +148,7 @@ make_appimage() {
   APPIMAGE="${DEB%.deb}.AppImage"
   # Where this processor's jumps lead is written so that it repeats.
   [ "$(uname -m)" != x86_64 ] || filter=(-Xbcj x86) jumps=(--x86)
-  tar --create --directory "$tree/usr/bin" --owner=root:0 --group=root:0 --sort=name "${SIDECARS[@]}" |
+  tar --create --directory "$tree/usr/bin" --owner=root:0 --group=root:0 --sort=name "${APPIMAGE_SIDECARS[@]}" |
     xz "${jumps[@]}" --lzma2=preset=9e >"$tree/usr/bin/foreman-programs.tar.xz"
   rm "${SIDECARS[@]/#/$tree/usr/bin/}"
   mksquashfs "$tree" "$MADE/tree.squashfs" -all-root -noappend -no-progress -quiet -comp xz -b 1M "${filter[@]}"
