@@ -105,18 +105,22 @@ test('first start from the package: one click, and this computer is there by the
 	);
 });
 
-test('the AppImage holds the files of the .deb but the command line, and is at most 15 MB', { skip: without }, async (t) => {
-	const { size } = await stat(APPIMAGE);
-	assert.ok(size <= 15_000_000, `${(size / 1e6).toFixed(1)} MB`);
-	const { root, scratch: folder } = await unpacked(t);
-	execFileSync(APPIMAGE, ['--appimage-extract'], { cwd: folder, stdio: 'ignore' });
-	const bin = join(folder, 'squashfs-root/usr/bin');
-	const packed = join(bin, 'foreman-programs.tar.xz');
-	output('tar', '--extract', '--file', packed, '--directory', bin);
-	await rm(packed);
-	await rm(join(root, 'usr/bin/foreman'));
-	output('diff', '--recursive', join(root, 'usr'), join(folder, 'squashfs-root/usr'));
-});
+test(
+	'the AppImage holds the files of the .deb but the command line, and is at most 15 MB',
+	{ skip: without },
+	async (t) => {
+		const { size } = await stat(APPIMAGE);
+		assert.ok(size <= 15_000_000, `${(size / 1e6).toFixed(1)} MB`);
+		const { root, scratch: folder } = await unpacked(t);
+		execFileSync(APPIMAGE, ['--appimage-extract'], { cwd: folder, stdio: 'ignore' });
+		const bin = join(folder, 'squashfs-root/usr/bin');
+		const packed = join(bin, 'foreman-programs.tar.xz');
+		output('tar', '--extract', '--file', packed, '--directory', bin);
+		await rm(packed);
+		await rm(join(root, 'usr/bin/foreman'));
+		output('diff', '--recursive', join(root, 'usr'), join(folder, 'squashfs-root/usr'));
+	}
+);
 
 test('first start from the AppImage, which is installed nowhere', { skip: without }, async (t) => {
 	const folder = await scratch();
