@@ -86,6 +86,8 @@ test_everything() {
   free=$(df -Pm "$ROOT" | awk 'NR == 2 { print $4 }')
   [ -d "$PROGRAMS" ] || [ "$free" -ge "$FIRST_RUN_MB" ] ||
     loud "Only $free MB are free on the disk of $ROOT; a first run of all tests takes about $FIRST_RUN_MB MB."
+  # Before the journeys, beside which the app is built.
+  [ "$(uname -s)" != Linux ] || need_for window
   for part in "${PARTS[@]}"; do
     FOREMAN_AHEAD=yes ./dev test "$part" || failed+=("$part")
   done
