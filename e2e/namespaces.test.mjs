@@ -8,7 +8,7 @@ import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { CUT_OFF, open, shown, signIn } from './browser.mjs';
-import { Agent, PROGRAMS, Program, Server, atEnd, scratch } from './stack.mjs';
+import { Agent, PROGRAMS, Program, Server, atEnd, leaveOut, scratch } from './stack.mjs';
 import { openTerminal, says, type } from './terminals.mjs';
 import { say } from './words.mjs';
 
@@ -142,14 +142,7 @@ async function apart(test) {
 	try {
 		await network.make();
 	} catch (failure) {
-		const why = `network namespaces cannot be made here: ${failure}`;
-		assert.notEqual(
-			process.env.FOREMAN_NO_SKIPS,
-			'1',
-			`nothing may be left out (FOREMAN_NO_SKIPS=1): ${why}`
-		);
-		console.error(`SKIPPED: ${test.name}: ${why}`);
-		test.skip(why);
+		leaveOut(test, `network namespaces cannot be made here: ${failure}`);
 		return undefined;
 	}
 	await server.start();

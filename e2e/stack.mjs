@@ -1,5 +1,6 @@
 // @ts-check
 // The real server and the real agent, on a free port, with data of their own that is gone afterwards.
+import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -238,6 +239,16 @@ export class Agent {
 	async stop(signal) {
 		return this.program?.stop(signal);
 	}
+}
+
+/**
+ * Leaves a test out for what the machine lacks, loudly; where nothing may be left out, it fails.
+ * @param {import('node:test').TestContext} test @param {string} why
+ */
+export function leaveOut(test, why) {
+	assert.notEqual(process.env.FOREMAN_NO_SKIPS, '1', `nothing may be left out (FOREMAN_NO_SKIPS=1): ${why}`);
+	console.error(`SKIPPED: ${test.name}: ${why}`);
+	test.skip(why);
 }
 
 /**

@@ -3,14 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use sqlx::{
-    Row, SqlitePool,
-    sqlite::{SqlitePoolOptions, SqliteRow, SqliteSynchronous},
-};
+use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 
 use super::{
     ServerId,
-    sealed::{file, owners_only, stands_for},
+    sealed::{open_durable, stands_for},
 };
 use crate::seal::{seal, unseal};
 
@@ -47,10 +44,7 @@ impl Drafts {
     /// [`DraftsError::Storage`].
     pub async fn open(path: &Path, key: [u8; 32]) -> Result<Self, DraftsError> {
         let failed = |reason: String| DraftsError::Storage { path: path.to_owned(), reason };
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
-        }
-        let pool = connect(path).await.map_err(|error| failed(error.to_string()))?;
+        let pool = open_durable(path, TABLE).await.map_err(|error| failed(error.to_string()))?;
         Ok(Self { path: path.to_owned(), pool, key })
     }
 
@@ -130,15 +124,6 @@ impl Drafts {
 /// What a sealed draft is bound to, so that none can be put in another's place.
 fn about(server: &ServerId, place: &[u8]) -> Vec<u8> {
     [server.as_str().as_bytes(), &[0], place].concat()
-}
-
-async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
-    // Full: it is nowhere else when the power went.
-    let options = file(path, SqliteSynchronous::Full);
-    let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
-    sqlx::query(TABLE).execute(&pool).await?;
-    owners_only(path)?;
-    Ok(pool)
 }
 
 #[cfg(test)]

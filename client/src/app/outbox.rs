@@ -13,15 +13,9 @@ use std::path::{Path, PathBuf};
 use foreman_protocol::Millis;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{
-    Row, SqlitePool,
-    sqlite::{SqlitePoolOptions, SqliteRow, SqliteSynchronous},
-};
+use sqlx::{Row, SqlitePool, sqlite::SqliteRow};
 
-use super::{
-    ServerId,
-    sealed::{file, owners_only},
-};
+use super::{ServerId, sealed::open_durable};
 use crate::seal::{seal, unseal};
 
 pub use send::Step;
@@ -106,10 +100,7 @@ impl Outbox {
     /// [`OutboxError::Storage`].
     pub async fn open(path: &Path, key: [u8; 32]) -> Result<Self, OutboxError> {
         let failed = |reason: String| OutboxError::Storage { path: path.to_owned(), reason };
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
-        }
-        let pool = connect(path).await.map_err(|error| failed(error.to_string()))?;
+        let pool = open_durable(path, TABLE).await.map_err(|error| failed(error.to_string()))?;
         Ok(Self { path: path.to_owned(), pool, key })
     }
 
@@ -247,15 +238,6 @@ impl Outbox {
 /// What a sealed change is bound to, so that none can be put in another's place.
 fn about(server: &ServerId, key: &str, at: Millis) -> Vec<u8> {
     [server.as_str().as_bytes(), &[0], key.as_bytes(), &[0], &at.to_be_bytes()].concat()
-}
-
-async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
-    // Full: what somebody was told is kept has to be there after the power went.
-    let options = file(path, SqliteSynchronous::Full);
-    let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
-    sqlx::query(TABLE).execute(&pool).await?;
-    owners_only(path)?;
-    Ok(pool)
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 use std::{io, path::Path, time::Duration};
 
 use sha2::{Digest, Sha256};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
 
 use super::ServerId;
 
@@ -16,6 +19,19 @@ pub fn file(path: &Path, synchronous: SqliteSynchronous) -> SqliteConnectOptions
         .synchronous(synchronous)
         .busy_timeout(Duration::from_secs(5))
         .pragma("secure_delete", "on")
+}
+
+/// Opens a file of what is nowhere else, or begins it with `table`: what somebody was told is kept is there after the power
+/// went.
+pub async fn open_durable(path: &Path, table: &'static str) -> Result<SqlitePool, sqlx::Error> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let options = file(path, SqliteSynchronous::Full);
+    let pool = SqlitePoolOptions::new().max_connections(2).connect_with(options).await?;
+    sqlx::query(table).execute(&pool).await?;
+    owners_only(path)?;
+    Ok(pool)
 }
 
 /// What stands in a file for the name of something of a server: names say what somebody looked for or works on.
