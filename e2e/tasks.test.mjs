@@ -5,7 +5,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { copiedOutput, go, open, outputOf, runShell, shown, signIn } from './browser.mjs';
-import { eventually, stack } from './stack.mjs';
+import { withProvider } from './lab.mjs';
+import { eventually, stack, vendor } from './stack.mjs';
 import { say } from './words.mjs';
 
 test('a shell line streams its output while it runs, and ends', async (t) => {
@@ -76,4 +77,47 @@ test('a page opened late shows the same output', async (t) => {
 		lines,
 		Array.from({ length: 5000 }, (_, index) => String(index + 1))
 	);
+});
+
+test('a task asks a model with a key of its own, which is over when it is', async (t) => {
+	const base = await vendor(t, 'small', 'large');
+	const { server, folder } = await stack(t, { device: 'bench' });
+	await withProvider(server, base);
+	const page = await open(t);
+	await signIn(page, server);
+	await go(page, 'nav_work');
+	await page.getByRole('link', { name: say('work_new') }).click();
+	const dialog = page.getByRole('dialog', { name: say('run_title') });
+	const field = (/** @type {string} */ key) => dialog.getByLabel(say(key), { exact: true });
+	const gate = join(folder, 'go');
+	const asks = (/** @type {string} */ model) =>
+		`curl -sS -w '\\n%{http_code} ${model}\\n' "$OPENAI_BASE_URL/chat/completions" -H "authorization: Bearer $OPENAI_API_KEY" ` +
+		`-H 'content-type: application/json' -d '{"model":"lab/${model}","messages":[{"role":"user","content":"Hello"}]}'`;
+	await field('run_shell').fill(
+		`echo "told to ask $OPENAI_MODEL"; ${asks('small')}; ${asks('large')}; while [ ! -e ${gate} ]; do sleep 0.05; done`
+	);
+	await dialog.getByText(say('run_more'), { exact: true }).click();
+	await field('run_models').selectOption('lab/small');
+	await dialog.getByText(say('run_models_chosen')).waitFor();
+	await field('run_models_cap').fill('much');
+	const run = dialog.getByRole('button', { name: say('run_submit'), exact: true });
+	await run.click();
+	await dialog.getByText(say('model_price_wrong')).waitFor();
+	await field('run_models_cap').fill('2,50');
+	await run.click();
+	await dialog.waitFor({ state: 'hidden' });
+	for (const line of ['told to ask lab/small', '200 small', '404 large'])
+		await outputOf(page).getByText(line, { exact: true }).waitFor();
+	await page.getByText(say('task_details'), { exact: true }).click();
+	await shown(page, say('task_models_cap', { cap: '$2.50' })).waitFor();
+	const task = new URL(page.url()).pathname;
+
+	await page.goto(server.url + '/models/keys');
+	const key = page.getByRole('listitem').filter({ hasText: 'lab/small' });
+	await key.getByRole('link', { name: say('key_of_task') }).click();
+	await page.waitForURL((url) => url.pathname === task);
+	writeFileSync(gate, '');
+	await shown(page, say('task_state_succeeded')).waitFor();
+	await page.goto(server.url + '/models/keys');
+	await shown(page, say('keys_none')).waitFor();
 });

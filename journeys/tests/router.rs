@@ -10,6 +10,7 @@ mod months;
 mod passing;
 mod profiles;
 mod proxied;
+mod tasks;
 
 use futures_util::StreamExt;
 use journeys::{

@@ -27,6 +27,7 @@ use crate::{
     problem::{ApiError, ApiResult},
     providers,
     query::{Filter, Paging},
+    router::keys,
     secrets::{self, Kind, fingerprint},
 };
 
@@ -252,6 +253,7 @@ async fn delete(State(app): State<App>, caller: Caller, Path(id): Path<DeviceId>
                     .await?
                     .ok_or_else(|| ApiError::not_found("device"))?;
                 providers::store::device_left(tx, &cause, id).await?;
+                keys::task::device_left(tx, &cause, id).await?;
                 for sql in ["DELETE FROM samples WHERE device_id = $1", "DELETE FROM devices WHERE id = $1"] {
                     sqlx::query(sql).bind(id.to_string()).execute(tx.conn()).await?;
                 }

@@ -14,7 +14,7 @@ mod breaker;
 mod choose;
 mod door;
 mod explain;
-mod keys;
+pub(crate) mod keys;
 mod ledger;
 pub mod naming;
 mod passing;
@@ -85,7 +85,7 @@ struct Limits {
 /// What requests to models work with, all of it in memory.
 pub struct Router {
     limits: Limits,
-    keys: keys::Ring,
+    pub(crate) keys: keys::Ring,
     routing: RwLock<Arc<Routing>>,
     breakers: breaker::Breakers,
     ledger: Arc<ledger::Ledger>,

@@ -23,6 +23,7 @@ use crate::{
     extract::{Json, Path, Query},
     problem::{ApiError, ApiResult},
     query::{Filter, Paging},
+    router::keys::{self, task::TaskKey},
 };
 
 /// How far ahead the clock of somebody who makes an id may be: ids sort by their time.
@@ -127,21 +128,37 @@ async fn create(
     State(app): State<App>,
     caller: Caller,
     Path(device): Path<DeviceId>,
-    Json(StartTask { id, spec }): Json<StartTask>,
+    Json(StartTask { id, mut spec, models }): Json<StartTask>,
 ) -> ApiResult<(StatusCode, Json<Task>)> {
     caller.at_least(Role::Operator)?;
     spec.check()?;
     let cause = caller.cause();
-    let task = Task::queued(id_of(id)?, device, &spec, caller.actor(), now());
+    let mut task = Task::queued(id_of(id)?, device, &spec, caller.actor(), now());
+    let key = models.as_ref().map(|models| TaskKey::fresh(&caller, &task, models)).transpose()?;
+    if let (Some(models), Some(key)) = (&models, &key) {
+        key.tell(&app.settings.public_url, models, &mut spec.env);
+        spec.check()?;
+    }
+    task.models = models;
+    let made = key.is_some();
     // With the values of its environment, which nobody reads in the database.
     let start = CommandAction::StartTask { task_id: task.id, spec };
     let start = commands::Sealed::new(&app.seal, task.id, &start)?;
-    let task = app.db.write(move |tx| Box::pin(queue(tx, cause, task, start))).await?;
+    let task = app.db.write(move |tx| Box::pin(queue(tx, cause, task, start, key))).await?;
+    if made {
+        app.router.keys.learn(&app.db).await?;
+    }
     metrics::counter!("foreman_tasks_total").increment(1);
     Ok((StatusCode::CREATED, Json(task)))
 }
 
-async fn queue(tx: &mut Tx, cause: Cause, mut task: Task, start: commands::Sealed) -> ApiResult<Task> {
+async fn queue(
+    tx: &mut Tx,
+    cause: Cause,
+    mut task: Task,
+    start: commands::Sealed,
+    key: Option<TaskKey>,
+) -> ApiResult<Task> {
     if devices::store::status(tx, cause.tenant, task.device_id).await? == DeviceStatus::Pending {
         return Err(ApiError::conflict("This device has not connected yet, so nothing can run there."));
     }
@@ -149,6 +166,9 @@ async fn queue(tx: &mut Tx, cause: Cause, mut task: Task, start: commands::Seale
         return Ok(there);
     }
     store::insert(tx, cause.tenant, &task).await?;
+    if let Some(key) = key {
+        key.insert(tx, &cause).await?;
+    }
     commands::add_sealed(tx, &cause, task.device_id, start).await?;
     task.version = tx.emit(&cause, Event::TaskQueued { task: Box::new(task.clone()) }).await?;
     Ok(task)
@@ -217,6 +237,7 @@ pub async fn request_stop(tx: &mut Tx, cause: &Cause, mut task: Task) -> ApiResu
         task.reason = Some("Stopped before the device had started it.".to_owned());
         task.output_total = Some(0);
         store::update_state(tx, &task).await?;
+        keys::task::end(tx, cause, task.id).await?;
         task.version = tx.emit(cause, Event::TaskStopped { task: Box::new(task.clone()) }).await?;
     }
     Ok(task)

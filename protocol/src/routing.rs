@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, DeviceId, Millis, ModelKeyId, ProviderId, UseFor};
+use crate::{AccountId, DeviceId, Millis, ModelKeyId, ProviderId, TaskId, UseFor};
 
 /// By what `auto` puts models in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -291,6 +291,9 @@ pub struct ModelKey {
     pub expires_at: Option<Millis>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub revoked_at: Option<Millis>,
+    /// Whose it is: made with this task, revoked at its end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub task_id: Option<TaskId>,
     pub created_at: Millis,
     pub created_by: AccountId,
     /// To the minute.

@@ -52,6 +52,20 @@ pub struct TaskSpec {
     pub timeout_s: Option<u64>,
 }
 
+/// A task that asks models gets a key of its own for it, in its environment beside the addresses to ask; the key is dead
+/// when the task has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct TaskModels {
+    /// What the key is for: profile names, `provider/model`, `provider/*`. 1 to 50; the first one is what its programs are
+    /// told to ask for, where it names one.
+    pub models: Vec<String>,
+    /// What it may spend in all, micro-dollars.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub cap_micros: Option<i64>,
+}
+
 /// A shell line or one argument.
 const COMMAND_BYTES: usize = 128 * 1024;
 const MOST_ARGUMENTS: usize = 1_000;
@@ -138,6 +152,9 @@ pub struct StartTask {
     pub id: Option<TaskId>,
     #[serde(flatten)]
     pub spec: TaskSpec,
+    /// Only a server makes keys: a device that is asked for one refuses.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub models: Option<TaskModels>,
 }
 
 /// A task that began at its device, over the device's link, as the device tells its server. The values of its
@@ -212,6 +229,9 @@ pub struct Task {
     pub env_names: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub timeout_s: Option<u64>,
+    /// The key that it has while it runs, without its secret.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub models: Option<TaskModels>,
     pub state: TaskState,
     /// Why it was refused, lost, stopped or could not start, for people.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -258,6 +278,7 @@ impl Task {
             cwd: spec.cwd.clone(),
             env_names: spec.env.keys().cloned().collect(),
             timeout_s: spec.timeout_s,
+            models: None,
             state: TaskState::Queued,
             reason: None,
             exit_code: None,

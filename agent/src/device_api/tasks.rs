@@ -117,6 +117,12 @@ async fn start(
     desk.device.allow(ALLOW_BASH, |policy| policy.allow_bash)?;
     let Json(request) = request.map_err(|error| ApiError::invalid("body", error.body_text()))?;
     request.spec.check()?;
+    if request.models.is_some() {
+        return Err(ApiError::invalid(
+            "models",
+            "A device makes no keys for models. Ask its server for this task.",
+        ));
+    }
     let local = Local::asked(&request, caller.who(), caller.owner());
     let (reply, answer) = oneshot::channel();
     let asked = Asked::Start { spec: request.spec, local: Box::new(local), reply };

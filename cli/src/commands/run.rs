@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use foreman_protocol::{StartTask, Task, TaskCommand, TaskId, TaskSpec, TaskState};
+use foreman_protocol::{StartTask, Task, TaskCommand, TaskId, TaskModels, TaskSpec, TaskState};
 
 use crate::{
     context::Context,
@@ -28,6 +28,13 @@ pub struct Options {
     /// Stop it after so long: `10m`.
     #[arg(long, env = "FOREMAN_RUN_TIMEOUT", value_parser = humantime::parse_duration)]
     timeout: Option<std::time::Duration>,
+    /// A key of its own to ask models through the server, for this profile (`auto:code`), `provider/model` or `provider/*`;
+    /// several are allowed. Its environment names the addresses and the key, which is dead when it has ended.
+    #[arg(long, env = "FOREMAN_RUN_MODELS", value_delimiter = ',', conflicts_with = "direct")]
+    models: Vec<String>,
+    /// What that key may spend in all, in dollars: `2.50`.
+    #[arg(long, env = "FOREMAN_RUN_MAX_SPEND", requires = "models", value_parser = micros)]
+    max_spend: Option<i64>,
     /// Hand the command to the device's shell as one line.
     #[arg(long, env = "FOREMAN_RUN_SHELL")]
     shell: bool,
@@ -47,7 +54,13 @@ pub async fn run(context: &Context, options: Options) -> Result<u8> {
     let tasks = Tasks::of(context, &options.device, options.direct).await?;
     let detach = options.detach;
     // Its id is made here: whoever could not hear the answer asks again, and it runs once.
-    let task = tasks.start(&StartTask { id: Some(TaskId::fresh()), spec: spec(options)? }).await?;
+    if let (Tasks::Device { .. }, false) = (&tasks, options.models.is_empty()) {
+        bail!("Only a server makes keys for models, and none is reached. Nothing was started");
+    }
+    let models = (!options.models.is_empty())
+        .then(|| TaskModels { models: options.models.clone(), cap_micros: options.max_spend });
+    let start = StartTask { id: Some(TaskId::fresh()), spec: spec(options)?, models };
+    let task = tasks.start(&start).await?;
     if detach {
         match context.json {
             true => json(&task)?,
@@ -60,6 +73,16 @@ pub async fn run(context: &Context, options: Options) -> Result<u8> {
         json(&task)?;
     }
     Ok(code(&task))
+}
+
+/// Dollars as typed, as millionths.
+fn micros(text: &str) -> Result<i64, String> {
+    let wrong = || "Write dollars like 2.50.".to_owned();
+    let (whole, cents) = text.split_once('.').unwrap_or((text, "0"));
+    if cents.len() > 6 || ![whole, cents].iter().all(|part| part.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Err(wrong());
+    }
+    format!("{whole}{cents:0<6}").parse().map_err(|_| wrong())
 }
 
 fn spec(options: Options) -> Result<TaskSpec> {

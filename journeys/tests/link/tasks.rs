@@ -15,7 +15,7 @@ use super::{Scene, only, quick, reached};
 fn asked(line: &str) -> StartTask {
     let command = TaskCommand::Shell { shell: line.to_owned() };
     let spec = TaskSpec { command, cwd: Some("/".to_owned()), env: BTreeMap::new(), timeout_s: None };
-    StartTask { id: Some(TaskId::fresh()), spec }
+    StartTask { id: Some(TaskId::fresh()), spec, models: None }
 }
 
 async fn a_task_begun_with_the_server_down_is_in_its_list_once_when_it_is_back(database: Database) {

@@ -3,6 +3,8 @@
 //!
 //! Those that live are kept in memory, so that a request looks none up in the database.
 
+pub mod task;
+
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
@@ -37,7 +39,7 @@ const MOST: i64 = 1_000;
 const PATTERNS: usize = 50;
 
 const COLUMNS: &str = "id, name, last_four, models, cap_micros, cap_period, project, expires_at, revoked_at, \
-     created_at, created_by, last_used_at";
+     task_id, created_at, created_by, last_used_at";
 
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke))
@@ -142,13 +144,14 @@ fn read(row: &AnyRow) -> ApiResult<ModelKey> {
         project: row.try_get("project")?,
         expires_at: row.try_get("expires_at")?,
         revoked_at: row.try_get("revoked_at")?,
+        task_id: row.try_get::<Option<String>, _>("task_id")?.as_deref().map(parse).transpose()?,
         created_at: row.try_get("created_at")?,
         created_by: serde_json::from_str(&row.try_get::<String, _>("created_by")?)?,
         last_used_at: row.try_get("last_used_at")?,
     })
 }
 
-/// All keys, revoked ones too, without their secrets.
+/// All keys, revoked ones too, without their secrets; those of tasks as long as they live.
 #[utoipa::path(get, path = "/api/v1/model-keys", tag = "models", params(Paging),
     responses((status = 200, body = Page<ModelKey>)))]
 async fn list(
@@ -160,7 +163,7 @@ async fn list(
     let mut filter = Filter::new("tenant_id =", caller.tenant.to_string());
     paging.after(&mut filter, "id >");
     let sql = format!(
-        "SELECT {COLUMNS} FROM model_keys WHERE {} ORDER BY id LIMIT {}",
+        "SELECT {COLUMNS} FROM model_keys WHERE {} AND (task_id IS NULL OR revoked_at IS NULL) ORDER BY id LIMIT {}",
         filter.sql(),
         paging.fetch()
     );
@@ -216,6 +219,7 @@ fn fresh(caller: &Caller, request: AddModelKey, secret: &str) -> ApiResult<Model
         project,
         expires_at: request.expires_in_s.map(|seconds| created_at + i64::from(seconds) * 1_000),
         revoked_at: None,
+        task_id: None,
         created_at,
         created_by,
         last_used_at: None,
@@ -236,7 +240,7 @@ async fn insert(tx: &mut Tx, cause: &Cause, key: ModelKey, hash: String) -> ApiR
     }
     sqlx::query(
         "INSERT INTO model_keys (id, tenant_id, name, last_four, secret_hash, models, cap_micros, cap_period, project, \
-         expires_at, created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         expires_at, task_id, created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(key.id.to_string())
     .bind(cause.tenant.to_string())
@@ -248,6 +252,7 @@ async fn insert(tx: &mut Tx, cause: &Cause, key: ModelKey, hash: String) -> ApiR
     .bind(period_name(key.cap_period))
     .bind(&key.project)
     .bind(key.expires_at)
+    .bind(key.task_id.map(|id| id.to_string()))
     .bind(key.created_at)
     .bind(serde_json::to_string(&key.created_by)?)
     .execute(tx.conn())

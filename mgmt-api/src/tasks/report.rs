@@ -17,6 +17,7 @@ use crate::{
     extract::Json,
     link,
     problem::{ApiError, ApiResult},
+    router::keys,
 };
 
 const MOST_ITEMS: usize = 1_000;
@@ -121,6 +122,9 @@ fn started(mut task: Task, at: i64) -> Task {
 /// Keeps the task's new state and tells of it.
 async fn advance(tx: &mut Tx, cause: &Cause, task: Task) -> ApiResult<()> {
     store::update_state(tx, &task).await?;
+    if task.state.is_final() {
+        keys::task::end(tx, cause, task.id).await?;
+    }
     let id = task.id;
     tx.emit(cause, event(task)?).await?;
     tx.after_commit(Effect::Output(id));

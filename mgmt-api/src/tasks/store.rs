@@ -9,7 +9,7 @@ use crate::{
     problem::{ApiError, ApiResult},
 };
 
-pub const COLUMNS: &str = "id, device_id, command, cwd, env_names, timeout_s, state, reason, exit_code, signal, requested_by, \
+pub const COLUMNS: &str = "id, device_id, command, cwd, env_names, timeout_s, models, state, reason, exit_code, signal, requested_by, \
      created_at, started_at, ended_at, stop_requested_at, output_bytes, output_start, output_total, version";
 
 pub async fn find<'c>(
@@ -55,9 +55,9 @@ pub async fn same(tx: &mut Tx, tenant: TenantId, task: &Task) -> ApiResult<Optio
 
 pub async fn insert(tx: &mut Tx, tenant: TenantId, task: &Task) -> ApiResult<()> {
     let sql = format!(
-        "INSERT INTO tasks (id, tenant_id, device_id, command, summary, cwd, env_names, timeout_s, state, requested_by, \
-         created_at, output_bytes, output_start, version) VALUES ({})",
-        placeholders(1, 14)
+        "INSERT INTO tasks (id, tenant_id, device_id, command, summary, cwd, env_names, timeout_s, models, state, \
+         requested_by, created_at, output_bytes, output_start, version) VALUES ({})",
+        placeholders(1, 15)
     );
     sqlx::query(sqlx::AssertSqlSafe(sql))
         .bind(task.id.to_string())
@@ -68,6 +68,7 @@ pub async fn insert(tx: &mut Tx, tenant: TenantId, task: &Task) -> ApiResult<()>
         .bind(&task.cwd)
         .bind(serde_json::to_string(&task.env_names)?)
         .bind(task.timeout_s.map(to_i64))
+        .bind(task.models.as_ref().map(serde_json::to_string).transpose()?)
         .bind(task.state.as_str())
         .bind(serde_json::to_string(&task.requested_by)?)
         .bind(task.created_at)
@@ -107,6 +108,10 @@ pub fn read(row: &AnyRow) -> ApiResult<Task> {
         cwd: row.try_get("cwd")?,
         env_names: serde_json::from_str(&row.try_get::<String, _>("env_names")?)?,
         timeout_s: number("timeout_s")?.map(to_u64),
+        models: row
+            .try_get::<Option<String>, _>("models")?
+            .map(|models| serde_json::from_str(&models))
+            .transpose()?,
         state: read_state(&row.try_get::<String, _>("state")?)?,
         reason: row.try_get("reason")?,
         exit_code: number("exit_code")?.and_then(|code| i32::try_from(code).ok()),

@@ -26,7 +26,7 @@ use crate::{
 const PACE: Duration = Duration::from_millis(40);
 /// What devices measured wakes the window so often at most, as long as nothing else is said: each of them reports at a
 /// moment of its own, and nobody looks that closely at all of them.
-const CALM: Duration = Duration::from_secs(5);
+const CALM: Duration = Duration::from_secs(10);
 /// Where a server says what happens, measurements of all its devices among it.
 const EVENTS: &str = "/api/v1/events";
 /// As many bytes go over at once in any case.

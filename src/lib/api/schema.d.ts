@@ -884,7 +884,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All keys, revoked ones too, without their secrets. */
+        /** All keys, revoked ones too, without their secrets; those of tasks as long as they live. */
         get: operations["get_model-keys"];
         put?: never;
         /** Makes a key. Its secret is in the answer and nowhere else. */
@@ -3038,6 +3038,7 @@ export interface components {
              * @description Spent in the running period, micro-dollars.
              */
             spent_micros: number;
+            task_id?: components["schemas"]["TaskId"] | null;
         };
         /** @description A new key, with its secret this once. */
         ModelKeyCreated: {
@@ -3345,6 +3346,7 @@ export interface components {
                  * @description Spent in the running period, micro-dollars.
                  */
                 spent_micros: number;
+                task_id?: components["schemas"]["TaskId"] | null;
             }[];
             next?: string | null;
         };
@@ -3417,6 +3419,7 @@ export interface components {
                 /** Format: int32 */
                 exit_code?: number | null;
                 id: components["schemas"]["TaskId"];
+                models?: components["schemas"]["TaskModels"] | null;
                 /**
                  * Format: int64
                  * @description Bytes of output the server has, counted from the task's first byte.
@@ -4069,6 +4072,7 @@ export interface components {
         /** @description `POST /api/v1/devices/{id}/tasks` of a server, and `POST /tasks` of a device itself. */
         StartTask: components["schemas"]["TaskSpec"] & {
             id?: components["schemas"]["TaskId"] | null;
+            models?: components["schemas"]["TaskModels"] | null;
         };
         /** @description `POST /uploads`: a file on its way, resumable until it is finished or 24 h old. */
         StartUpload: {
@@ -4124,6 +4128,7 @@ export interface components {
             /** Format: int32 */
             exit_code?: number | null;
             id: components["schemas"]["TaskId"];
+            models?: components["schemas"]["TaskModels"] | null;
             /**
              * Format: int64
              * @description Bytes of output the server has, counted from the task's first byte.
@@ -4164,6 +4169,22 @@ export interface components {
         };
         /** Format: uuid */
         TaskId: string;
+        /**
+         * @description A task that asks models gets a key of its own for it, in its environment beside the addresses to ask; the key is dead
+         *     when the task has ended.
+         */
+        TaskModels: {
+            /**
+             * Format: int64
+             * @description What it may spend in all, micro-dollars.
+             */
+            cap_micros?: number | null;
+            /**
+             * @description What the key is for: profile names, `provider/model`, `provider/*`. 1 to 50; the first one is what its programs are
+             *     told to ask for, where it names one.
+             */
+            models: string[];
+        };
         /** @description What a device says of one of its tasks. */
         TaskReport: {
             /**

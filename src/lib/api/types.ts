@@ -33,6 +33,7 @@ export type TimedSample = Schemas['TimedSample'];
 export type TaskState = Schemas['TaskState'];
 export type TaskCommand = Schemas['TaskCommand'];
 export type TaskSpec = Schemas['TaskSpec'];
+export type TaskModels = Schemas['TaskModels'];
 export type Task = Schemas['Task'];
 export type StopAllAnswer = Schemas['StopAllAnswer'];
 

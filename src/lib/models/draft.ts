@@ -17,7 +17,6 @@ export interface ModelDraft {
 
 const MICROS = 1_000_000;
 const text = (value: number | null | undefined) => (value == null ? '' : String(value));
-const dollars = (micros: number | null | undefined) => (micros == null ? '' : String(micros / MICROS));
 const tri = (value: boolean | null | undefined): Tri => (value == null ? 'unknown' : value ? 'yes' : 'no');
 
 export function draftOf(model: Model): ModelDraft {
@@ -26,9 +25,9 @@ export function draftOf(model: Model): ModelDraft {
 		output: text(model.output_tokens),
 		tools: tri(model.tools),
 		vision: tri(model.vision),
-		input: dollars(model.price?.input_micros),
-		answer: dollars(model.price?.output_micros),
-		cached: dollars(model.price?.cached_micros),
+		input: enteredFrom(model.price?.input_micros),
+		answer: enteredFrom(model.price?.output_micros),
+		cached: enteredFrom(model.price?.cached_micros),
 		enabled: model.enabled
 	};
 }
@@ -40,6 +39,11 @@ export function tokensFrom(entered: string): number | undefined {
 	const scale = { k: 1000, m: 1_000_000 }[match[2]?.toLowerCase() ?? ''] ?? 1;
 	const value = Math.round(Number(match[1]!.replace(',', '.')) * scale);
 	return value > 0 && value <= 0xffff_ffff ? value : undefined;
+}
+
+/** Micro-dollars as somebody would type them in dollars. */
+export function enteredFrom(micros: number | null | undefined): string {
+	return micros == null ? '' : String(micros / MICROS);
 }
 
 /** Dollars to micro-dollars: `3`, `0.25`, `0,25`. */

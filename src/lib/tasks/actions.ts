@@ -1,8 +1,9 @@
 /** What can be done to tasks: each call answers with the task as it is now, or throws a ProblemError. */
 import { freshId } from '$lib/chat/ids';
-import { commandLine, type Device, type Page, type Task, type TaskSpec } from '$lib/api/types';
+import { commandLine, type Device, type Page, type Task } from '$lib/api/types';
 import { answer, device as deviceDoor, inApp, isOld, problemOf, request } from '$lib/host';
 import { isAway, waiting } from '$lib/outbox';
+import type { TaskWish } from './draft';
 
 /** A task, and where it was found: at its device when the server is away, or does not know of it yet. */
 export interface Found {
@@ -73,7 +74,7 @@ export type Started = Found | undefined;
  * Gives a device something to run. In the app, where the server is away, the device itself is asked; where that cannot
  * be reached either, it waits to be sent. It has one id on all these ways, so it runs once.
  */
-export async function startTask(device: Device, spec: TaskSpec): Promise<Started> {
+export async function startTask(device: Device, spec: TaskWish): Promise<Started> {
 	const id = freshId();
 	const body = { ...spec, id };
 	try {
@@ -83,6 +84,24 @@ export async function startTask(device: Device, spec: TaskSpec): Promise<Started
 		const problem = problemOf(thrown);
 		if (!inApp || !isAway(problem)) throw problem;
 	}
+	// A device makes no keys for models.
+	if (!spec.models) {
+		const taken = await takenByDevice(device, body);
+		if (taken) return taken;
+	}
+	await waiting.add({
+		key: id,
+		method: 'POST',
+		path: `/api/v1/devices/${device.id}/tasks`,
+		body,
+		about: `task ${id}`,
+		label: { kind: 'start-task', device: device.name, command: commandLine(spec) }
+	});
+	return undefined;
+}
+
+/** Nothing where the device cannot be reached either, or may not be asked. */
+async function takenByDevice(device: Device, body: TaskWish & { id: string }): Promise<Started> {
 	try {
 		const options = { json: body, timeout: BESIDE_MS };
 		return { task: await deviceDoor(device.id).call<Task>('POST', '/tasks', options), at: device.id };
@@ -93,14 +112,6 @@ export async function startTask(device: Device, spec: TaskSpec): Promise<Started
 			throw problem;
 		}
 	}
-	await waiting.add({
-		key: id,
-		method: 'POST',
-		path: `/api/v1/devices/${device.id}/tasks`,
-		body,
-		about: `task ${id}`,
-		label: { kind: 'start-task', device: device.name, command: commandLine(spec) }
-	});
 	return undefined;
 }
 
@@ -117,6 +128,7 @@ export function stopTask({ task, at }: Found): Promise<Task> {
 
 /** The same again on the same device. Only for tasks without an environment: its values are not kept. */
 export function repeatTask(task: Task, device: Device): Promise<Started> {
-	const { command, cwd, timeout_s } = task;
-	return startTask(device, { ...command, cwd: cwd ?? undefined, timeout_s: timeout_s ?? undefined });
+	const { command, cwd, timeout_s, models } = task;
+	const spec = { ...command, cwd: cwd ?? undefined, timeout_s: timeout_s ?? undefined };
+	return startTask(device, { ...spec, models: models ?? undefined });
 }

@@ -39,6 +39,17 @@ describe('specOf', () => {
 		expect(specOf({ ...EMPTY, device: 'd', shell: 'make' })).toEqual({ shell: 'make' });
 	});
 
+	it('asks for a key for what was chosen, with its limit', () => {
+		const draft = { ...EMPTY, device: 'd', shell: 'claude', models: 'auto:code', cap: '2,50' };
+		expect(specOf(draft)).toEqual({
+			shell: 'claude',
+			models: { models: ['auto:code'], cap_micros: 2_500_000 }
+		});
+		expect(faultsOf({ ...draft, cap: 'much' })).toEqual(['cap']);
+		expect(specOf({ ...draft, models: '' })).toEqual({ shell: 'claude' });
+		expect(draftFrom(textOf(draft))).toEqual(draft);
+	});
+
 	it('takes arguments exactly as written', () => {
 		const draft = {
 			...EMPTY,

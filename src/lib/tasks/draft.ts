@@ -2,7 +2,11 @@
  * What somebody is about to run: kept on this device until it runs, checked before it is sent, turned into what the API
  * takes. Values of the environment are never kept, because they may be secrets.
  */
-import type { Device, Task, TaskSpec } from '$lib/api/types';
+import type { Device, Task, TaskModels, TaskSpec } from '$lib/api/types';
+import { enteredFrom, microsFrom } from '$lib/models/draft';
+
+/** What is asked for: what runs, and the key that it gets. */
+export type TaskWish = TaskSpec & { models?: TaskModels };
 
 export interface Variable {
 	/** Tells rows apart while they are edited. */
@@ -22,9 +26,13 @@ export interface Draft {
 	env: Variable[];
 	/** Whole minutes as typed; empty for no limit. */
 	minutes: string;
+	/** What a key of its own is for; empty for none. */
+	models: string;
+	/** What that key may spend, in dollars as typed; empty for no limit. */
+	cap: string;
 }
 
-export type DraftField = 'device' | 'shell' | 'program' | 'cwd' | 'env' | 'minutes';
+export type DraftField = 'device' | 'shell' | 'program' | 'cwd' | 'env' | 'minutes' | 'cap';
 
 export const EMPTY: Draft = {
 	device: '',
@@ -34,7 +42,9 @@ export const EMPTY: Draft = {
 	args: '',
 	cwd: '',
 	env: [],
-	minutes: ''
+	minutes: '',
+	models: '',
+	cap: ''
 };
 
 /** For keeping: without the values. */
@@ -63,6 +73,8 @@ export function draftFrom(text: string | undefined): Draft {
 		args: word('args'),
 		cwd: word('cwd'),
 		minutes: word('minutes'),
+		models: word('models'),
+		cap: word('cap'),
 		env: rows.flatMap((row, key) => {
 			const name = typeof row === 'object' && row !== null && 'name' in row ? row.name : undefined;
 			return typeof name === 'string' ? [{ key, name, value: '' }] : [];
@@ -81,7 +93,9 @@ export function draftOf(task: Task): Draft {
 		args: 'shell' in command ? '' : (command.args ?? []).join('\n'),
 		cwd: task.cwd ?? '',
 		env: (task.env_names ?? []).map((name, key) => ({ key, name, value: '' })),
-		minutes: task.timeout_s == null ? '' : String(Math.max(1, Math.round(task.timeout_s / 60)))
+		minutes: task.timeout_s == null ? '' : String(Math.max(1, Math.round(task.timeout_s / 60))),
+		models: task.models?.models[0] ?? '',
+		cap: enteredFrom(task.models?.cap_micros)
 	};
 }
 
@@ -96,19 +110,23 @@ export function faultsOf(draft: Draft): DraftField[] {
 	const named = draft.env.filter((variable) => variable.name !== '' || variable.value !== '');
 	if (named.some((variable) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(variable.name))) faults.push('env');
 	if (draft.minutes.trim() !== '' && !/^[1-9]\d{0,6}$/.test(draft.minutes.trim())) faults.push('minutes');
+	if (draft.models !== '' && draft.cap.trim() !== '' && microsFrom(draft.cap) === undefined)
+		faults.push('cap');
 	return faults;
 }
 
-export function specOf(draft: Draft): TaskSpec {
+export function specOf(draft: Draft): TaskWish {
 	const env = draft.env.filter((variable) => variable.name !== '');
 	const minutes = draft.minutes.trim();
+	const cap = draft.cap.trim() === '' ? undefined : microsFrom(draft.cap);
 	return {
 		...(draft.kind === 'shell'
 			? { shell: draft.shell }
 			: { program: draft.program.trim(), args: argumentsOf(draft.args) }),
 		...(draft.cwd === '' ? {} : { cwd: draft.cwd }),
 		...(env.length === 0 ? {} : { env: Object.fromEntries(env.map(({ name, value }) => [name, value])) }),
-		...(minutes === '' ? {} : { timeout_s: Number(minutes) * 60 })
+		...(minutes === '' ? {} : { timeout_s: Number(minutes) * 60 }),
+		...(draft.models === '' ? {} : { models: { models: [draft.models], cap_micros: cap } })
 	};
 }
 
