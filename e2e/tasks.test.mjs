@@ -5,7 +5,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { copiedOutput, go, open, outputOf, runShell, shown, signIn } from './browser.mjs';
-import { withProvider } from './lab.mjs';
+import { priced, withProvider } from './lab.mjs';
 import { eventually, stack, vendor } from './stack.mjs';
 import { say } from './words.mjs';
 
@@ -83,6 +83,7 @@ test('a task asks a model with a key of its own, which is over when it is', asyn
 	const base = await vendor(t, 'small', 'large');
 	const { server, folder } = await stack(t, { device: 'bench' });
 	await withProvider(server, base);
+	await priced(server, 'small');
 	const page = await open(t);
 	await signIn(page, server);
 	await go(page, 'nav_work');
