@@ -9,12 +9,20 @@ async fn with_the_server_down_tasks_are_started_listed_followed_and_stopped_over
     let mut scene = Scene::new().await;
     // Met once, with its server there.
     scene.says(&["status", "journey"]).await;
+    let told = "printf '%s %s' \"$(printf %s \"$OPENAI_API_KEY\" | cut -c 1-3)\" \"$ANTHROPIC_MODEL\"";
+    let keyed = ["run", "journey", "--models", "auto:code", "--max-spend", "0.50", "--shell", "--", told];
+    assert_eq!(scene.says(&keyed).await, "fm- auto:code");
     scene.server.program.kill().await;
 
     let run = scene.output(&["run", "journey", "--shell", "--", "echo out; exit 3"], "").await;
     let noted = String::from_utf8_lossy(&run.stderr).into_owned();
     assert_eq!((run.status.code(), run.stdout.as_slice()), (Some(3), b"out\n".as_slice()), "{noted}");
     assert!(noted.contains("the server cannot be reached"), "{noted}");
+
+    // A key for models comes from the server alone.
+    let refused = scene.output(&["run", "journey", "--models", "auto", "--", "true"], "").await;
+    let noted = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && noted.contains("Only a server makes keys"), "{noted}");
 
     let gate = scene.folder.join("gate");
     let line =
@@ -51,7 +59,7 @@ async fn with_the_server_down_tasks_are_started_listed_followed_and_stopped_over
         let out = scene.output(&["tasks", "journey", "--json"], "").await;
         let all: serde_json::Value = serde_json::from_slice(&out.stdout).ok()?;
         let over = all.as_array()?.iter().all(|task| task["ended_at"].is_i64());
-        (all.as_array()?.len() == 3 && over).then_some(all)
+        (all.as_array()?.len() == 4 && over).then_some(all)
     })
     .await;
     assert!(all.as_array().expect("a list").iter().any(|task| task["id"] == waits), "{all}");

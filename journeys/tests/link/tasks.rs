@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use foreman_client::{PathKind, RawAsk};
 use foreman_protocol::{
-    Actor, CreateDevice, DeviceType, Event, StartTask, TaskCommand, TaskId, TaskSpec, TaskState,
+    Actor, CreateDevice, DeviceType, Event, StartTask, TaskCommand, TaskId, TaskModels, TaskSpec, TaskState,
 };
 use futures_util::TryStreamExt;
 use journeys::{database::Database, eventually};
@@ -33,6 +33,9 @@ async fn a_task_begun_with_the_server_down_is_in_its_list_once_when_it_is_back(d
         runs.display(),
         gate.display()
     );
+    let models = Some(TaskModels { models: vec!["auto".to_owned()], cap_micros: None });
+    let keyed = device.start_task(&StartTask { models, ..asked("true") }).await.expect_err("no server");
+    assert!(keyed.to_string().contains("makes no keys"), "{keyed}");
     let start = asked(&line);
     let id = start.id.expect("just made");
     let task = device.start_task(&start).await.expect("it is taken");
