@@ -71,10 +71,14 @@ impl Asker {
 
     /// What a client of the router gets for a question.
     pub async fn chat(&self, model: &str, stream: bool) -> Response {
-        let asked =
-            json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "hello" }] });
+        self.complete(&json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "hello" }] }))
+            .await
+    }
+
+    /// What a client of the router gets for this.
+    pub async fn complete(&self, body: &Value) -> Response {
         let request = self.client.post(format!("{}/v1/chat/completions", self.url));
-        request.bearer_auth(&self.token).json(&asked).send().await.expect("an answer")
+        request.bearer_auth(&self.token).json(body).send().await.expect("an answer")
     }
 
     /// The one provider of this name, once `fits`.

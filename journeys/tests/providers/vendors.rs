@@ -200,7 +200,10 @@ async fn it_answers(scene: &Scene, known: &Known) {
     assert_eq!((status, by.as_str()), (200, known.kind), "{whole}");
     assert_eq!(whole["choices"][0]["message"]["content"], said);
 
-    let mut stream = Events::of(scene.owner.chat(&name, true).await);
+    // As its clients do that want to know what was used, whether or not the vendor has to be asked for it.
+    let asked = json!({ "model": name, "stream": true, "stream_options": { "include_usage": true },
+        "messages": [{ "role": "user", "content": "hello" }] });
+    let mut stream = Events::of(scene.owner.complete(&asked).await);
     let mut heard = String::new();
     while let Some((_, data)) = stream.next().await {
         heard += data["choices"][0]["delta"]["content"].as_str().unwrap_or_default();

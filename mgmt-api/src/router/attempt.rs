@@ -21,7 +21,7 @@ use super::{
     choose::{self, Candidate, Choice},
     ledger::{Meter, Target},
     passing::Passing,
-    peek::{Needs, Peek},
+    peek::{Needs, Peek, without_stream_options},
     translate::{ask_anthropic, ask_openai},
     words,
 };
@@ -258,8 +258,12 @@ fn request(asked: &Inquiry, candidate: &Candidate<'_>, spoken: Wire) -> ApiResul
     let model = candidate.model.id.as_str();
     if asked.format == spoken {
         // Mistral always counts, and takes no field that it does not know.
-        let count = spoken == Wire::OpenAi && kind != ProviderKind::Mistral;
-        return asked.peek.request(&asked.body, model, count);
+        let mistral = kind == ProviderKind::Mistral;
+        let out = asked.peek.request(&asked.body, model, spoken == Wire::OpenAi && !mistral)?;
+        return match mistral && asked.peek.says_stream_options() {
+            true => without_stream_options(&out),
+            false => Ok(out),
+        };
     }
     let body: Value = serde_json::from_slice(&asked.body)?;
     let translated = match spoken {

@@ -1,7 +1,7 @@
 //! What the router has to know of a request, read in one pass without building it; and the request again with
 //! another model in it and every other byte as it was sent.
 
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
@@ -140,6 +140,11 @@ pub fn tokens(json: &[u8]) -> usize {
 }
 
 impl Peek {
+    /// Whether the client itself says how it wants its stream.
+    pub fn says_stream_options(&self) -> bool {
+        self.options.is_some()
+    }
+
     /// The request for `model`. With `count`, a stream is asked to say what it used, as OpenAI's format can.
     ///
     /// # Errors
@@ -175,6 +180,16 @@ impl Peek {
         out.extend_from_slice(&body[done..]);
         Ok(out.freeze())
     }
+}
+
+/// The same without `stream_options`, for who takes no field that it does not know. All else stays to the letter.
+///
+/// # Errors
+/// When it is no object, which [`Peek`] has seen that it is.
+pub fn without_stream_options(body: &[u8]) -> ApiResult<Bytes> {
+    let mut fields: BTreeMap<String, &RawValue> = serde_json::from_slice(body)?;
+    fields.remove("stream_options");
+    Ok(serde_json::to_vec(&fields)?.into())
 }
 
 fn counting(options: &str) -> ApiResult<String> {
