@@ -1,8 +1,10 @@
 // @ts-check
-// Somebody who tries to reach a device without a right to is turned away by it, and the owner is told.
+// Somebody who tries to reach a device without a right to is turned away by it, whoever guesses at a sign-in by the
+// server, and the owner is told.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { request } from 'node:http';
 import { createConnection } from 'node:net';
 import { test } from 'node:test';
 import { open, signIn } from './browser.mjs';
@@ -19,6 +21,16 @@ async function knock(port) {
 	socket.write(Buffer.concat([Buffer.from('FML1'), version, randomBytes(16), message]));
 	socket.resume();
 	await once(socket, 'close');
+}
+
+/** A wrong password from another address of this machine; the answer's status. @param {string} url @param {string} from */
+async function guess(url, from) {
+	const options = { method: 'POST', localAddress: from, headers: { 'content-type': 'application/json' } };
+	const sent = request(`${url}/api/v1/session`, options);
+	sent.end(JSON.stringify({ name: 'ada', password: 'not this one' }));
+	const [answer] = await once(sent, 'response');
+	answer.resume();
+	return answer.statusCode;
 }
 
 test('who is turned away by a device is an alert, until it was seen', async (t) => {
@@ -56,4 +68,31 @@ test('who is turned away by a device is an alert, until it was seen', async (t) 
 	await page.reload();
 	await page.getByText(say('home_needs_nothing'), { exact: true }).waitFor();
 	assert.equal(await alert.count(), 0);
+});
+
+test('wrong passwords are an alert for their address, which says until when it waits, and the activity names each', async (t) => {
+	const { server } = await stack(t, { device: 'bench' });
+	const page = await open(t);
+	await signIn(page, server);
+	await page.goto(server.url);
+	await page.getByText(say('home_needs_nothing'), { exact: true }).waitFor();
+	const alert = page.getByRole('link', { name: say('home_sign_in_failed', { from: '127.0.0.9' }) });
+	for (let tries = 1; tries < 10; tries += 1) assert.equal(await guess(server.url, '127.0.0.9'), 401);
+	await alert.getByText(say('home_sign_in_text', { count: 9 }), { exact: true }).waitFor();
+	assert.equal(await guess(server.url, '127.0.0.9'), 401);
+	assert.equal(await guess(server.url, '127.0.0.9'), 429);
+	const waits = say('home_sign_in_waits', { count: 10, time: String.raw`.*\d\d:\d\d` });
+	await alert.getByText(new RegExp(waits)).waitFor();
+	await page.reload();
+	await alert.click();
+	await page.waitForURL(/\/activity\?.*type=failed_sign_ins/);
+	const activity = page.getByRole('main');
+	const failed = say('activity_sign_in_failed', { name: 'ada' });
+	await activity.getByText(say('activity_sign_in_waits', { failed, time: '1\u00a0m' })).waitFor();
+	assert.equal(await activity.getByText(failed, { exact: true }).count(), 9);
+	await page.goBack();
+	await page.getByRole('button', { name: new RegExp(`${say('home_seen')}: .*127.0.0.9`) }).click();
+	await alert.waitFor({ state: 'detached' });
+	await page.reload();
+	await page.getByText(say('home_needs_nothing'), { exact: true }).waitFor();
 });

@@ -13,6 +13,7 @@ pub mod grant;
 pub mod h2;
 pub mod http;
 pub mod sse;
+pub mod tries;
 
 /// What to add to a log filter: the stream parser logs every line it reads at `debug`, and those may hold the
 /// environment of a task.

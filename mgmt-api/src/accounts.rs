@@ -16,14 +16,14 @@ use axum_extra::extract::{
 };
 use foreman_protocol::{
     Actor, ChangePassword, Event, Me, ProblemCode, Role, ServerInfo, SessionId, SetupRequest, SetupState,
-    SignIn, TenantId, UserId,
+    SignIn, SignInMeans, TenantId, UserId,
 };
 use sqlx::{Any, Executor, Row};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     App,
-    auth::{self, Caller, Identity, SESSION_COOKIE},
+    auth::{self, Caller, Identity, SESSION_COOKIE, attempts::failed},
     bounds,
     db::{Db, Tx, now},
     events::Cause,
@@ -79,8 +79,9 @@ async fn setup(
     bounds::password("password", &request.password)?;
     let password = secrets::hash_password(request.password).await?;
     let code = fingerprint(request.code.trim().to_uppercase().as_str());
-    let cause = Cause { tenant: app.tenant, actor: Actor::Anonymous, source: Some(from.ip().to_string()) };
-    let (user, secret) = app
+    let cause = Cause::anonymous(app.tenant, from.ip());
+    let (failure, tried) = (cause.clone(), name.clone());
+    let made = app
         .db
         .write(move |tx| {
             Box::pin(async move {
@@ -110,7 +111,14 @@ async fn setup(
                 ))
             })
         })
-        .await?;
+        .await;
+    let (user, secret) = match made {
+        Err(error) if error.code == ProblemCode::SetupCodeWrong => {
+            return Err(failed(&app, from.ip(), failure, SignInMeans::SetupCode, &tried, error).await);
+        }
+        made => made?,
+    };
+    app.attempts.signed_in(from.ip());
     let me = Me { tenant: tenant_name(&app.db, app.tenant).await?, ..user };
     Ok((jar.add(cookie(&app, secret)), Json(me)))
 }
@@ -215,16 +223,33 @@ async fn sign_in(
     Json(request): Json<SignIn>,
 ) -> ApiResult<(CookieJar, Json<Me>)> {
     app.attempts.sign_in(from.ip())?;
-    let cause = Cause { tenant: app.tenant, actor: Actor::Anonymous, source: Some(from.ip().to_string()) };
+    let cause = Cause::anonymous(app.tenant, from.ip());
     let secret = match request {
-        SignIn::Password { name, password } => by_password(&app, cause, name, password).await?,
-        SignIn::Link { ticket } => by_link(&app, cause, &ticket).await?,
+        SignIn::Password { name, password } => {
+            let tried = name.trim().to_owned();
+            match by_password(&app, cause.clone(), name, password).await? {
+                Some(secret) => secret,
+                None => {
+                    let wrong =
+                        ApiError::new(ProblemCode::SignInFailed, "Name and password do not fit together.");
+                    return Err(failed(&app, from.ip(), cause, SignInMeans::Password, &tried, wrong).await);
+                }
+            }
+        }
+        SignIn::Link { ticket } => match by_link(&app, cause.clone(), &ticket).await {
+            Err(error) if error.code == ProblemCode::SignInFailed => {
+                return Err(failed(&app, from.ip(), cause, SignInMeans::Link, "", error).await);
+            }
+            opened => opened?,
+        },
     };
+    app.attempts.signed_in(from.ip());
     let me = describe(&app.db, &secret).await?;
     Ok((jar.add(cookie(&app, secret)), Json(me)))
 }
 
-async fn by_password(app: &App, cause: Cause, name: String, password: String) -> ApiResult<String> {
+/// A session, if name and password fit together.
+async fn by_password(app: &App, cause: Cause, name: String, password: String) -> ApiResult<Option<String>> {
     bounds::text("name", &name, 256)?;
     bounds::text("password", &password, 4096)?;
     let row = sqlx::query("SELECT id, password_hash FROM users WHERE tenant_id = $1 AND name = $2")
@@ -240,23 +265,10 @@ async fn by_password(app: &App, cause: Cause, name: String, password: String) ->
     };
     let matches = secrets::password_matches(password, stored).await?;
     let name = name.trim().to_owned();
-    let user = user.filter(|_| matches);
-    let opened = app
-        .db
-        .write(move |tx| {
-            Box::pin(async move {
-                match user {
-                    Some(user) => open_session(tx, &cause, user, &name).await.map(Some),
-                    None => {
-                        tx.emit(&cause, Event::SignInFailed { name: name.chars().take(64).collect() })
-                            .await?;
-                        Ok(None)
-                    }
-                }
-            })
-        })
-        .await?;
-    opened.ok_or_else(|| ApiError::new(ProblemCode::SignInFailed, "Name and password do not fit together."))
+    let Some(user) = user.filter(|_| matches) else { return Ok(None) };
+    app.db
+        .write(move |tx| Box::pin(async move { open_session(tx, &cause, user, &name).await.map(Some) }))
+        .await
 }
 
 async fn by_link(app: &App, cause: Cause, ticket: &str) -> ApiResult<String> {
@@ -371,11 +383,11 @@ async fn change_password(
         app.attempts.sign_in(from.ip())?;
         let current = request.current.unwrap_or_default();
         if !secrets::password_matches(current, Some(stored)).await? {
-            return Err(ApiError::new(
-                ProblemCode::SignInFailed,
-                "The current password is not right. Nothing was changed.",
-            ));
+            let wrong = "The current password is not right. Nothing was changed.";
+            let wrong = ApiError::new(ProblemCode::SignInFailed, wrong);
+            return Err(failed(&app, from.ip(), caller.cause(), SignInMeans::Password, &name, wrong).await);
         }
+        app.attempts.signed_in(from.ip());
     }
     let hash = secrets::hash_password(request.new).await?;
     let cause = caller.cause();

@@ -11,7 +11,9 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use axum_extra::extract::CookieJar;
-use foreman_protocol::{AccountId, Actor, ApiTokenId, Level, ProblemCode, Role, SessionId, TenantId, UserId};
+use foreman_protocol::{
+    AccountId, Actor, ApiTokenId, Level, ProblemCode, Role, SessionId, SignInMeans, TenantId, UserId,
+};
 use sqlx::Row;
 use std::net::SocketAddr;
 
@@ -125,13 +127,22 @@ pub fn source(parts: &Parts) -> String {
     parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or_else(String::new, |info| info.0.ip().to_string())
 }
 
+/// What to answer a program whose token or key nobody has.
+pub async fn unknown_token(app: &App, source: &str, error: ApiError) -> ApiError {
+    let Ok(from) = source.parse() else { return error };
+    let cause = Cause::anonymous(app.tenant, from);
+    attempts::failed(app, from, cause, SignInMeans::Token, "", error).await
+}
+
 async fn by_token(app: &App, secret: &str, source: String) -> ApiResult<Caller> {
-    let row =
+    let found =
         sqlx::query("SELECT id, tenant_id, name, role, last_used_at FROM api_tokens WHERE secret_hash = $1")
             .bind(fingerprint(secret))
             .fetch_optional(app.db.read())
-            .await?
-            .ok_or_else(ApiError::unauthenticated)?;
+            .await?;
+    let Some(row) = found else {
+        return Err(unknown_token(app, &source, ApiError::unauthenticated()).await);
+    };
     let id: ApiTokenId = parse(&row.try_get::<String, _>("id")?)?;
     let used: Option<i64> = row.try_get("last_used_at")?;
     if used.is_none_or(|used| now() - used > LAST_USED_EVERY_MS) {

@@ -8,6 +8,8 @@ pub mod hub;
 pub mod live;
 pub mod stream;
 
+use std::net::IpAddr;
+
 use foreman_protocol::{Actor, DeviceId, Event, EventRecord, MessageId, Millis, TaskId, TenantId};
 use sha2::{Digest, Sha256};
 use sqlx::{Row, any::AnyRow};
@@ -29,6 +31,11 @@ pub struct Cause {
 }
 
 impl Cause {
+    /// Somebody who is not signed in.
+    pub fn anonymous(tenant: TenantId, from: IpAddr) -> Self {
+        Self { tenant, actor: Actor::Anonymous, source: Some(from.to_string()) }
+    }
+
     /// Foreman itself: a timer or a limit.
     pub fn system(tenant: TenantId) -> Self {
         Self { tenant, actor: Actor::System, source: None }

@@ -97,11 +97,15 @@ impl IntoResponse for ApiError {
             tracing::error!(code = ?self.code, cause = format!("{cause:#}"), "request failed");
         }
         let problem = Problem::new(self.code, self.message, self.details);
+        let retry = problem.details.as_ref().and_then(|details| details["retry_after_s"].as_u64());
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(problem)).into_response();
         response
             .headers_mut()
             .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/problem+json"));
+        if let Some(retry) = retry {
+            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(retry));
+        }
         response
     }
 }

@@ -61,6 +61,30 @@ pub enum SignIn {
     Link { ticket: String },
 }
 
+/// What somebody who failed to sign in had shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SignInMeans {
+    Password,
+    Link,
+    SetupCode,
+    /// What a browser brings back to a program that signs in by it.
+    Code,
+    /// Of a program, or a key for models.
+    Token,
+    /// Of a device that joins.
+    ConnectionToken,
+}
+
+impl SignInMeans {
+    /// Whether a person made it up or typed it; the others are random and long.
+    #[must_use]
+    pub const fn is_guessable(self) -> bool {
+        matches!(self, Self::Password | Self::Link | Self::SetupCode)
+    }
+}
+
 /// Who is signed in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ApiTokenId, ChatId, Device, DeviceId, Grant, LockedBecause, Millis, ModelKey, ModelKeyId, Provider,
     ProviderFault, ProviderId, ProviderState, PushKind, PushReceiverId, PushRemoved, RefusedBecause, Revoked,
-    Role, Routing, Task, TerminalId, UnlockedBy, UserId, VaultAttempt, VaultKeyId, VaultKeyName,
+    Role, Routing, SignInMeans, Task, TerminalId, UnlockedBy, UserId, VaultAttempt, VaultKeyId, VaultKeyName,
     VaultProvider,
 };
 
@@ -130,8 +130,16 @@ pub enum Event {
     SessionCreated { user_id: UserId, name: String },
     #[serde(rename = "session.ended")]
     SessionEnded { user_id: UserId, name: String },
+    /// Somebody did not prove who they are, or a program was turned away by a person: then there are no `means`.
     #[serde(rename = "sign_in.failed")]
-    SignInFailed { name: String },
+    SignInFailed {
+        name: String,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        means: Option<SignInMeans>,
+        /// From now on nothing that comes from there is looked at for so many seconds.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        wait_s: Option<u32>,
+    },
     #[serde(rename = "api_token.created")]
     ApiTokenCreated { token_id: ApiTokenId, name: String, role: Role },
     #[serde(rename = "api_token.revoked")]
@@ -374,7 +382,7 @@ mod tests {
         let id = DeviceId::fresh();
         for event in [
             Event::DeviceDeleted { device_id: id, name: String::new() },
-            Event::SignInFailed { name: String::new() },
+            Event::SignInFailed { name: String::new(), means: Some(SignInMeans::Link), wait_s: None },
             Event::ApiTokenRevoked { token_id: ApiTokenId::fresh(), name: String::new() },
             Event::SessionCreated { user_id: UserId::fresh(), name: String::new() },
             Event::VaultInitialised { unattended: false },

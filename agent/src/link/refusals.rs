@@ -11,29 +11,23 @@ use std::{
     time::Duration,
 };
 
+use foreman_link::tries::{MOST, Tries, household};
 use foreman_protocol::{AccountId, LinkUse, RefusedBecause};
 use tokio::time::Instant;
 
-/// So many failures of one address within [`WINDOW`] are one too many for it.
-const MOST: u32 = 10;
-/// The same for a path that hides its callers' addresses: there, many share the limit.
+/// As [`MOST`], for a path that hides its callers' addresses: there, many share the limit.
 const MOST_SHARED: u32 = 60;
-const WINDOW: Duration = Duration::from_secs(60);
 /// An address is told of at most this often.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
-const FIRST_BLOCK: Duration = Duration::from_secs(60);
-const LONGEST_BLOCK: Duration = Duration::from_secs(3600);
 /// Of so many is told within [`TOLD_EVERY`]; beyond that they are told together, so that no flood fills a log.
 const MOST_TOLD: usize = 20;
-/// An address that was quiet for this long begins anew.
-const FORGOTTEN: Duration = Duration::from_secs(2 * 3600);
 /// Beyond this many addresses the others are counted together.
 const MOST_SOURCES: usize = 1024;
 /// Beyond this many accounts the others are counted as the relay: who they are is only what a server says.
 const MOST_ACCOUNTS: usize = 256;
 const RELAY: Source = Source::Path("relay");
 
-/// Where a caller comes from, as far as limits go. An IPv6 network of a household is one source.
+/// Where a caller comes from, as far as limits go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
     V4(Ipv4Addr),
@@ -49,7 +43,7 @@ pub enum Source {
 
 impl From<IpAddr> for Source {
     fn from(address: IpAddr) -> Self {
-        match address.to_canonical() {
+        match household(address) {
             IpAddr::V4(address) => Self::V4(address),
             IpAddr::V6(address) => {
                 let [a, b, c, d, ..] = address.segments();
@@ -98,11 +92,7 @@ impl Told {
 
 #[derive(Debug)]
 struct Record {
-    window: Instant,
-    failures: u32,
-    blocked_until: Option<Instant>,
-    blocks: u32,
-    last: Instant,
+    tries: Tries,
     told_at: Option<Instant>,
     untold: u32,
     reason: RefusedBecause,
@@ -114,7 +104,7 @@ impl Refusals {
         let mut records = self.records();
         let source = counted_as(source, &records);
         let Some(record) = records.get_mut(&source) else { return false };
-        let blocked = record.blocked_until.is_some_and(|until| now < until);
+        let blocked = record.tries.wait(now).is_some();
         if blocked {
             record.count(RefusedBecause::TooMany, now);
         }
@@ -133,13 +123,13 @@ impl Refusals {
             // Whoever is in here did nothing that is known of them.
             Source::Others => return,
         };
-        record.fail(most, matches!(source, Source::Path(_)), now);
+        record.tries.fail(most, !matches!(source, Source::Path(_)), now);
     }
 
     /// What is to be told now.
     pub fn due(&self, now: Instant) -> Vec<LinkUse> {
         let mut records = self.records();
-        records.retain(|_, record| record.untold > 0 || now < record.last + FORGOTTEN);
+        records.retain(|_, record| record.untold > 0 || !record.tries.is_forgotten(now));
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let mut due = Vec::new();
         let mut rest = None;
@@ -154,7 +144,8 @@ impl Refusals {
         if let Some((count, reason)) = rest {
             let others = records.entry(Source::Others).or_insert_with(|| Record::new(now));
             others.untold = others.untold.saturating_add(count);
-            (others.reason, others.last) = (reason, now);
+            others.reason = reason;
+            others.tries.knock(now);
             if others.is_due(now) {
                 due.push(others.told(Source::Others, now));
             }
@@ -182,16 +173,7 @@ fn counted_as(source: Source, records: &HashMap<Source, Record>) -> Source {
 
 impl Record {
     const fn new(now: Instant) -> Self {
-        Self {
-            window: now,
-            failures: 0,
-            blocked_until: None,
-            blocks: 0,
-            last: now,
-            told_at: None,
-            untold: 0,
-            reason: RefusedBecause::Unknown,
-        }
+        Self { tries: Tries::new(now), told_at: None, untold: 0, reason: RefusedBecause::Unknown }
     }
 
     fn is_due(&self, now: Instant) -> bool {
@@ -207,29 +189,13 @@ impl Record {
     fn count(&mut self, reason: RefusedBecause, now: Instant) {
         self.untold = self.untold.saturating_add(1);
         self.reason = reason;
-        self.last = now;
-    }
-
-    /// Many share a path: those who use it well must not wait an hour for one who does not.
-    fn fail(&mut self, most: u32, shared: bool, now: Instant) {
-        if now >= self.window + WINDOW {
-            (self.window, self.failures) = (now, 0);
-        }
-        if self.blocked_until.is_some_and(|until| now >= until + LONGEST_BLOCK) {
-            self.blocks = 0;
-        }
-        self.failures += 1;
-        if self.failures >= most {
-            let doublings = if shared { 0 } else { self.blocks.min(6) };
-            self.blocked_until = Some(now + (FIRST_BLOCK * (1 << doublings)).min(LONGEST_BLOCK));
-            self.blocks += 1;
-            (self.window, self.failures) = (now, 0);
-        }
+        self.tries.knock(now);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use foreman_link::tries::{FIRST_WAIT, FORGOTTEN, WINDOW};
     use proptest::prelude::*;
 
     use super::*;
@@ -254,11 +220,11 @@ mod tests {
         fail(&refusals, from, 1, start + Duration::from_secs(59));
         let blocked = start + Duration::from_secs(59);
         assert!(refusals.is_blocked(from, blocked) && !refusals.is_blocked(source("192.0.2.8"), blocked));
-        let again = blocked + FIRST_BLOCK;
+        let again = blocked + FIRST_WAIT;
         assert!(!refusals.is_blocked(from, again));
         fail(&refusals, from, 10, again);
-        assert!(refusals.is_blocked(from, again + FIRST_BLOCK));
-        assert!(!refusals.is_blocked(from, again + FIRST_BLOCK * 2));
+        assert!(refusals.is_blocked(from, again + FIRST_WAIT));
+        assert!(!refusals.is_blocked(from, again + FIRST_WAIT * 2));
         // Nine each minute go on forever.
         let (slow, other) = (Refusals::default(), source("2001:db8::1"));
         for minute in 0..30 {

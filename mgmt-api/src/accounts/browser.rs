@@ -17,7 +17,7 @@ use axum::{
 };
 use foreman_protocol::{
     AuthorizationDecided, AuthorizationError, AuthorizationLook, AuthorizationRequest, AuthorizationServer,
-    AuthorizationToken, DecideAuthorization, Event, ExchangeCode, ProblemCode, Role, TokenError,
+    AuthorizationToken, DecideAuthorization, Event, ExchangeCode, ProblemCode, Role, SignInMeans, TokenError,
     TokenProblem,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -28,7 +28,8 @@ use self::{
 };
 use crate::{
     App,
-    auth::{Caller, Identity},
+    auth::{Caller, Identity, attempts::failed},
+    events::Cause,
     extract::{Json, Query},
     problem::{ApiError, ApiResult},
     secrets::{self, Kind},
@@ -105,7 +106,7 @@ async fn allow(app: &App, caller: &Caller, asked: Asked, role: Role, issuer: &st
 async fn deny(app: &App, caller: &Caller, asked: Asked, issuer: &str) -> ApiResult<String> {
     let redirect_to = asked.back().refusal(AuthorizationError::AccessDenied, issuer)?;
     let (cause, name) = (caller.cause(), asked.client_name);
-    let denied = Event::SignInFailed { name };
+    let denied = Event::SignInFailed { name, means: None, wait_s: None };
     app.db.write(move |tx| Box::pin(async move { tx.emit(&cause, denied).await })).await?;
     Ok(redirect_to)
 }
@@ -136,6 +137,13 @@ async fn token(
         Ok(claim) => codes::exchange(&app, claim, from.ip()).await?,
         Err(error) => Err(error),
     };
+    if matches!(outcome, Err(TokenError::InvalidGrant)) {
+        let (cause, unknown) = (Cause::anonymous(app.tenant, from.ip()), ApiError::unauthenticated());
+        let answer = failed(&app, from.ip(), cause, SignInMeans::Code, "", unknown).await;
+        if answer.code != ProblemCode::Unauthenticated {
+            return Err(answer);
+        }
+    }
     let mut response = match outcome {
         Ok(token) => Json(token).into_response(),
         Err(error) => (StatusCode::BAD_REQUEST, Json(TokenProblem { error })).into_response(),

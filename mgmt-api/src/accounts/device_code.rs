@@ -266,7 +266,8 @@ async fn settle(app: &App, caller: &Caller, user_code: &str, role: Option<Role>)
                 .await?
                 .ok_or_else(unknown_code)?;
                 if role.is_none() {
-                    tx.emit(&cause, Event::SignInFailed { name: row.try_get(0)? }).await?;
+                    let denied = Event::SignInFailed { name: row.try_get(0)?, means: None, wait_s: None };
+                    tx.emit(&cause, denied).await?;
                 }
                 Ok(())
             })

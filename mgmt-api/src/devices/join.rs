@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signature, VerifyingKey};
 use foreman_protocol::{
     Actor, Capabilities, Challenge, ChallengeAnswer, ConnectRequest, Connected, DeviceBearer, DeviceFacts,
-    DeviceId, Event, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, ProblemCode, challenge_message,
+    DeviceId, Event, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, ProblemCode, SignInMeans, challenge_message,
 };
 use serde_json::json;
 use sqlx::Row;
@@ -22,6 +22,7 @@ use crate::{
     accounts::{spend, store_one_time},
     auth::{
         self,
+        attempts::failed,
         device::{BEARER_LIFE_S, DeviceCaller},
     },
     bounds,
@@ -59,7 +60,7 @@ async fn connect(
     bounds::text("agent_version", &request.agent_version, 64)?;
     let hash = fingerprint(&request.token);
     let source = from.ip().to_string();
-    let device = app
+    let joined = app
         .db
         .write(move |tx| {
             Box::pin(async move {
@@ -83,7 +84,14 @@ async fn connect(
                 register(tx, id, &request, source).await
             })
         })
-        .await?;
+        .await;
+    let device = match joined {
+        Err(error) if error.code == ProblemCode::ConnectionTokenInvalid => {
+            let cause = Cause::anonymous(app.tenant, from.ip());
+            return Err(failed(&app, from.ip(), cause, SignInMeans::ConnectionToken, "", error).await);
+        }
+        joined => joined?,
+    };
     app.bearers.forget(device.id);
     app.link.pool.forget(device.id);
     Ok(Json(Connected {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     App,
-    auth::{Caller, Identity, bearer},
+    auth::{Caller, Identity, bearer, source, unknown_token},
     db::now,
     problem::{ApiError, ApiResult},
 };
@@ -42,12 +42,11 @@ impl Who {
 pub async fn who(app: &App, parts: &mut Parts) -> ApiResult<Who> {
     let shown = parts.headers.get(X_API_KEY).and_then(|value| value.to_str().ok()).map(str::trim);
     if let Some(secret) = bearer(&parts.headers).or(shown).filter(|secret| secret.starts_with(keys::PREFIX)) {
-        let key = app.router.keys.find(secret, now()).ok_or_else(|| {
-            ApiError::new(
-                ProblemCode::Unauthenticated,
-                "This key is unknown, revoked or expired. Make a new one under Models.",
-            )
-        })?;
+        let Some(key) = app.router.keys.find(secret, now()) else {
+            let unknown = "This key is unknown, revoked or expired. Make a new one under Models.";
+            let unknown = ApiError::new(ProblemCode::Unauthenticated, unknown);
+            return Err(unknown_token(app, &source(parts), unknown).await);
+        };
         return Ok(Who { tenant: key.tenant, payer: Payer::Key(key.id), key: Some(key) });
     }
     if let (None, Some(secret)) = (bearer(&parts.headers), shown) {

@@ -1,9 +1,9 @@
 //! The first owner, sessions, one-use links, roles and tokens.
 
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::running::{Running, host, json, problem};
+use crate::running::{Running, elsewhere, host, json, problem};
 
 const PASSWORD: &str = "a long enough password";
 
@@ -83,6 +83,80 @@ async fn the_eleventh_guess_in_a_minute_is_refused() {
     // All at once: each takes a while, and every six seconds there is room for one more.
     let more = futures_util::future::join_all((0..12).map(|_| problem(guess()))).await;
     assert!(more.iter().any(|(_, code)| code == "rate_limited"), "{more:?}");
+}
+
+/// What the log has of failed sign-ins from there, latest first: with what, and how long they wait from then on.
+async fn failures(server: &Running, session: &str, from: &str) -> Vec<(String, Value)> {
+    let listed = json(server.get("/api/v1/audit?type=sign_in.failed").header("cookie", session)).await;
+    let events = listed["items"].as_array().unwrap().iter().filter(|event| event["source"] == from);
+    events
+        .map(|event| {
+            let data = &event["data"];
+            (data["means"].as_str().unwrap_or_default().to_owned(), data["wait_s"].clone())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn ten_wrong_passwords_close_the_door_for_their_address_alone_and_the_log_has_each() {
+    let server = Running::fresh();
+    let session = owner(&server).await;
+    let (guesser, url) = (elsewhere(9), format!("{}/api/v1/session", server.url));
+    let attempt = |body: Value| guesser.post(&url).json(&body);
+    let guess = || attempt(json!({ "name": "ada", "password": "a wrong password" }));
+    for _ in 0..9 {
+        assert_eq!(problem(guess()).await.1, "sign_in_failed");
+    }
+    assert_eq!(problem(attempt(json!({ "ticket": "never made" }))).await.1, "sign_in_failed");
+    // A right password is not looked at either, and each answer says how long.
+    for body in [
+        json!({ "name": "ada", "password": "a wrong password" }),
+        json!({ "name": "ada", "password": PASSWORD }),
+    ] {
+        let refused = attempt(body).send().await.unwrap();
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+        let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+        let told: Value = refused.json().await.unwrap();
+        assert!((40..=60).contains(&wait) && told["code"] == "rate_limited", "{wait} {told}");
+        assert_eq!(told["details"]["retry_after_s"], wait);
+    }
+    let right = json!({ "name": "ada", "password": PASSWORD });
+    cookie(&server.post("/api/v1/session", right).send().await.unwrap());
+
+    let told = failures(&server, &session, "127.0.0.9").await;
+    let expected = std::iter::once(("link".to_owned(), json!(60)))
+        .chain(std::iter::repeat_n(("password".to_owned(), Value::Null), 9));
+    assert_eq!(told, expected.collect::<Vec<_>>(), "what was not looked at fills no log");
+    assert_eq!(failures(&server, &session, "127.0.0.1").await, []);
+}
+
+#[tokio::test]
+async fn ten_unknown_tokens_are_told_to_wait_and_a_right_one_beside_them_is_not() {
+    let server = Running::fresh();
+    let session = owner(&server).await;
+    let (right, program) = (server.token("viewer"), elsewhere(8));
+    let ask = |secret: &str| program.get(format!("{}/api/v1/devices", server.url)).bearer_auth(secret);
+    for _ in 0..10 {
+        assert_eq!(problem(ask("made up")).await.1, "unauthenticated");
+    }
+    assert_eq!(problem(ask("made up")).await.1, "rate_limited");
+    json(ask(&right)).await;
+    let told = failures(&server, &session, "127.0.0.8").await;
+    assert_eq!((told.len(), &told[0]), (10, &("token".to_owned(), json!(60))));
+
+    // So are keys for models, and the tokens with which devices join.
+    let models = elsewhere(7);
+    let key = models.get(format!("{}/v1/models", server.url)).bearer_auth("fm-made-up");
+    assert_eq!(key.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    let joining = json!({
+        "token": "made up", "agent_version": "1", "protocol_version": 3,
+        "public_key": "O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik=",
+    });
+    let join = models.post(format!("{}/api/v1/devices/connect", server.url)).json(&joining);
+    assert_eq!(problem(join).await.1, "connection_token_invalid");
+    let told = failures(&server, &session, "127.0.0.7").await;
+    let means: Vec<_> = told.iter().map(|(means, _)| means.as_str()).collect();
+    assert_eq!(means, ["connection_token", "token"]);
 }
 
 #[tokio::test]

@@ -196,6 +196,12 @@ fn host_command(data: &std::path::Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// A client of another address of this machine.
+pub fn elsewhere(last: u8) -> Client {
+    let from = std::net::IpAddr::from([127, 0, 0, last]);
+    Client::builder().no_proxy().local_address(from).build().unwrap()
+}
+
 /// The answer's status and its problem code.
 pub async fn problem(request: RequestBuilder) -> (StatusCode, String) {
     let answer = request.send().await.unwrap();

@@ -1,6 +1,7 @@
 /** An event as one sentence in the reader's language, and what it is about. Knows the words, not the page. */
 import { commandLine, type Actor, type EventRecord, type Role, type Task } from '$lib/api/types';
 import { m } from '$lib/i18n';
+import { plainDuration } from '$lib/format';
 import { isAboutModels, modelLink, modelSentence, modelTopic } from './model-sentence';
 
 /** What kind of thing happened: chooses the icon, never the colour of the sentence. */
@@ -133,9 +134,7 @@ export function sentenceOf(record: EventRecord, names: DeviceNames): string {
 		case 'session.ended':
 			return m.activity_signed_out({ name: record.data.name });
 		case 'sign_in.failed':
-			return record.data.name === ''
-				? m.activity_sign_in_failed_link()
-				: m.activity_sign_in_failed({ name: record.data.name });
+			return failedSignIn(record.data);
 		case 'api_token.created':
 			return m.activity_token_created({
 				actor,
@@ -155,6 +154,24 @@ export function sentenceOf(record: EventRecord, names: DeviceNames): string {
 				? taskSentence(record.type, record.data.task, actor, names)
 				: m.activity_unknown({ actor, type: (record as EventRecord).type });
 	}
+}
+
+function failedSignIn({
+	name,
+	means,
+	wait_s
+}: Extract<EventRecord, { type: 'sign_in.failed' }>['data']): string {
+	const failed =
+		means && means !== 'password'
+			? {
+					link: m.activity_sign_in_failed_link,
+					setup_code: m.activity_sign_in_failed_setup,
+					code: m.activity_sign_in_failed_code,
+					token: m.activity_sign_in_failed_token,
+					connection_token: m.activity_sign_in_failed_device
+				}[means]()
+			: m.activity_sign_in_failed({ name });
+	return wait_s == null ? failed : m.activity_sign_in_waits({ failed, time: plainDuration(wait_s * 1_000) });
 }
 
 function removedSentence(because: string, name: string, actor: string): string {

@@ -2363,8 +2363,15 @@ export interface components {
             /** @enum {string} */
             type: "session.ended";
         } | {
+            /** @description Somebody did not prove who they are, or a program was turned away by a person: then there are no `means`. */
             data: {
+                means?: components["schemas"]["SignInMeans"] | null;
                 name: string;
+                /**
+                 * Format: int32
+                 * @description From now on nothing that comes from there is looked at for so many seconds.
+                 */
+                wait_s?: number | null;
             };
             /** @enum {string} */
             type: "sign_in.failed";
@@ -4046,6 +4053,11 @@ export interface components {
         } | {
             ticket: string;
         };
+        /**
+         * @description What somebody who failed to sign in had shown.
+         * @enum {string}
+         */
+        SignInMeans: "password" | "link" | "setup_code" | "code" | "token" | "connection_token";
         /** @description A probe that gave nothing, and why: `not installed`, `took longer than 3 s`, `unexpected output`. */
         SkippedProbe: {
             probe: string;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { Device, Provider, Task } from '$lib/api/types';
+import type { Device, EventRecord, Provider, Task } from '$lib/api/types';
 import { attention, endedSince, type Seen } from './attention';
 import type { ModelNews } from './model-news.svelte';
+import { failedSignInOf, type FailedSignIn } from './refusals';
 
 const NOW = 100 * 60_000;
 const NOTHING_SEEN = { until: 0, tasks: [] };
@@ -40,7 +41,7 @@ const refusal = (cursor: number, at: number, count: number, id = 'd') => ({
 
 describe('callers that were turned away', () => {
 	const find = (refusals: ReturnType<typeof refusal>[], seen = NOTHING_SEEN) =>
-		attention([], [], seen, NOW, refusals);
+		attention([], [], seen, NOW, { refusals, signIns: [] });
 
 	it('are one alert for each device, with how many there were', () => {
 		const items = find([refusal(1, NOW - 2_000, 3), refusal(2, NOW - 1_000, 4), refusal(3, NOW, 1, 'e')]);
@@ -51,6 +52,35 @@ describe('callers that were turned away', () => {
 	it('are none after an hour, and when they were seen', () => {
 		expect(find([refusal(1, NOW - 3_600_000, 3)])).toEqual([]);
 		expect(find([refusal(1, NOW - 1_000, 3)], { until: 0, tasks: ['refused 1'] as never[] })).toEqual([]);
+	});
+});
+
+describe('failed sign-ins', () => {
+	const event = (cursor: number, source: string, data: object) =>
+		failedSignInOf({
+			cursor,
+			source,
+			at: NOW - 1_000 + cursor,
+			type: 'sign_in.failed',
+			actor: { kind: 'anonymous' },
+			data: { name: 'ada', ...data }
+		} as EventRecord);
+	const find = (...events: (FailedSignIn | undefined)[]) =>
+		attention([], [], NOTHING_SEEN, NOW, { refusals: [], signIns: events.flatMap((one) => one ?? []) });
+
+	it('are one alert for each address, with how many there were and how long it waits', () => {
+		const items = find(
+			event(1, '10.0.0.9', { means: 'password' }),
+			event(2, '10.0.0.9', { means: 'link', wait_s: 60 }),
+			event(3, '10.0.0.8', { means: 'token' })
+		);
+		expect(kinds(items)).toEqual(['sign-in 3', 'sign-in 2']);
+		expect(items[1]).toMatchObject({ failed: { count: 2, waitsUntil: NOW - 1_000 + 2 + 60_000 } });
+		expect(items[0]).toMatchObject({ failed: { count: 1, waitsUntil: undefined } });
+	});
+
+	it('are not those that a person answered with no', () => {
+		expect(find(event(1, '10.0.0.9', {}))).toEqual([]);
 	});
 });
 
@@ -117,7 +147,7 @@ describe('models', () => {
 		...change
 	});
 	const find = (news: Partial<ModelNews>, seen: Seen = NOTHING_SEEN) =>
-		kinds(attention([], [], seen, NOW, [], { providers: [], vaultLocked: false, caps: [], ...news }));
+		kinds(attention([], [], seen, NOW, undefined, { providers: [], vaultLocked: false, caps: [], ...news }));
 
 	it('need somebody while a provider is paused', () => {
 		const paused = provider('openai', { health: { state: 'paused' } });

@@ -2,7 +2,7 @@
 
 import type { Device, Provider, Task } from '$lib/api/types';
 import type { CapReached, ModelNews } from './model-news.svelte';
-import { byDevice, type Refusal } from './refusals.svelte';
+import { byAddress, byDevice, type FailedSignIn, type Refusal } from './refusals';
 
 export type Attention =
 	| { kind: 'offline'; id: string; at: number; device: Device }
@@ -13,6 +13,7 @@ export type Attention =
 	| { kind: 'vault'; id: string; at: number; names: readonly string[] }
 	| { kind: 'cap'; id: string; at: number; cap: CapReached }
 	| { kind: 'refused'; id: string; at: number; refusal: Refusal }
+	| { kind: 'sign-in'; id: string; at: number; failed: FailedSignIn }
 	| { kind: 'task'; id: string; at: number; task: Task };
 
 /** What somebody has looked at: everything up to an instant, and single tasks after it. */
@@ -21,6 +22,12 @@ export interface Seen {
 	until: number;
 	/** Their ids, and those of other alerts. */
 	tasks: readonly string[];
+}
+
+/** By devices, and by the server. */
+export interface TurnedAway {
+	refusals: readonly Refusal[];
+	signIns: readonly FailedSignIn[];
 }
 
 /** A device that was only just made is being connected by the one who made it. */
@@ -34,7 +41,7 @@ export function attention(
 	tasks: readonly Task[],
 	seen: Seen,
 	now: number,
-	refusals: readonly Refusal[] = [],
+	{ refusals, signIns }: TurnedAway = { refusals: [], signIns: [] },
 	models?: ModelNews
 ): Attention[] {
 	const found: Attention[] = [];
@@ -47,18 +54,20 @@ export function attention(
 			found.push({ kind: 'pending', id: `pending ${id}`, at: device.created_at, device });
 		}
 	}
+	const isNews = (id: string, at: number) => at > seen.until && !seen.tasks.includes(id);
 	for (const refusal of byDevice(refusals, now)) {
 		const id = `refused ${refusal.cursor}`;
-		if (refusal.at > seen.until && !seen.tasks.includes(id)) {
-			found.push({ kind: 'refused', id, at: refusal.at, refusal });
-		}
+		if (isNews(id, refusal.at)) found.push({ kind: 'refused', id, at: refusal.at, refusal });
+	}
+	for (const failed of byAddress(signIns, now)) {
+		const id = `sign-in ${failed.cursor}`;
+		if (isNews(id, failed.at)) found.push({ kind: 'sign-in', id, at: failed.at, failed });
 	}
 	if (models) found.push(...modelAttention(models, seen, now));
 	for (const task of tasks) {
 		if (!endedBadly(task)) continue;
 		const at = task.ended_at ?? task.created_at;
-		if (at > seen.until && !seen.tasks.includes(task.id))
-			found.push({ kind: 'task', id: `task ${task.id}`, at, task });
+		if (isNews(task.id, at)) found.push({ kind: 'task', id: `task ${task.id}`, at, task });
 	}
 	return found.sort((a, b) => b.at - a.at);
 }
