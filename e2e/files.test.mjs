@@ -114,6 +114,27 @@ test('the folders of a device are a tree beside a folder: opened branch by branc
 	await tree.waitFor({ state: 'detached' });
 });
 
+test('the tree shows its folder together with what is in it, however far down it is', async (t) => {
+	const { page, top, at } = await scene(t);
+	for (let n = 100; n < 180; n += 1) mkdirSync(join(top, `f${n}`));
+	for (const inner of ['one', 'two', 'three']) mkdirSync(join(top, 'f160', inner));
+	const tree = page.getByRole('navigation', { name: say('files_tree'), exact: true });
+	const inSight = (/** @type {string} */ name) =>
+		eventually(async () => {
+			const [outer, inner] = await Promise.all([
+				tree.boundingBox(),
+				tree.getByRole('link', { name, exact: true }).boundingBox()
+			]);
+			return outer && inner && inner.y >= outer.y && inner.y + inner.height <= outer.y + outer.height;
+		});
+	await page.goto(at(join(top, 'f160')));
+	for (const name of ['f160', 'one', 'two', 'three']) await inSight(name);
+	// More than there is room for begin at its row.
+	for (let n = 100; n < 160; n += 1) mkdirSync(join(top, 'f150', `g${n}`), { recursive: true });
+	await page.goto(at(join(top, 'f150')));
+	for (const name of ['f150', 'g100', 'g110']) await inSight(name);
+});
+
 test('a text has a number at each line, which is its address, and comes down as it is', async (t) => {
 	const { page, top, at } = await scene(t);
 	const text = Array.from({ length: 30 }, (_, number) => `line of text ${number + 1}\n`).join('');
