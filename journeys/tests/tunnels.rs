@@ -208,6 +208,7 @@ async fn drift_is_mended(database: Database) {
             guarded().then_some(())
         })
         .await;
+        assert_eq!(scene.cloudflare.count(), whole, "and what guarded another name is gone");
     }
 
     // The whole tunnel is gone: the record follows the new one.
@@ -220,6 +221,8 @@ async fn drift_is_mended(database: Database) {
         scene.cloudflare.all("dns_records/").iter().any(|record| record["content"] == content).then_some(())
     })
     .await;
+    scene.foreman.delete_device(device.id).await.expect("deleted");
+    eventually("nothing is left", || async { (scene.cloudflare.count() == 0).then_some(()) }).await;
 }
 
 /// A token ends after a year: it is prolonged before, and replaced when nobody was there to do it.

@@ -123,7 +123,14 @@ impl Parts {
         };
         let app = match &self.app {
             Some(id) if step!(cloudflare.has_app(id, &self.hostname)) => id.clone(),
-            _ => step!(cloudflare.make_app(&self.name, &self.hostname)),
+            other => {
+                // One that guards another name is still ours, and nobody would know it any more.
+                if let Some(id) = other {
+                    step!(cloudflare.delete_app(id));
+                    (self.app, self.policy) = (None, None);
+                }
+                step!(cloudflare.make_app(&self.name, &self.hostname))
+            }
         };
         self.app = Some(app.clone());
         step!(self.shut(cloudflare, &app));
