@@ -296,3 +296,40 @@ async fn all_who_look_share_one_sampler_that_ends_with_the_last() {
     let mut third = place.stream("/metrics", None).await;
     assert_eq!(third.next().await.unwrap().name, "sample");
 }
+
+#[tokio::test]
+async fn while_somebody_looks_it_is_measured_each_second_and_while_nobody_does_nothing_runs() {
+    let place = Place::new("").await;
+    let recorded = Path::new(env!("CARGO_MANIFEST_DIR")).join("../machine/tests/fixtures/h100");
+    for name in ["nvidia-smi.csv", "nvidia-smi-loop.csv"] {
+        fs::copy(recorded.join(name), place.path(name)).unwrap();
+    }
+    let (tool, asked) = (place.path("bin/nvidia-smi"), place.path("asked"));
+    let play = recorded.join("bin/nvidia-smi");
+    let script = format!("#!/bin/sh\necho \"$$ $*\" >> {}\n. {}\n", asked.display(), play.display());
+    fs::write(&tool, script).unwrap();
+    fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    assert!(!place.metrics.is_measuring() && !asked.exists());
+
+    let mut events = place.stream("/metrics", None).await;
+    let (mut came, mut gpus) = (Vec::new(), 0);
+    while came.len() < 6 || gpus == 0 {
+        let event = events.next().await.unwrap();
+        assert_eq!(event.name, "sample");
+        came.push(Instant::now());
+        let sample: Sample = serde_json::from_str(&event.data).unwrap();
+        gpus = gpus.max(sample.gpus.len());
+    }
+    let mut gaps: Vec<_> = came.windows(2).map(|two| two[1] - two[0]).collect();
+    gaps.sort();
+    let second = Duration::from_millis(900)..Duration::from_millis(1_500);
+    assert!(second.contains(&gaps[gaps.len() / 2]), "{gaps:?}");
+    let calls = fs::read_to_string(&asked).unwrap();
+    let at_that_pace = calls.lines().find(|call| call.ends_with(" -l 1")).expect(&calls);
+    let reports = Path::new("/proc").join(at_that_pace.split(' ').next().unwrap());
+    assert!(reports.exists());
+
+    drop(events);
+    until("it ends with what it runs", || !place.metrics.is_measuring() && !reports.exists()).await;
+    assert_eq!(fs::read_to_string(&asked).unwrap(), calls, "and nobody is asked again");
+}
