@@ -245,3 +245,66 @@ test('a picture is shown, and a file too large to be held is read by parts', asy
 	await eventually(async () => !(await page.getByRole('button', { name: say('files_later') }).isDisabled()));
 	assert.ok((await content.locator('*').count()) < 5_000, 'only what is seen is drawn');
 });
+
+test('a word is found in the whole of a large file: the device looks, and the window with each match is gone to', async (t) => {
+	const { page, top, at } = await scene(t);
+	// 52 MB of source code.
+	const lines = Array.from(
+		{ length: 640_000 },
+		(_, n) => `def step_${n + 1}(value): return value + ${n}  # ${'.'.repeat(40)}`
+	);
+	for (const n of [3, 400_000, 639_900]) lines[n - 1] = `haystack = "Needle and needle"  # here is line ${n}`;
+	const text = lines.join('\n');
+	assert.ok(text.length > 50_000_000, `${text.length} bytes`);
+	writeFileSync(join(top, 'large.py'), text);
+	let fetched = 0;
+	page.on('response', (response) => {
+		if (/\/content/.test(response.url())) fetched += Number(response.headers()['content-length'] ?? 0);
+	});
+	await page.goto(at(join(top, 'large.py'), '/view'));
+	const content = page.getByRole('region', { name: say('files_content') });
+	await content.getByText('step_1', { exact: false }).first().waitFor();
+	const bar = page.getByRole('search');
+	const count = (/** @type {number} */ current) =>
+		bar.getByText(say('output_matches', { current, count: 6 }), { exact: true }).waitFor();
+	const at_line = (/** @type {number} */ number) =>
+		content
+			.locator('.line', { hasText: `here is line ${number}` })
+			.locator('mark.current')
+			.waitFor();
+	await page.keyboard.press('Control+f');
+	await page.getByRole('searchbox', { name: say('files_find_in') }).fill('needle');
+	await count(1);
+	await at_line(3);
+	for (const [current, number] of [
+		[2, 3],
+		[3, 400_000],
+		[4, 400_000],
+		[5, 639_900]
+	]) {
+		await page.getByRole('button', { name: say('output_next') }).click();
+		await count(current);
+		await at_line(number);
+	}
+	// The number of its line is known though nobody counted up to there, and its words are coloured.
+	const line = content.locator('.line', { hasText: 'here is line 639900' });
+	assert.equal(await line.getByRole('button').innerText(), '639900');
+	await line.locator('span[style*="color"]').first().waitFor();
+	await page.getByRole('button', { name: say('output_next') }).click();
+	await page.getByRole('button', { name: say('output_next') }).click();
+	await count(1);
+	await at_line(3);
+	await page.getByRole('button', { name: say('output_previous') }).click();
+	await count(6);
+	await at_line(639_900);
+	assert.ok(fetched < 4 * 1024 * 1024, `${fetched} bytes were fetched`);
+
+	// As typed with capitals, and one that is too often to be counted.
+	const field = page.getByRole('searchbox', { name: say('files_find_in') });
+	await field.fill('Needle');
+	await bar.getByText(say('output_matches', { current: 3, count: 3 }), { exact: true }).waitFor();
+	await field.fill('value');
+	await bar.getByText(/ or more$/).waitFor();
+	await field.fill('nowhere in it');
+	await bar.getByText(say('output_no_match'), { exact: true }).waitFor();
+});

@@ -120,6 +120,9 @@ pub struct SearchHit {
     pub path: String,
     /// From 1.
     pub line: u64,
+    /// Where the line begins in the file, in bytes. An older agent does not say.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub offset: Option<u64>,
     /// The line, cut to 500 characters around the first match.
     pub text: String,
     /// Where in `text` the matches are: start and end in UTF-16 code units, as browsers count.

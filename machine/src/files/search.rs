@@ -241,7 +241,8 @@ impl Sink for Told<'_, '_> {
         let line = if matches.last().is_none_or(|(_, end)| *end <= bare.len()) { bare } else { line };
         let (text, ranges) = shown::shown(line, &matches);
         let path = self.path.to_string_lossy().into_owned();
-        Ok(self.shared.tell(SearchHit { path, line: found.line_number().unwrap_or(0), text, ranges }))
+        let (line, offset) = (found.line_number().unwrap_or(0), Some(found.absolute_byte_offset()));
+        Ok(self.shared.tell(SearchHit { path, line, offset, text, ranges }))
     }
 }
 

@@ -63,6 +63,23 @@ fn it_finds_what_grep_finds() {
 }
 
 #[test]
+fn a_hit_says_where_its_line_begins() {
+    let place = Place::new();
+    let text = "ü first needle\r\n\n".to_owned() + &"x".repeat(200_000) + "\nneedle needle\nno\nlast needle";
+    place.write("work/text", &text);
+    let wanted = Search { path: place.text("work/text"), query: "needle".into(), ..Search::default() };
+    let (hits, _) = search(&place, wanted).unwrap();
+    let found: Vec<_> = hits
+        .iter()
+        .map(|hit| {
+            let offset = usize::try_from(hit.offset.unwrap()).unwrap();
+            (hit.line, text[offset..].lines().next().unwrap())
+        })
+        .collect();
+    assert_eq!(found, [(1, "ü first needle"), (4, "needle needle"), (6, "last needle")]);
+}
+
+#[test]
 fn what_is_ignored_hidden_or_binary_is_left_out() {
     let place = Place::new();
     fs::create_dir(place.path("work/.git")).unwrap();

@@ -4002,6 +4002,11 @@ export interface components {
              * @description From 1.
              */
             line: number;
+            /**
+             * Format: int64
+             * @description Where the line begins in the file, in bytes. An older agent does not say.
+             */
+            offset?: number | null;
             path: string;
             /** @description Where in `text` the matches are: start and end in UTF-16 code units, as browsers count. */
             ranges: [

@@ -52,7 +52,8 @@ export function contentHref(id: string, path: string, download = false): string 
 export interface SearchQuery {
 	path: string;
 	q: string;
-	case: boolean;
+	/** Whether capitals matter; when not said, only if there are any in `q`. */
+	case?: boolean;
 	regex: boolean;
 	glob: string;
 }

@@ -24,6 +24,10 @@ export class FileDocument {
 	/** Something is being read. */
 	busy = $state(false);
 	#abort = new AbortController();
+	/** Of the window that is shown. */
+	#colouring = new AbortController();
+	/** Which window was asked for last. */
+	#wanted = 0;
 
 	constructor(
 		private readonly device: string,
@@ -61,6 +65,7 @@ export class FileDocument {
 
 	close(): void {
 		this.#abort.abort();
+		this.#colouring.abort();
 	}
 
 	async later(): Promise<void> {
@@ -98,6 +103,23 @@ export class FileDocument {
 			found = await this.#toLine(line);
 		});
 		return found;
+	}
+
+	/** To a line that begins at `offset`, with some of what is before it. An older agent does not say where. */
+	async toPlace(line: number, offset: number | undefined): Promise<void> {
+		const wanted = ++this.#wanted;
+		if (this.#holds(line)) return;
+		if (offset === undefined) return void (await this.toLine(line));
+		await this.#try(async () => {
+			const at = Math.max(0, offset - WINDOW / 4);
+			const bytes = await this.#bytes(at, WINDOW);
+			let shown = windowOf(bytes, at, this.size);
+			const before = countNewlines(bytes.subarray(shown.start - at, offset - at));
+			shown = { ...shown, firstLine: line - before };
+			// A line longer than the window.
+			if (shown.end <= offset) shown = windowOf(await this.#bytes(offset, WINDOW), offset, this.size, line);
+			if (wanted === this.#wanted) this.#show(shown);
+		});
 	}
 
 	#holds(line: number): boolean {
@@ -150,13 +172,15 @@ export class FileDocument {
 	#show(shown: TextWindow): void {
 		this.shown = shown;
 		this.tokens = [];
-		void this.#colour(shown);
+		this.#colouring.abort();
+		this.#colouring = new AbortController();
+		void this.#colour(shown, this.#colouring.signal);
 	}
 
-	async #colour(shown: TextWindow): Promise<void> {
+	/** A window from the middle begins as a file does, which inside a long comment or text is wrong until its end. */
+	async #colour(shown: TextWindow, signal: AbortSignal): Promise<void> {
 		const language = languageOf(this.entry?.name ?? '');
-		// A window from the middle of a file would be coloured by a wrong beginning.
-		if (!language || shown.start > 0) return;
+		if (!language) return;
 		try {
 			const { highlight } = await import('./highlight');
 			const tokens: (Token[] | undefined)[] = Array.from({ length: shown.lines.length });
@@ -164,11 +188,10 @@ export class FileDocument {
 				shown.lines,
 				language,
 				(from, lines) => {
-					if (this.shown !== shown) return;
 					lines.forEach((line, index) => (tokens[from + index] = line));
 					this.tokens = [...tokens];
 				},
-				this.#abort.signal
+				signal
 			);
 		} catch {
 			// The text is there; it only stays without colours.

@@ -16,6 +16,8 @@ const theme = createCssVariablesTheme({ name: 'foreman', variablePrefix: '--code
 const PLAIN = 'var(--code-foreground)';
 /** Lines at a time, so that the page stays quick. */
 const STEP = 150;
+/** For all lines together; what is not done by then stays plain. */
+const MOST_MS = 10_000;
 
 let highlighter: ReturnType<typeof createHighlighterCore> | undefined;
 
@@ -37,7 +39,9 @@ export async function highlight(
 	const shiki = await highlighter;
 	await shiki.loadLanguage(LANGUAGES[language]());
 	let grammarState: GrammarState | undefined;
-	for (let from = 0; from < lines.length && !signal.aborted; from += STEP) {
+	const until = performance.now() + MOST_MS;
+	const goesOn = () => !signal.aborted && performance.now() < until;
+	for (let from = 0; from < lines.length && goesOn(); from += STEP) {
 		const text = lines.slice(from, from + STEP).join('\n');
 		const tokens = shiki.codeToTokensBase(text, {
 			lang: language,
