@@ -43,10 +43,15 @@ pub(super) fn render(service: &Service) -> anyhow::Result<String> {
     // Nobody sees its standard error.
     let log = text(service.folder.join(format!("{}.log", service.what)).as_os_str())?;
     let files = || one("NumberOfFiles", OPEN_FILES);
+    let mut environment = Dictionary::new();
+    environment.insert("PATH".to_owned(), PATH.into());
+    for (name, value) in &service.surroundings.carried {
+        environment.insert(name.clone(), text(OsStr::new(value))?);
+    }
     let mut keys: Vec<(&str, Value)> = vec![
         ("Label", label(service).into()),
         ("ProgramArguments", Value::Array(line)),
-        ("EnvironmentVariables", one("PATH", PATH)),
+        ("EnvironmentVariables", Value::Dictionary(environment)),
         ("RunAtLoad", true.into()),
         ("KeepAlive", true.into()),
         ("ThrottleInterval", RESTART_S.into()),
@@ -136,7 +141,18 @@ mod tests {
         assert!(render(&agent(PROGRAM, "/a\nb")).is_err());
     }
 
-    /// What the installing shell knows stays there: a token, for one.
+    #[test]
+    fn it_has_what_was_set_where_it_was_installed() {
+        let mut service = agent(PROGRAM, STATE);
+        service.surroundings.carried = vec![("OLLAMA_HOST".into(), "<10.0.0.7>".into())];
+        let list = Value::from_reader_xml(render(&service).unwrap().as_bytes()).unwrap();
+        let keys = list.into_dictionary().unwrap();
+        let environment = keys["EnvironmentVariables"].as_dictionary().unwrap();
+        assert_eq!(environment["OLLAMA_HOST"].as_string(), Some("<10.0.0.7>"));
+        assert_eq!(environment["PATH"].as_string(), Some(PATH));
+    }
+
+    /// What else the installing shell knows stays there: a token, for one.
     #[test]
     fn its_environment_says_where_programs_are_and_nothing_else() {
         let keys = keys(PROGRAM, STATE);

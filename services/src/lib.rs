@@ -9,6 +9,7 @@ mod launchd;
 #[cfg(any(windows, test))]
 mod registered;
 mod started;
+mod surroundings;
 #[cfg(any(unix, test))]
 mod unit;
 #[cfg(unix)]
@@ -22,6 +23,7 @@ use std::{ffi::OsString, path::PathBuf};
 use serde::Serialize;
 
 pub use started::when_input_ends;
+pub use surroundings::Surroundings;
 #[cfg(unix)]
 pub use unix::{find, install, look, uninstall};
 pub use which::Which;
@@ -48,6 +50,8 @@ pub struct Service {
     pub by_hand: &'static str,
     /// What it started goes on without it, in cgroups that it makes, and is found again.
     pub outlived: bool,
+    /// What it has of the environment of whoever installs it. Windows gives services the machine's own.
+    pub surroundings: Surroundings,
 }
 
 /// Whose service it is.
@@ -134,6 +138,7 @@ mod tests {
             folder: state.into(),
             by_hand: "foreman-agent run",
             outlived: true,
+            surroundings: Surroundings::default(),
         }
     }
 
@@ -149,6 +154,7 @@ mod tests {
             folder: data.into(),
             by_hand: "foreman-server serve",
             outlived: false,
+            surroundings: Surroundings::default(),
         }
     }
 

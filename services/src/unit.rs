@@ -26,6 +26,10 @@ pub(super) fn render(service: &Service, user: bool) -> anyhow::Result<String> {
     let title = service.title();
     let line = command_line(service)?;
     let outlived = if service.outlived { OUTLIVED } else { "" };
+    let mut environment = String::new();
+    for (name, value) in &service.surroundings.carried {
+        environment += &format!("Environment={}\n", quote(OsStr::new(&format!("{name}={value}")))?);
+    }
     Ok(format!(
         "[Unit]\n\
          Description={title}\n\
@@ -34,6 +38,7 @@ pub(super) fn render(service: &Service, user: bool) -> anyhow::Result<String> {
          StartLimitIntervalSec=0\n\
          \n\
          [Service]\n\
+         {environment}\
          ExecStart={line}\n\
          Restart=always\n\
          RestartSec={RESTART_S}\n\
@@ -123,6 +128,18 @@ mod tests {
         assert_eq!(render(&kept, true).unwrap(), include_str!("golden/foreman-server-app.service"));
     }
 
+    #[test]
+    fn it_has_what_was_set_where_it_was_installed() {
+        let mut service = agent("/usr/local/bin/foreman-agent", "/var/lib/foreman-agent");
+        service.surroundings.carried = vec![("HTTPS_PROXY".into(), "http://proxy:3128/100%\"".into())];
+        let text = render(&service, false).unwrap();
+        let line = text.lines().find(|line| line.starts_with("Environment=")).unwrap();
+        assert_eq!(line, r#"Environment="HTTPS_PROXY=http://proxy:3128/100%%\"""#);
+        assert!(calls(&text, &agent("/usr/local/bin/foreman-agent", "/var/lib/foreman-agent")));
+        service.surroundings.carried = vec![("HTTPS_PROXY".into(), "a\nExecStart=/bin/false".into())];
+        assert!(render(&service, false).is_err());
+    }
+
     /// systemd understands it, with a program whose path has all that it would otherwise expand.
     #[cfg(target_os = "linux")]
     #[test]
@@ -135,7 +152,8 @@ mod tests {
         std::os::unix::fs::symlink("/bin/true", &program).unwrap();
         for user in [false, true] {
             for service in [agent, server] {
-                let service = service(program.to_str().unwrap(), odd.to_str().unwrap());
+                let mut service = service(program.to_str().unwrap(), odd.to_str().unwrap());
+                service.surroundings.carried = vec![("OLLAMA_HOST".into(), "a 100% $HOME\"".into())];
                 let file = folder.path().join(format!("{}.service", service.name()));
                 std::fs::write(&file, render(&service, user).unwrap()).unwrap();
                 match Command::new("systemd-analyze").args(["--man=no", "verify"]).arg(&file).output() {

@@ -60,6 +60,7 @@ pub fn install(service: &Service) -> anyhow::Result<Vec<String>> {
     }
     place.manager.start(ServiceStartCtx { label: place.label() }).context("cannot start the service")?;
     done.push(format!("Started the {}", service.what));
+    done.extend(service.surroundings.told(&place.name()));
     done.extend(place.keep_after_logout());
     Ok(done)
 }

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::Path};
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{Scope, Service};
+use super::{Scope, Service, Surroundings};
 
 /// Which service is meant.
 #[derive(Debug, Clone, Args)]
@@ -41,6 +41,7 @@ impl Which {
             folder: folder.to_owned(),
             by_hand,
             outlived,
+            surroundings: Surroundings::of(|name| std::env::var(name).ok()),
         })
     }
 }
