@@ -67,7 +67,7 @@ pub enum Command {
     },
     /// Make a new key for the device link; the old one is dead at once.
     RotateKey,
-    /// Install and start the agent as a system service.
+    /// Install and start the agent as a system service, with the proxies and `OLLAMA_HOST` that are set here.
     InstallService(Which),
     /// Stop and remove the system service; identity and policy stay.
     UninstallService(Which),

@@ -71,7 +71,8 @@ enum Command {
     /// The event log.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Install and start the server as a system service, which serves with the options given here.
+    /// Install and start the server as a system service, which serves with the options given here and has the proxies that
+    /// are set here.
     #[cfg(unix)]
     InstallService {
         #[command(flatten)]
