@@ -3,7 +3,7 @@
 // its own and gone afterwards.
 import { once } from 'node:events';
 import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { atEnd, eventually, Program, PROGRAMS, scratch } from '../e2e/stack.mjs';
 import { Services } from './services.mjs';
@@ -12,6 +12,8 @@ import { Window } from './webdriver.mjs';
 export const APP = resolve(process.env.FOREMAN_APP ?? 'target/debug/foreman-app');
 const RESULTS = resolve('test-results');
 
+/** Of the keyring. */
+const PASSWORD = 'a password';
 /** The name that a keyring has on the bus. */
 const SECRETS = 'org.freedesktop.secrets';
 
@@ -81,6 +83,8 @@ export class Desk {
 		this.window = undefined;
 		/** @type {Services | undefined} */
 		this.shown = undefined;
+		/** @type {Program | undefined} */
+		this.keyring = undefined;
 	}
 
 	/** An app that is killed leaves what runs beside it, as it may. */
@@ -143,14 +147,44 @@ export class Desk {
 		throw new Error('the driver did not start');
 	}
 
-	/** A keyring that is open, as after signing in to a desktop. */
+	/** A keyring that is open, as after signing in to a desktop; one that runs is told the password, as by its own dialog. */
 	async unlock() {
-		const args = ['--unlock', '--components=secrets', '--foreground'];
+		if (!this.keyring?.running) return this.#keep(['--unlock'], PASSWORD);
+		const socket = connect(join(this.env.XDG_RUNTIME_DIR, 'keyring/control'));
+		// A byte for who calls; then how long it all is, what to do (1: unlock), and the password behind its length.
+		const call = Buffer.alloc(13 + PASSWORD.length);
+		[12 + PASSWORD.length, 1, PASSWORD.length].forEach((number, at) =>
+			call.writeUInt32BE(number, 1 + 4 * at)
+		);
+		call.write(PASSWORD, 13);
+		socket.write(call);
+		const [answer] = await once(socket, 'data');
+		socket.end();
+		if (answer.readUInt32BE(4) !== 0) throw new Error('the keyring did not open');
+	}
+
+	/** A keyring that wants its password, and nobody who could ask for that. */
+	lock() {
+		return this.#keep([]);
+	}
+
+	/** A keyring that hears what it is asked and says nothing, as while its own question stands unanswered; or that goes on. @param {boolean} silent */
+	hush(silent) {
+		process.kill(/** @type {number} */ (this.keyring?.child.pid), silent ? 'SIGSTOP' : 'SIGCONT');
+	}
+
+	/** @param {string[]} how @param {string} [password] */
+	async #keep(how, password) {
+		if (this.keyring) {
+			end(-(/** @type {number} */ (this.keyring.child.pid)));
+			await this.keyring.ended;
+		}
+		const args = [...how, '--components=secrets', '--foreground'];
 		// The bus may start one of its own in the same moment, and then this one goes away.
 		for (let tries = 3; tries > 0; tries--) {
-			const keyring = this.#start('gnome-keyring-daemon', args, 'a password');
+			this.keyring = this.#start('gnome-keyring-daemon', args, password);
 			const { code } = await this.#start('gdbus', ['wait', '--session', '--timeout', '10', SECRETS]).ended;
-			if (code === 0 && keyring.running) return;
+			if (code === 0 && this.keyring.running) return;
 		}
 		throw new Error('the keyring did not start');
 	}

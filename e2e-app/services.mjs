@@ -41,21 +41,25 @@ export class Services {
 		this.#do(`press ${notice.shown} ${key}`);
 	}
 
-	/** What the menu in the tray says now. @returns {Promise<string[]>} */
-	async menu() {
-		const before = this.said.filter((one) => 'menu' in one).length;
-		this.#do('menu');
+	/** What it says to this question now. @param {'menu' | 'secrets'} about @returns {Promise<string[]>} */
+	async #ask(about) {
+		const before = this.said.filter((one) => about in one).length;
+		this.#do(about);
 		const all = await eventually(async () => {
-			const menus = this.said.filter((one) => 'menu' in one);
-			return menus.length > before && menus;
+			const answers = this.said.filter((one) => about in one);
+			return answers.length > before && answers;
 		});
-		return all.at(-1).menu;
+		return all.at(-1)[about];
 	}
 
-	/** All that the app keeps in the keyring. @returns {Promise<string[]>} */
-	async secrets() {
-		this.#do('secrets');
-		return (await eventually(async () => this.said.find((one) => 'secrets' in one))).secrets;
+	/** What the menu in the tray says now. */
+	menu() {
+		return this.#ask('menu');
+	}
+
+	/** All that the app keeps in the keyring. */
+	secrets() {
+		return this.#ask('secrets');
 	}
 
 	/** Until the menu says this. @param {string} words */

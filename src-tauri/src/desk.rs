@@ -26,11 +26,11 @@ use zeroize::Zeroizing;
 use crate::{
     failure::{AppCode, Failure},
     held::Held,
-    keychain,
     news::News,
     notify::Screen,
     providers::Providers,
     saves::Saves,
+    secrets::Secrets,
     sign_in::Waiting,
     terminals::Terminal,
     this_computer::ThisComputer,
@@ -53,7 +53,7 @@ pub struct Desk {
     folder: PathBuf,
     servers: Mutex<Servers>,
     signed_in: Mutex<HashMap<ServerId, Foreman>>,
-    secrets: OnceCell<Arc<dyn SecretStore>>,
+    secrets: Arc<Secrets>,
     store: OnceCell<Store>,
     last_known: OnceCell<LastKnown>,
     drafts: OnceCell<Drafts>,
@@ -86,9 +86,9 @@ impl Desk {
             servers: Mutex::new(Servers::load(folder.join("servers.json"))?),
             this_computer: ThisComputer::new(folder.join("this-computer")),
             saves: Saves::open(folder.join("saves.json")),
+            secrets: Arc::new(Secrets::at(&folder)),
             folder,
             signed_in: Mutex::default(),
-            secrets: OnceCell::new(),
             store: OnceCell::new(),
             last_known: OnceCell::new(),
             drafts: OnceCell::new(),
@@ -321,36 +321,24 @@ impl Desk {
         &self,
         act: impl FnOnce(&dyn SecretStore) -> Result<T, SecretError> + Send + 'static,
     ) -> Result<T, Failure> {
-        let secrets = self.secrets().await?;
+        let secrets = self.secrets.clone();
         Ok(off_thread(move || act(&*secrets)).await??)
-    }
-
-    /// The keychain, or the file in its place once its passphrase was given.
-    async fn secrets(&self) -> Result<Arc<dyn SecretStore>, Failure> {
-        let file = self.folder.join(keychain::FILE);
-        let opened = self.secrets.get_or_try_init(async move || {
-            Ok::<_, Failure>(off_thread(move || keychain::open(file)).await??)
-        });
-        opened.await.cloned()
     }
 
     /// Somebody was asked already, or nobody had to be.
     pub fn has_secrets(&self) -> bool {
-        self.secrets.initialized()
+        self.secrets.are_open()
     }
 
     /// Opens the file that stands in for a keychain, or makes it: the person agreed to it and gave a passphrase.
     pub async fn open_secret_file(&self, passphrase: Zeroizing<String>) -> Result<(), Failure> {
-        let file = self.folder.join(keychain::FILE);
-        let opened = self.secrets.get_or_try_init(async move || {
-            Ok::<_, Failure>(off_thread(move || keychain::open_file(file, &passphrase)).await??)
-        });
-        opened.await.map(drop)
+        let secrets = self.secrets.clone();
+        Ok(off_thread(move || secrets.open_file(&passphrase)).await??)
     }
 
     /// Sign-ins to providers of models.
     pub async fn sign_ins(&self) -> Result<SignIns, Failure> {
-        self.providers.sign_ins(&self.folder, self.secrets().await?).await
+        self.providers.sign_ins(&self.folder, self.secrets.clone()).await
     }
 }
 

@@ -22,6 +22,7 @@ mod outputs;
 mod phone;
 mod providers;
 mod saves;
+mod secrets;
 mod shell;
 mod sign_in;
 mod start;

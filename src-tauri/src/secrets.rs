@@ -1,0 +1,81 @@
+//! Where the app's secrets are: in the system's keychain, or in a file in its place. A file stays in use once there is one:
+//! what is kept must not lie at two places.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use foreman_client::app::{SecretError, SecretFile, SecretStore};
+use zeroize::Zeroizing;
+
+use crate::{desk::unpoisoned, keychain::Keychain};
+
+/// In the app's folder, where no keychain opens and the person agreed to it.
+const FILE: &str = "secrets.json";
+
+/// Calls block: a keychain may be waiting for its person.
+pub struct Secrets {
+    path: PathBuf,
+    file: Mutex<Option<Arc<SecretFile>>>,
+    keychain: Keychain,
+}
+
+impl Secrets {
+    /// `folder`: the app's.
+    pub fn at(folder: &Path) -> Self {
+        Self { path: folder.join(FILE), file: Mutex::default(), keychain: Keychain::new() }
+    }
+
+    /// Nobody is asked for a password by the next call.
+    pub fn are_open(&self) -> bool {
+        unpoisoned(&self.file).is_some() || (!SecretFile::is_there(&self.path) && self.keychain.answers())
+    }
+
+    /// Opens the file that stands in for a keychain, or makes it where none answers. What the keychain has stays there.
+    ///
+    /// # Errors
+    /// See [`SecretFile`].
+    pub fn open_file(&self, passphrase: &str) -> Result<(), SecretError> {
+        let mut file = unpoisoned(&self.file);
+        if file.is_some() {
+            return Ok(());
+        }
+        let opened = if SecretFile::is_there(&self.path) {
+            SecretFile::open(self.path.clone(), passphrase)?
+        } else if self.keychain.answers() {
+            // It opened meanwhile.
+            return Ok(());
+        } else {
+            SecretFile::make(self.path.clone(), passphrase)?
+        };
+        *file = Some(Arc::new(opened));
+        Ok(())
+    }
+
+    fn with<T>(
+        &self,
+        act: impl FnOnce(&dyn SecretStore) -> Result<T, SecretError>,
+    ) -> Result<T, SecretError> {
+        let file = unpoisoned(&self.file).clone();
+        match file {
+            Some(file) => act(&*file),
+            None if SecretFile::is_there(&self.path) => Err(SecretError::PassphraseNeeded),
+            None => act(&self.keychain),
+        }
+    }
+}
+
+impl SecretStore for Secrets {
+    fn get(&self, name: &str) -> Result<Option<Zeroizing<String>>, SecretError> {
+        self.with(|secrets| secrets.get(name))
+    }
+
+    fn set(&self, name: &str, secret: &str) -> Result<(), SecretError> {
+        self.with(|secrets| secrets.set(name, secret))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), SecretError> {
+        self.with(|secrets| secrets.remove(name))
+    }
+}
