@@ -8,6 +8,8 @@ mod awaited_return;
 #[cfg(feature = "last-known")]
 mod drafts;
 #[cfg(feature = "last-known")]
+mod heard;
+#[cfg(feature = "last-known")]
 mod last_known;
 mod looks;
 #[cfg(feature = "last-known")]

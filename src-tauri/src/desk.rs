@@ -186,7 +186,6 @@ impl Desk {
         unpoisoned(&self.signed_in).remove(id);
         self.devices.lock().await.retain(|(server, _)| server != id);
         self.forget_passes(id, &BTreeSet::new());
-        self.forget_known(id).await;
         // Whoever signs in next is perhaps somebody else.
         if self.outbox_file().exists()
             && let Ok(outbox) = self.outbox().await
@@ -206,6 +205,8 @@ impl Desk {
             tracing::warn!(%error, "what was typed for a server is still there");
         }
         self.watch.again(id);
+        // After it, which writes down what it hears.
+        self.forget_known(id).await;
         removed
     }
 

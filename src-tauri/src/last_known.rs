@@ -26,26 +26,22 @@ pub async fn answer(desk: &Desk, head: AskHead, body: Vec<u8>) -> Result<(Answer
         return whole(pass_on(desk, head, body).await?).await;
     };
     let path = head.path.clone();
-    let kept = known.get(&server.id, &path).await.unwrap_or_else(|error| {
+    // A server that takes long is waited for: an old answer beside a live link would look like a fresh one.
+    let asked = async { whole(pass_on(desk, head, body).await?).await }.await;
+    match &asked {
+        Err(failure) if failure.nobody_answered() => {}
+        Ok((head, _)) if (502..=504).contains(&head.status) => {}
+        Err(_) => return asked,
+        Ok(fresh) => {
+            keep(&known, &server, &path, fresh).await;
+            return asked;
+        }
+    }
+    let latest = known.latest(&server.id, &path).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "what was last known is not there");
         None
     });
-    let asked = async { whole(pass_on(desk, head, body).await?).await };
-    let Some(kept) = kept else {
-        let fresh = asked.await?;
-        keep(&known, &server, &path, &fresh).await;
-        return Ok(fresh);
-    };
-    // A server that takes long is waited for: an old answer beside a live link would look like a fresh one.
-    match asked.await {
-        Err(failure) if failure.nobody_answered() => Ok(as_kept(kept)),
-        Err(failure) => Err(failure),
-        Ok(fresh) if (502..=504).contains(&fresh.0.status) => Ok(as_kept(kept)),
-        Ok(fresh) => {
-            keep(&known, &server, &path, &fresh).await;
-            Ok(fresh)
-        }
-    }
+    latest.map_or(asked, |latest| Ok(as_kept(latest)))
 }
 
 /// Where the answer belongs; nothing where none is kept, as where no keychain holds the key.

@@ -1,6 +1,7 @@
 //! Follows every server that this app is signed in to, whether its window shows it or not: one subscription each, from
 //! which come notifications and what the tray says.
 
+mod diary;
 mod follow;
 mod touched;
 

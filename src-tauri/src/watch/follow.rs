@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{Fleet, Nudge};
+use super::{Fleet, Nudge, diary::Diary};
 use crate::{
     desk::{Desk, unpoisoned},
     notify::{self, Name},
@@ -49,13 +49,14 @@ impl Following {
         compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut settle_at: Option<Instant> = None;
         let mut lost = false;
+        let mut diary = Diary::default();
         let refused = loop {
             let busy = {
                 let book = unpoisoned(&self.book);
                 book.has_shown() || book.is_due()
             };
             tokio::select! {
-                turn = live.next() => match turn {
+                turn = live.next() => match turn.inspect(|turn| diary.heard(turn)) {
                     Err(error) if is_refused(error.status()) => break error.status(),
                     Err(_) => {
                         lost = true;
@@ -66,6 +67,7 @@ impl Following {
                     Ok(Turn::Lost { .. }) => {
                         lost = true;
                         self.say(Fleet { live: false, ..Fleet::of(live.mirror()) });
+                        self.write(&mut diary, live.mirror()).await;
                     }
                     Ok(Turn::Sample(_)) => {}
                     Ok(turn) => {
@@ -82,6 +84,9 @@ impl Following {
                 () = sleep_until(settle_at.unwrap_or_else(Instant::now)), if settle_at.is_some() => {
                     settle_at = None;
                     self.settle().await;
+                }
+                () = sleep_until(diary.due().unwrap_or_else(Instant::now)), if diary.due().is_some() => {
+                    self.write(&mut diary, live.mirror()).await;
                 }
                 _ = compare.tick(), if busy && settle_at.is_none() => self.settle().await,
                 changed = nudges.changed() => {
@@ -125,6 +130,10 @@ impl Following {
         }
         self.say(Fleet::of(mirror));
         Ok(())
+    }
+
+    async fn write(&self, diary: &mut Diary, mirror: &Mirror) {
+        diary.write(&self.app.state::<Desk>(), &self.server, mirror).await;
     }
 
     fn say(&self, fleet: Fleet) {
