@@ -37,6 +37,10 @@ export async function wire(test) {
 		cut();
 		server.close();
 	});
+	/** What is connected stays so and hears nothing more, as after the sleep of one end; whoever connects anew is heard. */
+	const hush = () => {
+		for (const end of ends) end.unpipe().pause();
+	};
 	return {
 		url: `http://127.0.0.1:${port}`,
 		/** @param {string} url */
@@ -45,6 +49,7 @@ export async function wire(test) {
 			target = { host: hostname, port: Number(port) };
 		},
 		cut,
+		hush,
 		mend() {
 			whole = true;
 		}

@@ -121,6 +121,9 @@ impl Live {
     /// Opens the stream again right now and goes on where it stood, instead of waiting until the loss of a connection
     /// is noticed: after the machine slept.
     pub fn reopen(&mut self) {
+        if let Ok(anew) = self.foreman.connected_anew() {
+            self.foreman = anew;
+        }
         self.events = self.foreman.events(self.cursor);
         self.open = false;
     }

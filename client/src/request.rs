@@ -55,6 +55,15 @@ impl Foreman {
         Ok(Self { headers, ..Self::anonymous(url)? })
     }
 
+    /// The same over connections of its own: those that wait to be used again may be dead without a word, after a sleep of
+    /// this machine.
+    ///
+    /// # Errors
+    /// When the system's certificates cannot be read.
+    pub fn connected_anew(&self) -> Result<Self, Error> {
+        Ok(Self { http: http::client()?, ..self.clone() })
+    }
+
     /// Without a bearer, for what may be asked by anybody.
     pub(crate) fn anonymous(url: &str) -> Result<Self, Error> {
         let mut base =

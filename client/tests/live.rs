@@ -130,6 +130,41 @@ async fn a_mirror_takes_the_snapshot_after_the_stream_and_never_goes_back() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_opened_anew_goes_on_where_the_silent_one_stood() {
+    let id = DeviceId::fresh();
+    let turns = Arc::new(AtomicUsize::new(0));
+    let opened = turns.clone();
+    let events = move |headers: HeaderMap| async move {
+        let ready = named("ready", json!({"cursor": 5, "server_time": 1, "version": "0"}));
+        let told = match opened.fetch_add(1, SeqCst) {
+            0 => vec![ready, event(6, device(id, "before", 6))],
+            _ => {
+                assert_eq!(headers["last-event-id"], "6");
+                vec![ready, event(7, device(id, "missed", 7))]
+            }
+        };
+        // It stays open and says nothing more, as one whose other end went away while this machine slept.
+        let told = stream::iter(told.into_iter().map(Ok::<_, Infallible>)).chain(stream::pending());
+        SseResponse::new(told).into_response()
+    };
+    let devices = move || async move { Json(json!({"items": [device(id, "snapshot", 5)]})) };
+    let none = || async { Json(json!({"items": []})) };
+    let router = Router::new()
+        .route("/api/v1/events", get(events))
+        .route("/api/v1/devices", get(devices))
+        .route("/api/v1/tasks", get(none));
+    let mut live = serve(router).await.live();
+
+    assert!(matches!(live.next().await.unwrap(), Turn::Snapshot));
+    assert!(matches!(live.next().await.unwrap(), Turn::Event(record) if record.cursor == 6));
+    live.reopen();
+    assert!(matches!(live.next().await.unwrap(), Turn::Resumed));
+    assert!(matches!(live.next().await.unwrap(), Turn::Event(record) if record.cursor == 7));
+    assert_eq!(live.mirror().devices[&id].name, "missed");
+    assert_eq!(turns.load(SeqCst), 2);
+}
+
+#[tokio::test]
 async fn an_event_of_the_future_is_passed_on_and_does_not_stop_the_stream() {
     let record = json!({"cursor": 1, "at": 1, "actor": {"kind": "system"}, "type": "device.levitated", "data": {},
         "hash": ""});

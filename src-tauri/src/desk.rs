@@ -165,6 +165,15 @@ impl Desk {
         Ok(Some(foreman))
     }
 
+    /// Leaves all connections to servers behind: they may be dead without a word.
+    pub fn connect_anew(&self) {
+        for known in unpoisoned(&self.signed_in).values_mut() {
+            if let Ok(anew) = known.connected_anew() {
+                *known = anew;
+            }
+        }
+    }
+
     /// What is kept for a server.
     pub async fn bearer(&self, id: &ServerId) -> Result<Option<String>, Failure> {
         let name = bearer_name(id);

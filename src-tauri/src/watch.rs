@@ -162,6 +162,7 @@ pub async fn keep(app: AppHandle) {
                 looks += 1;
                 let now = (Instant::now(), SystemTime::now());
                 if slept(clocks, now) {
+                    desk.connect_anew();
                     desk.watch.tell(Nudge::Slept);
                 }
                 clocks = now;
