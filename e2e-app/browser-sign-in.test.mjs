@@ -2,35 +2,14 @@
 // Signing the app in to a server by the browser: the app opens it, a person allows it on the server's page in a real
 // browser, and the link that it comes back with signs the app in, once. Links that others send do nothing.
 import assert from 'node:assert/strict';
-import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { open, signIn } from '../e2e/browser.mjs';
-import { atEnd, scratch, stack } from '../e2e/stack.mjs';
+import { stack } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
-import { Desk } from './desk.mjs';
+import { deskWithBrowser } from './noted-browser.mjs';
 
 /** Chromium here has nobody to hand `foreman://` to: the test does that. */
 const NO_HANDLER = /status of 401|registered handler|Failed to launch/;
-
-/** A desk whose browser only notes what it is asked to open. @param {import('node:test').TestContext} t */
-async function deskWithBrowser(t) {
-	const folder = await scratch();
-	atEnd(t, folder.remove);
-	const [browser, note] = [join(folder.path, 'xdg-open'), join(folder.path, 'opened')];
-	await writeFile(browser, `#!/bin/sh\nprintf %s "$1" > '${note}.new' && mv '${note}.new' '${note}'\n`);
-	await chmod(browser, 0o755);
-	const desk = await Desk.of(t, { env: { PATH: `${folder.path}:${process.env.PATH}` } });
-	return {
-		desk,
-		/** What the app opened since the last time. @param {import('./webdriver.mjs').Window} window */
-		async opened(window) {
-			const page = await window.wait(() => readFile(note, 'utf8').catch(() => ''), 'the browser is opened');
-			await rm(note);
-			return page;
-		}
-	};
-}
 
 /** From a fresh app to the browser. @param {import('./webdriver.mjs').Window} window @param {import('../e2e/stack.mjs').Server} server */
 async function begin(window, server) {

@@ -1,5 +1,5 @@
 // @ts-check
-// A provider that the app signs in to by a code: a real OAuth server, and a person who allows it there.
+// A provider that the app signs in to, by a code or by the browser: a real OAuth server, and a person who allows it there.
 import { atEnd, Program } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 
@@ -14,25 +14,48 @@ export async function oauthServer(t) {
 		async allow(code) {
 			program.child.stdin.write(`code ${code}\n`);
 			await program.line(/^decided/);
+		},
+		/** A person opens the page in a browser and allows; the link that it leads back by. @param {string} page */
+		async open(page) {
+			program.child.stdin.write(`open ${page}\n`);
+			const [, link] = await program.line(/^returned (.*)/);
+			return link;
 		}
 	};
 }
 
 /**
- * From the page about sign-ins until the person has allowed it.
+ * Adds the provider on the page about sign-ins.
  * @param {import('./webdriver.mjs').Window} window @param {Awaited<ReturnType<typeof oauthServer>>} oauth
- * @param {() => Promise<unknown>} [seen] while the code is shown
+ * @param {'signin_flow_device' | 'signin_flow_browser'} flow @param {string} [api] where a server can use the token
  */
-export async function signInToProvider(window, oauth, seen = async () => undefined) {
+export async function addProvider(window, oauth, flow, api) {
 	await press(window, say('signin_add'));
 	await window.fill(say('signin_name'), 'Gateway');
 	await window.fill(say('signin_client'), 'foreman-app');
 	await window.fill(say('signin_issuer'), oauth.issuer);
-	await window.until(
-		`const choice = [...document.querySelectorAll('[role=dialog] label')].find((it) => it.textContent.trim() === arguments[0]); choice?.click(); return !!choice;`,
-		say('signin_flow_device')
-	);
+	await choose(window, '[role=dialog]', say(flow));
+	if (api) await window.fill(say('signin_api'), api);
 	await window.press(say('signin_save'));
+}
+
+/** Takes one of several, by its name. @param {import('./webdriver.mjs').Window} window @param {string} within @param {string} name */
+export const choose = (window, within, name) =>
+	window.until(
+		`const choice = [...document.querySelectorAll(arguments[0] + ' label')].find((it) => it.textContent.trim() === arguments[1]);
+		choice?.click();
+		return !!choice;`,
+		within,
+		name
+	);
+
+/**
+ * From the page about sign-ins until the person has allowed it, by a code.
+ * @param {import('./webdriver.mjs').Window} window @param {Awaited<ReturnType<typeof oauthServer>>} oauth
+ * @param {() => Promise<unknown>} [seen] while the code is shown
+ */
+export async function signInToProvider(window, oauth, seen = async () => undefined) {
+	await addProvider(window, oauth, 'signin_flow_device');
 	await press(window, say('signin_in', { name: 'Gateway' }));
 	const code = await window.until(
 		`return document.querySelector('p.code[aria-label="' + arguments[0] + '"]')?.textContent`,
