@@ -229,8 +229,7 @@ export class Desk {
 	/** Kills the app, with all that it does, and lets go of its window. */
 	async kill() {
 		for (const pid of await this.pids()) end(pid);
-		await eventually(async () => (await this.pids()).length === 0);
-		await this.window?.close().catch(() => undefined);
+		await this.gone();
 	}
 
 	/** The app runs, once. */
@@ -256,16 +255,45 @@ export class Desk {
 		await this.#start('xdotool', ['key', keys]).ended;
 	}
 
+	/** Finds the windows of the app that are seen, and does this with them. @param {string[]} [more] */
+	async #seen(more = []) {
+		const search = this.#start('xdotool', ['search', '--onlyvisible', '--name', '^Foreman$', ...more]);
+		await search.ended;
+		return search.lines;
+	}
+
 	/** How many windows of the app are seen. */
 	async windows() {
-		const search = this.#start('xdotool', ['search', '--onlyvisible', '--name', '^Foreman$']);
-		await search.ended;
-		return search.lines.filter((line) => /^\d+$/.test(line)).length;
+		return (await this.#seen()).filter((line) => /^\d+$/.test(line)).length;
+	}
+
+	/** Where the window is and how large, in pixels. */
+	async frame() {
+		const said = await this.#seen(['getwindowgeometry', '--shell']);
+		const of = (/** @type {string} */ name) =>
+			Number(said.find((line) => line.startsWith(`${name}=`))?.split('=')[1]);
+		return { x: of('X'), y: of('Y'), width: of('WIDTH'), height: of('HEIGHT') };
+	}
+
+	/** Moves the window and draws it to a size, as by its frame. @param {{ x: number, y: number, width: number, height: number }} frame */
+	async place({ x, y, width, height }) {
+		await this.#seen(['windowsize', `${width}`, `${height}`, 'windowmove', `${x}`, `${y}`]);
 	}
 
 	/** Asks the window in front to close, as its frame's cross does. */
 	closeWindow() {
 		return this.keys('alt+F4');
+	}
+
+	/** Until the app has ended, by itself. */
+	async gone() {
+		await eventually(async () => (await this.pids()).length === 0);
+		await this.window?.close().catch(() => undefined);
+	}
+
+	/** Has the system open a link, as any program does that shows one. @param {string[]} opener */
+	follow([command, ...args]) {
+		return this.#start(command, args).ended;
 	}
 
 	/** Keeps what the screen shows, the window's frame included. @param {string} name */

@@ -29,7 +29,37 @@ pub fn register(app: &AppHandle) {
         if let Err(error) = app.deep_link().register_all() {
             tracing::warn!(%error, "links to this app are not known to the system");
         }
+        #[cfg(target_os = "linux")]
+        if let Err(error) = name_plainly(&app) {
+            tracing::warn!(%error, "some desktops may not open links to this app");
+        }
     });
+}
+
+/// The plugin puts the path of the program in quotes, as it may. `xdg-open` up to 1.1, where no desktop helps it, takes them for
+/// a part of the name.
+#[cfg(target_os = "linux")]
+fn name_plainly(app: &AppHandle) -> Result<(), Box<dyn std::error::Error>> {
+    let program = tauri::utils::platform::current_exe()?;
+    let name = program.file_name().unwrap_or_default().to_string_lossy();
+    let file = app.path().data_dir()?.join("applications").join(format!("{name}-handler.desktop"));
+    let said = std::fs::read_to_string(&file)?;
+    let plain: String = said.lines().map(|line| format!("{}\n", plain(line))).collect();
+    if plain != said {
+        std::fs::write(&file, plain)?;
+    }
+    Ok(())
+}
+
+/// A line without quotes around a path that needs none.
+#[cfg(target_os = "linux")]
+fn plain(line: &str) -> String {
+    let quoted = line.strip_prefix("Exec=\"").and_then(|rest| rest.split_once('"'));
+    let harmless = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    match quoted {
+        Some((path, rest)) if path.chars().all(harmless) => format!("Exec={path}{rest}"),
+        _ => line.to_owned(),
+    }
 }
 
 fn came(app: &AppHandle, link: &str) {
@@ -78,4 +108,21 @@ pub fn go_here(app: &AppHandle, page: String) {
         desk.news.tell(AppNews::Open { page });
     }
     crate::show(app);
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn a_path_that_needs_no_quotes_has_none() {
+        for (written, wanted) in [
+            ("Exec=\"/opt/foreman/foreman-app\" %u", "Exec=/opt/foreman/foreman-app %u"),
+            ("Exec=\"/home/mia/my apps/foreman-app\" %u", "Exec=\"/home/mia/my apps/foreman-app\" %u"),
+            ("Exec=/usr/bin/foreman-app %u", "Exec=/usr/bin/foreman-app %u"),
+            ("Name=\"Foreman\"", "Name=\"Foreman\""),
+        ] {
+            assert_eq!(plain(written), wanted);
+        }
+    }
 }
