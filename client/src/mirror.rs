@@ -118,8 +118,14 @@ impl Live {
         &self.mirror
     }
 
+    /// Who is followed, over the connections that it is followed by now.
+    #[must_use]
+    pub fn foreman(&self) -> &Foreman {
+        &self.foreman
+    }
+
     /// Opens the stream again right now and goes on where it stood, instead of waiting until the loss of a connection
-    /// is noticed: after the machine slept.
+    /// is noticed: after the machine slept. Over a connection of its own: any that is there may be dead, too.
     pub fn reopen(&mut self) {
         if let Ok(anew) = self.foreman.connected_anew() {
             self.foreman = anew;

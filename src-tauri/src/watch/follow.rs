@@ -43,7 +43,7 @@ pub struct Following {
 
 impl Following {
     /// Until the server refuses the bearer.
-    pub async fn run(self, mut nudges: watch::Receiver<(u64, Nudge)>) {
+    pub async fn run(mut self, mut nudges: watch::Receiver<(u64, Nudge)>) {
         let mut live = self.foreman.live();
         let mut compare = interval(COMPARE);
         compare.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -96,6 +96,7 @@ impl Following {
                     let (_, nudge) = *nudges.borrow_and_update();
                     if nudge == Nudge::Slept || lost {
                         live.reopen();
+                        self.foreman = live.foreman().clone();
                     }
                 }
             }
