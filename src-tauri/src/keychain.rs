@@ -21,7 +21,7 @@ const SERVICE: &str = "dev.foreman.app";
 /// For an answer. A person who types the password in after that finds it open when the app asks again.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-type Open = Box<dyn Fn() -> keyring_core::Result<Arc<CredentialStore>> + Send>;
+pub type Open = Box<dyn Fn() -> keyring_core::Result<Arc<CredentialStore>> + Send>;
 type Answer = Result<Option<Zeroizing<String>>, SecretError>;
 
 enum Deed {
@@ -58,7 +58,7 @@ impl Keychain {
         Self::with(Box::new(system_store), PATIENCE)
     }
 
-    fn with(open: Open, patience: Duration) -> Self {
+    pub fn with(open: Open, patience: Duration) -> Self {
         let (calls, asked) = mpsc::channel();
         let stands = Arc::<Mutex<Stands>>::default();
         let (told, thread) = (stands.clone(), std::thread::Builder::new().name("keychain".to_owned()));

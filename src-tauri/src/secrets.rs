@@ -79,3 +79,51 @@ impl SecretStore for Secrets {
         self.with(|secrets| secrets.remove(name))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io, time::Duration};
+
+    use keyring_core::{CredentialStore, Error, mock};
+
+    use super::*;
+    use crate::keychain::Open;
+
+    const PASSPHRASE: &str = "correct horse";
+
+    fn secrets(folder: &Path, open: Open) -> Secrets {
+        Secrets { keychain: Keychain::with(open, Duration::from_secs(60)), ..Secrets::at(folder) }
+    }
+
+    #[test]
+    fn a_file_takes_the_place_of_a_keychain_that_does_not_open_and_keeps_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = || Err(Error::NoStorageAccess(Box::new(io::Error::other("dismissed"))));
+        let made = secrets(folder.path(), Box::new(refused));
+        assert!(matches!(made.get("a"), Err(SecretError::Locked { .. })));
+        assert!(!made.are_open());
+        made.open_file(PASSPHRASE).unwrap();
+        made.set("a", "in the file").unwrap();
+        assert!(made.are_open());
+
+        // The next start has a keychain that opens: what is kept must not lie at two places.
+        let store: Arc<CredentialStore> = mock::Store::new().unwrap();
+        let next = secrets(folder.path(), Box::new(move || Ok(store.clone())));
+        assert_eq!(next.get("a"), Err(SecretError::PassphraseNeeded));
+        assert_eq!(next.open_file("wrong horse"), Err(SecretError::WrongPassphrase));
+        assert!(!next.are_open());
+        next.open_file(PASSPHRASE).unwrap();
+        assert_eq!(next.get("a").unwrap().unwrap().as_str(), "in the file");
+    }
+
+    #[test]
+    fn no_file_is_made_beside_a_keychain_that_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<CredentialStore> = mock::Store::new().unwrap();
+        let secrets = secrets(folder.path(), Box::new(move || Ok(store.clone())));
+        secrets.set("a", "in the keychain").unwrap();
+        secrets.open_file(PASSPHRASE).unwrap();
+        assert!(!SecretFile::is_there(&folder.path().join(FILE)));
+        assert_eq!(secrets.get("a").unwrap().unwrap().as_str(), "in the keychain");
+    }
+}
