@@ -85,6 +85,6 @@ describe('times', () => {
 		const shown = [420, 12_000, 252_000, 11_100_000, 188_000_000].map((ms) => plain(duration(ms)));
 		expect(shown).toEqual(['420 ms', '12 s', '4 m 12 s', '3 h 05 m', '2 d 4 h']);
 		const set = [6_000, 300_000, 28_800_000, 5_400_000, 86_400_000].map((ms) => plain(plainDuration(ms)));
-		expect(set).toEqual(['6 s', '5 m', '8 h', '1 h 30 m', '1 d']);
+		expect(set).toEqual(['6 s', '5 min', '8 h', '1 h 30 min', '1 d']);
 	});
 });

@@ -19,6 +19,9 @@ function once<T>(make: (formats: string) => T): () => T {
 	};
 }
 
+const minutes = once(
+	(it) => new Intl.NumberFormat(it, { style: 'unit', unit: 'minute', unitDisplay: 'short' })
+);
 const past = once((it) => new Intl.RelativeTimeFormat(it, { numeric: 'auto', style: 'short' }));
 const date = once((it) => new Intl.DateTimeFormat(it, { dateStyle: 'medium' }));
 const moment = once((it) => new Intl.DateTimeFormat(it, { dateStyle: 'medium', timeStyle: 'medium' }));
@@ -66,9 +69,11 @@ export function duration(ms: number): string {
 	return `${Math.floor(ms / DAY)}\u00a0d ${Math.floor(ms / HOUR) % 24}\u00a0h`;
 }
 
-/** The same as people say what they have set: `8 h`, `1 h 30 m`. */
+/** The same as people say what they have set: `8 h`, `5 min`, `1 h 30 min`, `1 m 30 s`. */
 export function plainDuration(ms: number): string {
-	return duration(ms).replace(/ 0+\u00a0[hms]$/, '');
+	return duration(ms)
+		.replace(/ 0+\u00a0[hms]$/, '')
+		.replace(/0?(\d+)\u00a0m$/, (_, count) => minutes().format(Number(count)).replace(' ', '\u00a0'));
 }
 
 /** Midnight before `at`, in this device's time zone. */
