@@ -5,8 +5,11 @@ mod card;
 mod elsewhere;
 #[cfg(target_os = "linux")]
 mod freedesktop;
+#[cfg(any(not(target_os = "linux"), test))]
+mod press;
 
 use foreman_client::app::{ServerId, notices::Subject};
+use serde::{Deserialize, Serialize};
 
 pub use card::{Card, of, of_many, of_test};
 #[cfg(not(target_os = "linux"))]
@@ -15,7 +18,7 @@ pub use elsewhere::Screen;
 pub use freedesktop::Screen;
 
 /// What one notification is known by: a newer one of the same name takes its place.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Name {
     /// Of a server, about something.
     Thing(ServerId, Subject),
@@ -31,10 +34,16 @@ pub enum Act {
 }
 
 impl Act {
+    const ALL: [Self; 3] = [Self::Open, Self::StopTask, Self::MuteDevice];
+
     /// As the system is told. `default` is the notification itself.
-    #[cfg(target_os = "linux")]
-    const ALL: [(Self, &str); 3] =
-        [(Self::Open, "default"), (Self::StopTask, "stop"), (Self::MuteDevice, "mute")];
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Open => "default",
+            Self::StopTask => "stop",
+            Self::MuteDevice => "mute",
+        }
+    }
 }
 
 /// What a person did to a notification.
@@ -52,4 +61,6 @@ pub struct ScreenState {
     /// Who shows them, when that is known.
     pub by: Option<String>,
     pub buttons: bool,
+    /// Its person has not been asked yet whether the app may.
+    pub unasked: bool,
 }

@@ -47,6 +47,8 @@ pub struct NoticeState {
     /// Who shows them, when that is known.
     pub by: Option<String>,
     pub buttons: bool,
+    /// The system will ask the person at the first try.
+    pub unasked: bool,
     pub choice: NoticeChoice,
 }
 
@@ -99,7 +101,8 @@ pub async fn notices(desk: State<'_, Desk>) -> Result<NoticeState, Failure> {
     let server = desk.selected()?;
     let screen = desk.screen.state().await;
     let choice = desk.preferences().get().notices(&server.id).into();
-    Ok(NoticeState { available: screen.available, by: screen.by, buttons: screen.buttons, choice })
+    let notify::ScreenState { available, by, buttons, unasked } = screen;
+    Ok(NoticeState { available, by, buttons, unasked, choice })
 }
 
 #[tauri::command]
@@ -108,10 +111,11 @@ pub fn choose_notices(desk: State<'_, Desk>, choice: NoticeChoice) -> Result<(),
     Ok(desk.preferences().change(|kept| kept.set_notices(&server.id, choice.into()))?)
 }
 
-/// Shows one, to see whether they arrive.
+/// Shows one, to see whether they arrive. A person pressed for it, so it is the one thing that has the system ask.
 #[tauri::command]
 pub async fn try_notice(desk: State<'_, Desk>) -> Result<(), Failure> {
     let words = Words::of(desk.preferences().get().language.unwrap_or_default());
+    desk.screen.ask().await;
     desk.screen.show(Name::Test, &notify::of_test(words)).await
 }
 

@@ -1,52 +1,74 @@
-//! Notifications of the other systems, by their own services. They have no buttons there, and what is pressed is not
-//! heard; opening the app is what a press does.
+//! Notifications of the other systems, by their own services. They outlive the app there: what a press means goes with
+//! each, so that it is understood also by an app that the press started.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Mutex, OnceLock},
 };
 
-use tauri::AppHandle;
-use tauri_plugin_notification::{NotificationExt, PermissionState};
+use tauri::{AppHandle, Manager};
+use tauri_plugin_notification::{Action, ActionPerformed, ActionType, NotificationExt, PermissionState};
 use tokio::sync::mpsc;
 
-use super::{Card, Name, ScreenState, Touched};
+use super::{Act, Card, Name, ScreenState, Touched, press};
 use crate::{
-    desk::unpoisoned,
+    desk::{Desk, unpoisoned},
     failure::{AppCode, Failure},
 };
+
+/// What of a notification says which one it is.
+const NAME: &str = "name";
 
 /// Where notifications are shown.
 pub struct Screen {
     app: OnceLock<AppHandle>,
-    shown: Mutex<HashMap<Name, i32>>,
-    _touched: mpsc::UnboundedSender<Touched>,
+    /// The sets of buttons that the system knows, with their words.
+    buttons: Mutex<BTreeMap<String, Vec<(&'static str, String)>>>,
+    touched: mpsc::UnboundedSender<Touched>,
 }
 
 impl Screen {
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Touched>) {
         let (touched, heard) = mpsc::unbounded_channel();
-        (Self { app: OnceLock::new(), shown: Mutex::default(), _touched: touched }, heard)
+        (Self { app: OnceLock::new(), buttons: Mutex::default(), touched }, heard)
     }
 
-    /// Who shows them here is asked through the app.
+    /// Who shows them here is asked through the app, and tells it what is pressed.
     pub fn through(&self, app: AppHandle) {
+        let (touched, asked) = (self.touched.clone(), app.clone());
+        let heard = app.notification().on_action(move |press| {
+            if let Some(press) = understood(&asked, press) {
+                let _ = touched.send(press);
+            }
+        });
+        if let Err(error) = heard {
+            tracing::warn!(%error, "what is pressed on notifications is not heard");
+        }
         let _ = self.app.set(app);
     }
 
+    fn permission(&self) -> Option<PermissionState> {
+        self.app.get()?.notification().permission_state().ok()
+    }
+
     fn is_granted(&self) -> bool {
-        let Some(app) = self.app.get() else { return false };
-        let known = app.notification().permission_state();
-        let state = match known {
-            Ok(PermissionState::Granted) => return true,
-            Ok(PermissionState::Denied) | Err(_) => return false,
-            Ok(_) => app.notification().request_permission(),
-        };
-        matches!(state, Ok(PermissionState::Granted))
+        matches!(self.permission(), Some(PermissionState::Granted))
     }
 
     pub async fn state(&self) -> ScreenState {
-        ScreenState { available: self.is_granted(), by: None, buttons: false }
+        let permission = self.permission();
+        let available = matches!(permission, Some(PermissionState::Granted));
+        let unasked = !available && !matches!(permission, None | Some(PermissionState::Denied));
+        ScreenState { available, by: None, buttons: true, unasked }
+    }
+
+    /// Has the system ask its person, where it has not yet. Waits for them.
+    pub async fn ask(&self) {
+        let Some(app) = self.app.get().cloned() else { return };
+        if self.state().await.unasked {
+            let asked = move || app.notification().request_permission();
+            let _ = tauri::async_runtime::spawn_blocking(asked).await;
+        }
     }
 
     /// # Errors
@@ -57,27 +79,68 @@ impl Screen {
         };
         let app = self.app.get().filter(|_| self.is_granted());
         let app = app.ok_or_else(|| refused("the system does not allow it".to_owned()))?;
-        let id = {
-            let mut shown = unpoisoned(&self.shown);
-            let next = i32::try_from(shown.len()).unwrap_or_default() + 1;
-            *shown.entry(name).or_insert(next)
-        };
-        let builder = app.notification().builder().id(id).title(&card.title).body(&card.body);
+        let mut builder = app
+            .notification()
+            .builder()
+            .id(press::id_of(&name))
+            .extra(NAME, press::written(&name))
+            .title(&card.title)
+            .body(&card.body)
+            .auto_cancel();
+        if let Some(buttons) = self.offer(app, card) {
+            builder = builder.action_type_id(buttons);
+        }
         builder.show().map_err(|error| refused(error.to_string()))
     }
 
+    /// The name of the card's set of buttons, which the system knows then. It forgets all that are not named with it.
+    fn offer(&self, app: &AppHandle, card: &Card) -> Option<String> {
+        let wanted: Vec<_> =
+            press::buttons(card).into_iter().map(|(key, words)| (key, words.to_owned())).collect();
+        let name = wanted.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(" ");
+        if name.is_empty() {
+            return None;
+        }
+        let mut known = unpoisoned(&self.buttons);
+        if known.get(&name) != Some(&wanted) {
+            known.insert(name.clone(), wanted);
+            let types = known.iter().map(|(name, buttons)| action_type(name, buttons)).collect();
+            if let Err(error) = app.notification().register_action_types(types) {
+                tracing::warn!(%error, "a notification has no buttons");
+                known.remove(&name);
+                return None;
+            }
+        }
+        Some(name)
+    }
+
     pub async fn withdraw(&self, name: &Name) {
-        let _gone = unpoisoned(&self.shown).get(name).copied();
-        #[cfg(mobile)]
-        if let (Some(app), Some(id)) = (self.app.get(), _gone) {
-            let _ = app.notification().remove_active(vec![id]);
+        if let Some(app) = self.app.get() {
+            let _ = app.notification().remove_active(vec![press::id_of(name)]);
         }
     }
 
     pub async fn withdraw_all(&self) {
-        #[cfg(mobile)]
         if let Some(app) = self.app.get() {
             let _ = app.notification().remove_all_active();
         }
     }
+}
+
+fn action_type(name: &str, buttons: &[(&'static str, String)]) -> ActionType {
+    let actions = buttons.iter().map(|(key, words)| {
+        let stops = *key == Act::StopTask.key();
+        Action::builder(*key, words).destructive(stops).requires_authentication(stops).build()
+    });
+    ActionType::builder(name).actions(actions.collect()).build()
+}
+
+/// What was pressed, where the notification is one of this app's things.
+fn understood(app: &AppHandle, press: &ActionPerformed) -> Option<Touched> {
+    let name = press::read(press.notification()?.extra().get(NAME)?.as_str()?)?;
+    // A press that started the app comes before its desk is there: then it is asked for.
+    let guarded = app
+        .try_state::<Desk>()
+        .is_none_or(|desk| desk.is_locked() || desk.preferences().get().ask_before_acts);
+    Some(Touched { name, act: press::act_of(press.action_id(), guarded) })
 }

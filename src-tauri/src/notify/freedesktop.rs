@@ -77,10 +77,14 @@ impl Screen {
             let (name, ..) = service.get_server_information().await?;
             let can = service.get_capabilities().await?;
             let buttons = can.iter().any(|one| one == "actions");
-            Ok::<_, zbus::Error>(ScreenState { available: true, by: Some(name), buttons })
+            Ok::<_, zbus::Error>(ScreenState { available: true, by: Some(name), buttons, unasked: false })
         };
         asked.await.unwrap_or_default()
     }
+
+    /// Nobody is asked here.
+    #[allow(clippy::unused_async, reason = "elsewhere the system asks")]
+    pub async fn ask(&self) {}
 
     /// # Errors
     /// When nobody shows notifications here.
@@ -92,7 +96,7 @@ impl Screen {
             // A command line is no markup.
             let body = if can("body-markup") { escaped(&card.body) } else { card.body.clone() };
             let actions: Vec<&str> = if can("actions") {
-                card.acts.iter().flat_map(|(act, words)| [key_of(*act), words.as_str()]).collect()
+                card.acts.iter().flat_map(|(act, words)| [act.key(), words.as_str()]).collect()
             } else {
                 Vec::new()
             };
@@ -148,8 +152,8 @@ async fn hear(
         let (id, act) = tokio::select! {
             Some(signal) = pressed.next() => {
                 let Ok(said) = signal.args() else { continue };
-                let known = Act::ALL.into_iter().find(|(_, key)| *key == said.action_key);
-                let Some((act, _)) = known else { continue };
+                let known = Act::ALL.into_iter().find(|act| act.key() == said.action_key);
+                let Some(act) = known else { continue };
                 (said.id, Some(act))
             }
             Some(signal) = closed.next() => {
@@ -167,10 +171,6 @@ async fn hear(
             let _ = touched.send(Touched { name, act });
         }
     }
-}
-
-fn key_of(act: Act) -> &'static str {
-    Act::ALL.into_iter().find(|(one, _)| *one == act).map_or("default", |(_, key)| key)
 }
 
 fn escaped(text: &str) -> String {

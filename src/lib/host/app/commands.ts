@@ -200,7 +200,11 @@ available: boolean,
 /**
  * Who shows them, when that is known.
  */
-by: string | null, buttons: boolean, choice: NoticeChoice, };
+by: string | null, buttons: boolean, 
+/**
+ * The system will ask the person at the first try.
+ */
+unasked: boolean, choice: NoticeChoice, };
 export type AppChoice = { start_at_login: boolean, 
 /**
  * Goes on when its window is closed.
