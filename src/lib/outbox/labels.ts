@@ -20,7 +20,10 @@ export function wordsOf(label: Label): { what: string; detail: string } {
 		case 'rename-device':
 			return { what: m.waiting_rename_device({ name: label.was }), detail: label.name };
 		case 'rename-chat':
-			return { what: m.waiting_rename_chat({ name: label.was || m.chat_untitled() }), detail: label.name };
+			return {
+				what: label.was ? m.waiting_rename_chat({ name: label.was }) : m.waiting_name_chat(),
+				detail: label.name
+			};
 		case 'start-task':
 			return { what: m.waiting_start_task({ device: label.device }), detail: label.command };
 	}
