@@ -114,6 +114,7 @@ missing_for_window() {
   have dunst || echo dunst
   have import || echo imagemagick
   have update-desktop-database || echo desktop-file-utils
+  have xdg-open || echo xdg-utils
   [ -d /usr/share/fonts/truetype/dejavu ] || echo fonts-dejavu-core
 }
 
