@@ -316,8 +316,36 @@ mod tests {
         }
     }
 
+    /// As a client writes it: the first two bytes of its header, then its payload under a mask.
+    fn masked(header: [u8; 2], payload: &[u8]) -> Vec<u8> {
+        let mask = [1, 2, 3, 4];
+        let under = payload.iter().zip(mask.into_iter().cycle()).map(|(byte, mask)| byte ^ mask);
+        header.into_iter().chain(mask).chain(under).collect()
+    }
+
+    /// A control frame may come between the parts of a message, and anything may come byte by byte.
+    #[tokio::test]
+    async fn a_message_in_parts_stays_one_and_a_ping_among_them_is_whole() {
+        let sent =
+            [masked([0x02, 0x82], b"ab"), masked([0x89, 0x83], b"hey"), masked([0x80, 0x81], b"c")].concat();
+        let (mut near, far) = tokio::io::duplex(MOST);
+        let mut frames = Frames::new(far);
+        let (mut passed_on, mut pings) = (Vec::new(), Vec::new());
+        for byte in sent {
+            near.write_all(&[byte]).await.unwrap();
+            match frames.next().now_or_never().transpose().unwrap() {
+                Some(Got::Data(piece)) => passed_on.push(frames.frame(&piece).to_vec()),
+                Some(Got::Ping(bytes)) => pings.push(bytes),
+                other => assert_eq!(other, None),
+            }
+        }
+        assert_eq!(passed_on, [[0x02, 1, b'a'], [0x00, 1, b'b'], [0x80, 1, b'c']]);
+        assert_eq!(pings, [b"hey"]);
+    }
+
     #[tokio::test]
     async fn what_a_link_does_not_send_is_an_error() {
+        let begun = masked([0x02, 0x81], b"x");
         let masked = [0, 0, 0, 0];
         for (what, bytes) in [
             ("text", [&[0x81, 0x81][..], &masked, b"x"].concat()),
@@ -326,9 +354,20 @@ mod tests {
             ("an extension", [&[0xc2, 0x81][..], &masked, b"x"].concat()),
             ("too long", [&[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 1][..], &masked].concat()),
             ("a ping in two frames", [&[0x09, 0x80][..], &masked].concat()),
+            ("a ping that is too long", [&[0x89, 0xfe, 0, 126][..], &masked].concat()),
+            ("a message within a message", [&begun[..], &[0x82, 0x81], &masked, b"x"].concat()),
+            (
+                "a part that is too long",
+                [&begun[..], &[0x80, 0xff, 0, 0, 0, 0, 0, 1, 0, 1], &masked].concat(),
+            ),
         ] {
             let mut frames = Frames::new(bytes.as_slice());
-            assert_eq!(frames.next().await.unwrap_err().kind(), io::ErrorKind::InvalidData, "{what}");
+            let error = loop {
+                if let Err(error) = frames.next().await {
+                    break error;
+                }
+            };
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{what}");
         }
     }
 }

@@ -141,6 +141,9 @@ async fn ten_unknown_tokens_are_told_to_wait_and_a_right_one_beside_them_is_not(
     }
     assert_eq!(problem(ask("made up")).await.1, "rate_limited");
     json(ask(&right)).await;
+    let password = json!({ "name": "ada", "password": PASSWORD });
+    let signs_in = program.post(format!("{}/api/v1/session", server.url)).json(&password);
+    cookie(&signs_in.send().await.unwrap());
     let told = failures(&server, &session, "127.0.0.8").await;
     assert_eq!((told.len(), &told[0]), (10, &("token".to_owned(), json!(60))));
 
