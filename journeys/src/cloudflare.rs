@@ -96,6 +96,18 @@ impl Cloudflare {
         self.with(|inner| inner.failing = Some((method, part.to_owned(), times)));
     }
 
+    /// What an attempt leaves behind that ended before anybody wrote down what it had made.
+    pub fn leave_behind(&self, account: &str, zone: &str, name: &str, hostname: &str) {
+        let of_account = |kind: &str| format!("/accounts/{account}/{kind}");
+        self.with(|inner| {
+            inner.make(&of_account("cfd_tunnel"), "cfd_tunnel", json!({ "name": name }));
+            inner.make(&of_account("access/service_tokens"), "service_tokens", json!({ "name": name }));
+            inner.make(&of_account("access/apps"), "apps", json!({ "name": name, "domain": hostname }));
+            let record = json!({ "name": hostname, "comment": name });
+            inner.make(&format!("/zones/{zone}/dns_records"), "dns_records", record);
+        });
+    }
+
     /// Somebody clicks in the dashboard.
     pub fn remove(&self, part: &str) {
         self.with(|inner| inner.things.retain(|path, _| !path.contains(part)));

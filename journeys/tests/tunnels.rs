@@ -155,6 +155,25 @@ async fn what_is_half_made_is_taken_back_and_then_made(database: Database) {
     }
 }
 
+/// Names are taken there, so what nobody remembers would be in the way of every attempt after it.
+async fn what_a_crash_left_behind_makes_room(database: Database) {
+    let scene = scene(database).await;
+    let added = new_device(&scene.foreman, "Spark").await;
+    let id = added.device.id;
+    let tail = id.to_string().split_off(id.to_string().len() - 4);
+    let hostname = format!("spark-{tail}.foreman.example");
+    scene.cloudflare.leave_behind("acc", "zone", &format!("foreman-{id}"), &hostname);
+    // Something of somebody else, which only looks alike.
+    scene.cloudflare.leave_behind("acc", "zone", "by hand", &format!("by-hand-{hostname}"));
+    let left = scene.cloudflare.count();
+    BareDevice::join(&scene.client, &scene.server.url, &added.token).await;
+    assert_eq!(scene.hostname(id).await, hostname);
+    scene.foreman.delete_device(id).await.expect("deleted");
+    eventually("what is not ours is left", || async { (scene.cloudflare.count() == left / 2).then_some(()) })
+        .await;
+    assert_eq!(scene.cloudflare.all("dns_records/")[0]["comment"], "by hand");
+}
+
 async fn drift_is_mended(database: Database) {
     let scene = scene(database).await;
     let device = scene.device().await;
@@ -319,6 +338,7 @@ async fn a_policy_of_the_account_is_named_and_left_alone(database: Database) {
 crate::on_both_databases!(
     a_device_gets_a_guarded_tunnel_and_it_goes_with_the_device,
     what_is_half_made_is_taken_back_and_then_made,
+    what_a_crash_left_behind_makes_room,
     drift_is_mended,
     the_key_to_a_tunnel_does_not_end,
     a_policy_of_the_account_is_named_and_left_alone,
