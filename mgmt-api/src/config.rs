@@ -7,8 +7,9 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, ValueEnum, builder::BoolishValueParser};
+use ipnet::IpNet;
 
-use crate::{auth, db::Location, link, push, router, sealing, tunnels, vault};
+use crate::{auth, db::Location, link, push, router, sealing, server::forwarded, tunnels, vault};
 
 /// Where the data is; shared by all subcommands.
 #[derive(Debug, Clone, Args)]
@@ -82,6 +83,10 @@ pub struct ServeOptions {
     /// Further host names to answer to, separated by commas.
     #[arg(long, env = "FOREMAN_ALLOWED_HOSTS", value_delimiter = ',')]
     pub allowed_host: Vec<String>,
+    /// Reverse proxies in front of this server, addresses or networks: where one of them brings a request, its caller is
+    /// who X-Forwarded-For names. Nobody else's is believed.
+    #[arg(long, env = "FOREMAN_TRUSTED_PROXIES", value_delimiter = ',', value_name = "ADDR|NET", value_parser = forwarded::network)]
+    pub trusted_proxy: Vec<IpNet>,
     /// How devices reach this very server, when several share one database: the others send them here.
     #[arg(long, env = "FOREMAN_ADVERTISE_URL")]
     pub advertise_url: Option<String>,
@@ -221,6 +226,7 @@ impl ServeOptions {
 pub struct Settings {
     pub public_url: String,
     pub allowed_hosts: Vec<String>,
+    pub trusted_proxies: Vec<IpNet>,
     pub heartbeat_s: u32,
     pub offline_after_s: u32,
     pub output_limit: u64,
@@ -237,6 +243,7 @@ impl Settings {
         Self {
             public_url: public_url.trim_end_matches('/').to_owned(),
             allowed_hosts: options.allowed_host.clone(),
+            trusted_proxies: options.trusted_proxy.clone(),
             heartbeat_s: options.heartbeat_s,
             offline_after_s: options.offline_after_s,
             output_limit: options.output_limit,

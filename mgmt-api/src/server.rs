@@ -1,5 +1,6 @@
 //! Putting a server together, running it and ending it without cutting anyone off.
 
+pub mod forwarded;
 mod front;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use super::forwarded;
 use crate::{App, auth::gate, meters::Meters, web};
 
 /// What the step works with.
@@ -26,9 +27,10 @@ impl Front {
 pub async fn pass(
     State(front): State<Front>,
     route: Option<MatchedPath>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
+    forwarded::from(&front.app.settings.trusted_proxies, &mut request);
     let request = web::read_out(request);
     let answer = match gate::known_host(&front.app.settings, &request) {
         Ok(()) => front.meters.count(route.as_ref(), request, next).await,

@@ -1,6 +1,7 @@
 //! The first owner, sessions, one-use links, roles and tokens.
 
-use reqwest::{Method, StatusCode};
+use journeys::database::Database;
+use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::running::{Running, elsewhere, host, json, problem};
@@ -128,6 +129,26 @@ async fn ten_wrong_passwords_close_the_door_for_their_address_alone_and_the_log_
         .chain(std::iter::repeat_n(("password".to_owned(), Value::Null), 9));
     assert_eq!(told, expected.collect::<Vec<_>>(), "what was not looked at fills no log");
     assert_eq!(failures(&server, &session, "127.0.0.1").await, []);
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_only_who_guesses_waits() {
+    let server = Running::within(&Database::Sqlite, &["--trusted-proxy", "127.0.0.1"], &[]);
+    let session = owner(&server).await;
+    let attempt = |client: &Client, from: &str, password: &str| {
+        let request = client.post(format!("{}/api/v1/session", server.url)).header("x-forwarded-for", from);
+        request.json(&json!({ "name": "ada", "password": password }))
+    };
+    let (proxy, nobody) = (elsewhere(1), elsewhere(7));
+    for _ in 0..10 {
+        assert_eq!(problem(attempt(&proxy, "198.51.100.9", "a wrong password")).await.1, "sign_in_failed");
+    }
+    assert_eq!(problem(attempt(&proxy, "198.51.100.9", PASSWORD)).await.1, "rate_limited");
+    cookie(&attempt(&proxy, "198.51.100.10", PASSWORD).send().await.unwrap());
+    assert_eq!(failures(&server, &session, "198.51.100.9").await.len(), 10);
+    // Who is no proxy of ours cannot speak for another.
+    assert_eq!(problem(attempt(&nobody, "198.51.100.9", "a wrong password")).await.1, "sign_in_failed");
+    assert_eq!(failures(&server, &session, "127.0.0.7").await.len(), 1);
 }
 
 #[tokio::test]
