@@ -45,7 +45,8 @@ pub async fn who(app: &App, parts: &mut Parts) -> ApiResult<Who> {
         let Some(key) = app.router.keys.find(secret, now()) else {
             let unknown = "This key is unknown, revoked or expired. Make a new one under Models.";
             let unknown = ApiError::new(ProblemCode::Unauthenticated, unknown);
-            return Err(unknown_token(app, &source(parts), unknown).await);
+            // Boxed: a request with a right key need not carry its room along.
+            return Err(Box::pin(unknown_token(app, &source(parts), unknown)).await);
         };
         return Ok(Who { tenant: key.tenant, payer: Payer::Key(key.id), key: Some(key) });
     }

@@ -196,8 +196,9 @@ fn miss(candidate: &Candidate<'_>, cause: MissCause) -> RouteMiss {
 
 fn nothing_fits(asked: &Inquiry, choice: &Choice<'_>) -> ApiError {
     let name = &asked.peek.model;
-    let unpriced = choice.unfit.iter().find(|unfit| unfit.because == UnfitBecause::Price);
-    let message = match (choice.profile, choice.unfit.is_empty()) {
+    let unfit = choice.unfit();
+    let unpriced = unfit.iter().find(|unfit| unfit.because == UnfitBecause::Price);
+    let message = match (choice.profile, unfit.is_empty()) {
         (None, true) => {
             format!("No provider has a model {name:?}, as far as is known. GET /v1/models lists them.")
         }
@@ -214,7 +215,7 @@ fn nothing_fits(asked: &Inquiry, choice: &Choice<'_>) -> ApiError {
             ),
         },
     };
-    ApiError::new(ProblemCode::ModelUnavailable, message).with(json!({ "tried": [], "unfit": choice.unfit }))
+    ApiError::new(ProblemCode::ModelUnavailable, message).with(json!({ "tried": [], "unfit": unfit }))
 }
 
 /// Seconds until the first of them may be asked again, where any of them said so.

@@ -33,7 +33,27 @@ pub type Allowed<'a> = &'a (dyn Fn(Option<&str>, &str, &str) -> bool + Sync);
 pub struct Candidate<'c> {
     pub known: &'c Known,
     pub model: Cow<'c, Model>,
-    pub because: Vec<RouteReason>,
+    chosen: Chosen<'c>,
+}
+
+/// How it came to be one. Put into words only of the one that answers: there may be hundreds.
+#[derive(Debug, Clone, Copy)]
+enum Chosen<'c> {
+    ByName,
+    By {
+        profile: &'c RoutingProfile,
+        first: bool,
+        /// Nothing else could do it.
+        only: bool,
+    },
+}
+
+/// A model that was left out, told only where nothing else answers.
+#[derive(Debug)]
+struct LeftOut<'c> {
+    provider: &'c str,
+    model: Cow<'c, str>,
+    because: UnfitBecause,
 }
 
 /// Models in the order they are tried.
@@ -42,14 +62,33 @@ pub struct Choice<'c> {
     /// The profile that was used.
     pub profile: Option<&'c str>,
     pub candidates: Vec<Candidate<'c>>,
-    pub unfit: Vec<RouteUnfit>,
+    left_out: Vec<LeftOut<'c>>,
 }
 
 impl Candidate<'_> {
+    /// Why it may be asked.
+    #[must_use]
+    pub fn because(&self) -> Vec<RouteReason> {
+        let model = &self.model;
+        match self.chosen {
+            Chosen::ByName => {
+                let mut because = vec![RouteReason::Asked];
+                because.extend(model.private.then_some(RouteReason::Private));
+                because.extend((model.loaded == Some(true)).then_some(RouteReason::Loaded));
+                because
+            }
+            Chosen::By { profile, first, only } => {
+                let mut because = reasons(profile, self.known, model, first);
+                because.extend(only.then_some(RouteReason::Able));
+                because
+            }
+        }
+    }
+
     /// What is told of it, after `missed` were tried.
     #[must_use]
     pub fn route(&self, missed: &[RouteMiss]) -> Route {
-        let mut because = self.because.clone();
+        let mut because = self.because();
         if !missed.is_empty() {
             because.push(RouteReason::Fallback);
         }
@@ -171,6 +210,17 @@ fn unlisted(known: &Known, name: &str) -> Model {
 }
 
 impl<'c> Choice<'c> {
+    /// The models that were left out, up to [`UNFIT`], and why.
+    #[must_use]
+    pub fn unfit(&self) -> Vec<RouteUnfit> {
+        let told = |left: &LeftOut<'_>| RouteUnfit {
+            provider: left.provider.to_owned(),
+            model: left.model.clone().into_owned(),
+            because: left.because,
+        };
+        self.left_out.iter().map(told).collect()
+    }
+
     fn add_named(&mut self, known: &'c Known, model: Cow<'c, Model>, needs: &Needs, allowed: Allowed<'_>) {
         let why =
             match (known.provider.enabled && model.enabled, allowed(None, &known.provider.name, &model.id)) {
@@ -179,23 +229,20 @@ impl<'c> Choice<'c> {
                 (true, true) => needs.misses_price(&model).then_some(UnfitBecause::Price),
             };
         match why {
-            Some(because) => self.leave_out(known, &model, because),
-            None => {
-                let mut because = vec![RouteReason::Asked];
-                because.extend(model.private.then_some(RouteReason::Private));
-                because.extend((model.loaded == Some(true)).then_some(RouteReason::Loaded));
-                self.candidates.push(Candidate { known, model, because });
+            Some(because) => {
+                let id = match model {
+                    Cow::Borrowed(model) => Cow::Borrowed(model.id.as_str()),
+                    Cow::Owned(model) => Cow::Owned(model.id),
+                };
+                self.leave_out(known, id, because);
             }
+            None => self.candidates.push(Candidate { known, model, chosen: Chosen::ByName }),
         }
     }
 
-    fn leave_out(&mut self, known: &Known, model: &Model, because: UnfitBecause) {
-        if self.unfit.len() < UNFIT {
-            self.unfit.push(RouteUnfit {
-                provider: known.provider.name.clone(),
-                model: model.id.clone(),
-                because,
-            });
+    fn leave_out(&mut self, known: &'c Known, model: Cow<'c, str>, because: UnfitBecause) {
+        if self.left_out.len() < UNFIT {
+            self.left_out.push(LeftOut { provider: &known.provider.name, model, because });
         }
     }
 }
@@ -223,7 +270,7 @@ fn by_profile<'c>(
             Some(because) => {
                 unable |=
                     matches!(because, UnfitBecause::Tools | UnfitBecause::Vision | UnfitBecause::Context);
-                choice.leave_out(known, model, because);
+                choice.leave_out(known, Cow::Borrowed(&model.id), because);
             }
             None => able.push((known, model)),
         }
@@ -236,10 +283,10 @@ fn by_profile<'c>(
     choice.candidates = able
         .into_iter()
         .enumerate()
-        .map(|(nth, (known, model))| {
-            let mut because = reasons(profile, known, model, nth == 0);
-            because.extend(only.then_some(RouteReason::Able));
-            Candidate { known, model: Cow::Borrowed(model), because }
+        .map(|(nth, (known, model))| Candidate {
+            known,
+            model: Cow::Borrowed(model),
+            chosen: Chosen::By { profile, first: nth == 0, only },
         })
         .collect();
     choice

@@ -75,7 +75,7 @@ async fn explain(
         profile: choice.profile.map(str::to_owned),
         routes: Vec::new(),
         passed_over: Vec::new(),
-        unfit: choice.unfit,
+        unfit: choice.unfit(),
     };
     for candidate in choice.candidates.into_iter().take(100) {
         match passed_over(&app.router, candidate.known) {

@@ -96,7 +96,7 @@ fn pick(asked: &str, needs: Needs) -> (Option<String>, Vec<String>, Vec<Vec<Rout
     let choice = choose(&catalogue, &routing, asked, &needs, &|_, _, _| true);
     let names =
         choice.candidates.iter().map(|c| format!("{}/{}", c.known.provider.name, c.model.id)).collect();
-    let because = choice.candidates.into_iter().map(|candidate| candidate.because).collect();
+    let because = choice.candidates.into_iter().map(|candidate| candidate.because()).collect();
     (choice.profile.map(str::to_owned), names, because)
 }
 
@@ -189,12 +189,12 @@ fn what_is_switched_off_or_not_allowed_is_no_candidate_and_says_why() {
     let routing = defaults();
     let choice = choose(&catalogue, &routing, "home/qwen3", &Needs::default(), &|_, _, _| true);
     assert!(choice.candidates.is_empty());
-    assert_eq!(choice.unfit[0].because, UnfitBecause::Disabled);
+    assert_eq!(choice.unfit()[0].because, UnfitBecause::Disabled);
     let only = |_: Option<&str>, provider: &str, _: &str| provider == "groq";
     let choice = choose(&catalogue, &routing, "auto", &Needs::default(), &only);
     assert_eq!(choice.candidates.len(), 1);
     assert!(
-        choice.unfit.iter().any(|unfit| unfit.provider == "openai" && unfit.because == UnfitBecause::Key)
+        choice.unfit().iter().any(|unfit| unfit.provider == "openai" && unfit.because == UnfitBecause::Key)
     );
 }
 
@@ -208,7 +208,7 @@ fn under_a_cap_only_models_with_a_price_are_asked() {
         let choice = choose(&catalogue, &routing, name, &needs, &|_, _, _| true);
         let names: Vec<String> =
             choice.candidates.iter().map(|candidate| candidate.model.id.clone()).collect();
-        (names, choice.unfit.iter().any(|unfit| unfit.because == UnfitBecause::Price))
+        (names, choice.unfit().iter().any(|unfit| unfit.because == UnfitBecause::Price))
     };
     for name in ["openai/gpt-secret", "gpt-secret", "openai/not-even-listed"] {
         assert_eq!(asked(name, true), (vec![], true), "{name}");
@@ -229,7 +229,7 @@ fn what_ollama_passes_on_to_its_cloud_is_not_private_even_where_it_is_not_listed
         let choice = choose(&catalogue, &routing, name, &Needs::default(), &|_, _, _| true);
         let candidate = &choice.candidates[0];
         assert_eq!(
-            (candidate.model.private, candidate.because.contains(&RouteReason::Private)),
+            (candidate.model.private, candidate.because().contains(&RouteReason::Private)),
             (private, private)
         );
         assert_eq!(
@@ -249,7 +249,7 @@ fn what_a_device_passes_on_to_a_cloud_is_not_chosen_for_being_on_it() {
     let of_home =
         choice.candidates.iter().position(|candidate| candidate.known.provider.name == "home").unwrap();
     assert!(of_home > 0, "it is no more local than others");
-    assert!(choice.candidates[of_home].because.is_empty());
+    assert!(choice.candidates[of_home].because().is_empty());
 }
 
 #[test]
