@@ -1,5 +1,7 @@
 //! Fifty agents with one connection token.
 
+use std::net::IpAddr;
+
 use foreman_link::http;
 use foreman_protocol::{Connected, DeviceStatus, ProblemCode};
 use futures_util::future::join_all;
@@ -16,7 +18,10 @@ async fn one_wins_and_the_others_are_told_the_same(database: Database) {
     let made = new_device(&foreman, "contested").await;
     let client = http::client().expect("a client");
     let address = format!("{}/api/v1/devices/connect", server.url);
-    let answers = join_all((0..50).map(|_| {
+    // Each from an address of its own: who shows ten bad tokens from one has to wait.
+    let answers = join_all((0..50).map(|nth| {
+        let from = IpAddr::from([127, 0, 1, nth]);
+        let client = reqwest::Client::builder().no_proxy().local_address(from).build().expect("a client");
         let request = client.post(&address).json(&connect_request(&made.token, &fresh_key()));
         http::json::<Connected>(request)
     }))
