@@ -81,7 +81,7 @@ impl SignInMeans {
     /// Whether a person made it up or typed it; the others are random and long.
     #[must_use]
     pub const fn is_guessable(self) -> bool {
-        matches!(self, Self::Password | Self::Link | Self::SetupCode)
+        matches!(self, Self::Password | Self::SetupCode)
     }
 }
 

@@ -23,9 +23,9 @@ use crate::{
     problem::{ApiError, ApiResult},
 };
 
-/// Passwords, setup codes and links can be guessed: 10 tries a minute for each address.
+/// Passwords and setup codes can be guessed: 10 tries a minute for each address.
 const SIGN_INS_A_MINUTE: NonZeroU32 = NonZeroU32::new(10).unwrap();
-/// Connection tokens and signatures cannot; the limit only keeps one address from filling the database. Five thousand
+/// Connection tokens, signatures and links cannot; the limit only keeps one address from filling the database. Five thousand
 /// devices behind one address that all come back at once stay below it.
 const DEVICE_PROOFS_A_MINUTE: NonZeroU32 = NonZeroU32::new(30_000).unwrap();
 /// Beyond this many addresses that failed lately a further one has only the limit above.

@@ -1,6 +1,6 @@
 // A failed request in the reader's language: what happened, what was kept, what to do.
 
-import { dollars, exactTime } from '$lib/format';
+import { dollars, exactTime, plainDuration } from '$lib/format';
 import { problemOf } from '$lib/host';
 import { m } from '$lib/i18n';
 
@@ -8,6 +8,14 @@ export interface ProblemWords {
 	what: string;
 	kept?: string;
 	todo?: string;
+}
+
+/** When to try again; `seconds` as the server said it, a minute where it did not. */
+function againIn(seconds: unknown): string {
+	const wait = typeof seconds === 'number' && seconds > 0 ? seconds : 60;
+	// To the minute, and never too early.
+	const told = wait < 60 ? wait : Math.ceil(wait / 60) * 60;
+	return m.problem_rate_limited_todo({ time: plainDuration(told * 1000) });
 }
 
 export function wordsFor(thrown: unknown): ProblemWords {
@@ -26,7 +34,7 @@ export function wordsFor(thrown: unknown): ProblemWords {
 		case 'not_found':
 			return { what: m.problem_not_found(), todo: m.problem_not_found_todo() };
 		case 'rate_limited':
-			return { what: m.problem_rate_limited(), todo: m.problem_rate_limited_todo() };
+			return { what: m.problem_rate_limited(), todo: againIn(problem.details.retry_after_s) };
 		case 'storage_unavailable':
 			return { what: m.problem_storage(), kept: m.problem_nothing_changed(), todo: m.problem_storage_todo() };
 		case 'unavailable':
