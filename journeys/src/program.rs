@@ -14,6 +14,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader},
     process::{Child, ChildStdin, Command},
     sync::watch,
+    task::JoinHandle,
 };
 
 use crate::soon;
@@ -131,6 +132,8 @@ pub struct Program {
     said: Said,
     /// Where this process began in what was said.
     from: usize,
+    /// Who listens to its two outputs, until both end.
+    listeners: Vec<JoinHandle<()>>,
 }
 
 impl Program {
@@ -158,10 +161,12 @@ impl Program {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let from = said.len();
-        listen(name, child.stdout.take(), said.clone());
-        listen(name, child.stderr.take(), said.clone());
+        let listeners = vec![
+            listen(name, child.stdout.take(), said.clone()),
+            listen(name, child.stderr.take(), said.clone()),
+        ];
         let stdin = child.stdin.take().expect("it was piped");
-        (Self { name: name.to_owned(), child, said, from }, stdin)
+        (Self { name: name.to_owned(), child, said, from, listeners }, stdin)
     }
 
     /// # Panics
@@ -195,8 +200,7 @@ impl Program {
                 tokio::select! {
                     changed = count.changed() => changed.expect("the sender lives"),
                     ended = self.child.wait() => {
-                        // What it said last may still be on its way.
-                        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                        hear_out(&mut self.listeners).await;
                         if let Some(line) = said.find(from, what) { return line; }
                         panic!("{} ended ({ended:?}) without saying {what:?}:\n{}", self.name, said.tail());
                     }
@@ -238,12 +242,14 @@ impl Program {
         self.ended().await
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and until all that it said is heard.
     ///
     /// # Panics
     /// When it does not end.
     pub async fn ended(&mut self) -> ExitStatus {
-        soon("the end of a program", self.child.wait()).await.expect("it is our child")
+        let status = soon("the end of a program", self.child.wait()).await.expect("it is our child");
+        hear_out(&mut self.listeners).await;
+        status
     }
 
     /// Whether it still runs.
@@ -260,12 +266,27 @@ impl Drop for Program {
     }
 }
 
-fn listen(name: &str, stream: Option<impl AsyncRead + Unpin + Send + 'static>, said: Said) {
+fn listen(
+    name: &str,
+    stream: Option<impl AsyncRead + Unpin + Send + 'static>,
+    said: Said,
+) -> JoinHandle<()> {
     let stream = stream.unwrap_or_else(|| panic!("{name} was piped"));
     tokio::spawn(async move {
         let mut lines = BufReader::new(stream).split(b'\n');
         while let Ok(Some(line)) = lines.next_segment().await {
             said.add(String::from_utf8_lossy(&line).into_owned());
         }
-    });
+    })
+}
+
+/// Waits until all that an ended program said is heard. A child that it left behind may hold its outputs
+/// open: that one is not waited for.
+async fn hear_out(listeners: &mut Vec<JoinHandle<()>>) {
+    let all = async {
+        for listener in listeners.drain(..) {
+            listener.await.expect("listening does not panic");
+        }
+    };
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), all).await;
 }
