@@ -81,8 +81,8 @@ need_model_clients() {
     fail "The Node libraries in $folder could not be installed; the reason is above this line."
   if ! cmp -s $folder/requirements.txt "$made"; then
     rm -rf $folder/.venv
-    python3 -m venv $folder/.venv &&
-      $folder/.venv/bin/pip install --quiet --disable-pip-version-check --requirement $folder/requirements.txt ||
+    { python3 -m venv $folder/.venv &&
+      $folder/.venv/bin/pip install --quiet --disable-pip-version-check --requirement $folder/requirements.txt; } ||
       fail "The Python libraries in $folder could not be installed; the reason is above this line."
     cp $folder/requirements.txt "$made"
   fi

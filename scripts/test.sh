@@ -3,6 +3,9 @@
 
 PARTS=(rust drift ui e2e app)
 
+# shellcheck source=scripts/again.sh
+source scripts/again.sh
+
 # The journeys in Rust share one PostgreSQL, so they run in one process and not one for each test. Always the whole
 # workspace is named: with other features, what they depend on would be built a second time.
 test_rust() {
@@ -11,7 +14,7 @@ test_rust() {
   need_oauth_server
   step "Rust tests"
   if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --locked --workspace --exclude foreman-app --exclude journeys --no-fail-fast
+    again_nextest --locked --workspace --exclude foreman-app --exclude journeys --no-fail-fast
     cargo test --locked --workspace --exclude foreman-app --exclude journeys --doc
   else
     cargo test --locked --workspace --exclude foreman-app --exclude journeys --no-fail-fast
@@ -19,7 +22,7 @@ test_rust() {
   step "Journeys: nothing lost (FOREMAN_LONG=1 for the long mode)"
   cargo test --locked --workspace --exclude foreman-app --test journeys --no-run
   [ -z "${FOREMAN_AHEAD:-}" ] || app_ahead &
-  FOREMAN_PROGRAMS=$PROGRAMS cargo test --locked --workspace --exclude foreman-app --test journeys
+  FOREMAN_PROGRAMS=$PROGRAMS again_cargo_test --locked --workspace --exclude foreman-app --test journeys
 }
 
 # The journeys mostly wait, so what the app's part needs is built beside them, with what processor time they leave. Cargo
@@ -47,9 +50,7 @@ test_e2e() {
   need_model_clients
   step "Browser journeys"
   [ $# -gt 0 ] || set -- e2e/*.test.mjs
-  CHROMIUM=$(chromium_path) POSTGRES_BIN=$(postgres_bin) FOREMAN_PROGRAMS=$PROGRAMS \
-    node --test --test-concurrency=1 --test-timeout=900000 --test-force-exit \
-    --test-reporter=spec "$@"
+  CHROMIUM=$(chromium_path) POSTGRES_BIN=$(postgres_bin) FOREMAN_PROGRAMS=$PROGRAMS again_node_test "$@"
 }
 
 # The window's driver: pinned, in .tools like the tools of `./dev check`.
@@ -70,12 +71,11 @@ test_app() {
   build_app
   build_tested_programs
   step "The app's tests"
-  cargo test --locked -p foreman-app
+  again_cargo_test --locked -p foreman-app
   need_oauth_server
   step "Journeys in the app's window"
   [ $# -gt 0 ] || set -- e2e-app/*.test.mjs
-  CHROMIUM=$(chromium_path) FOREMAN_PROGRAMS=$PROGRAMS FOREMAN_APP=$PROGRAMS/foreman-app \
-    node --test --test-concurrency=1 --test-timeout=900000 --test-force-exit --test-reporter=spec "$@"
+  CHROMIUM=$(chromium_path) FOREMAN_PROGRAMS=$PROGRAMS FOREMAN_APP=$PROGRAMS/foreman-app again_node_test "$@"
 }
 
 # Megabytes that a first run of everything leaves behind.
@@ -88,9 +88,11 @@ test_everything() {
     loud "Only $free MB are free on the disk of $ROOT; a first run of all tests takes about $FIRST_RUN_MB MB."
   # Before the journeys, beside which the app is built.
   [ "$(uname -s)" != Linux ] || need_for window
+  rm -f "$UNSTEADY"
   for part in "${PARTS[@]}"; do
     FOREMAN_AHEAD=yes ./dev test "$part" || failed+=("$part")
   done
+  [ ! -s "$UNSTEADY" ] || loud "UNSTEADY, passed only at the second attempt: $(sort -u "$UNSTEADY" | paste -sd ' ')"
   [ ${#failed[@]} -eq 0 ] || fail "Failed: ${failed[*]}. Run one part again with ./dev test NAME."
   say "Passed: ${PARTS[*]}"
 }
