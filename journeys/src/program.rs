@@ -266,11 +266,7 @@ impl Drop for Program {
     }
 }
 
-fn listen(
-    name: &str,
-    stream: Option<impl AsyncRead + Unpin + Send + 'static>,
-    said: Said,
-) -> JoinHandle<()> {
+fn listen(name: &str, stream: Option<impl AsyncRead + Unpin + Send + 'static>, said: Said) -> JoinHandle<()> {
     let stream = stream.unwrap_or_else(|| panic!("{name} was piped"));
     tokio::spawn(async move {
         let mut lines = BufReader::new(stream).split(b'\n');

@@ -4,6 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mgmt_api::cli;
+use mimalloc::MiMalloc;
+
+/// Many threads make and drop small things for each request: the system's allocator has them wait for each other.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let outcome = tokio::runtime::Builder::new_multi_thread()

@@ -1,5 +1,6 @@
 //! Putting a server together, running it and ending it without cutting anyone off.
 
+mod connections;
 pub mod forwarded;
 mod front;
 
@@ -13,7 +14,6 @@ use axum::{
     middleware,
     response::{IntoResponse, Response},
     routing::get,
-    serve::ListenerExt,
 };
 use foreman_link::carrier::Dialer;
 use foreman_protocol::{
@@ -275,27 +275,21 @@ pub async fn serve(
     println!("listening on http://{bound}");
     tracing::info!(address = %bound, database = app.db.engine.name(), version = crate::VERSION, "serving");
 
-    let router = router(app.clone());
-    // Small frames go out at once: a terminal line must not wait for the next.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
     let ending = closing.clone();
-    let serving = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move {
-            stop.await;
-            tracing::info!("stopping: streams end, open requests finish");
-            ending.cancel();
-        });
+    let serving = connections::serve(listener, router(app.clone()), async move {
+        stop.await;
+        tracing::info!("stopping: streams end, open requests finish");
+        ending.cancel();
+    });
     // By a worker: this may be the thread that waits for the end, and each new connection would first wake it, and then
     // a worker.
-    let serving = AbortOnDropHandle::new(tokio::spawn(serving.into_future()));
+    let serving = AbortOnDropHandle::new(tokio::spawn(serving));
     let drained = async {
         closing.cancelled().await;
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
-        served = serving => served??,
+        served = serving => served?,
         () = drained => tracing::warn!("some connections did not end in time and were closed"),
     }
     app.link.end(GOODBYE).await;

@@ -1,29 +1,24 @@
-//! Usage as rows: many in one statement, each once. Requests that went the same way say so once for all of them.
+//! Usage as rows: many in one statement, each once.
 
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
-use foreman_protocol::{DeviceId, ModelKeyId, ProviderId, TenantId, UsageOutcome};
+use foreman_protocol::{ModelKeyId, TenantId, UsageOutcome};
 use sqlx::Row;
 
 use super::Entry;
 use crate::{
-    db::{Db, Tx, placeholders},
+    db::{Db, Engine, Tx, placeholders},
     problem::ApiResult,
 };
 
-/// What requests that are alike share, then what each has of its own.
 const COLUMNS: &str = "tenant_id, account, key_id, project, provider_id, provider, model, device_id, device, outcome, \
      id, at, day, input_tokens, output_tokens, cached_tokens, cost_micros, estimated, latency_ms, first_token_ms";
-const SHARED: usize = 10;
-const OWN: usize = 10;
-/// Rows in one statement. SQLite looks its parameters up one after the other: with many, that takes longer than the row.
-const ROWS_ALIKE: usize = 12;
-const ROWS: usize = 8;
-/// Fewer alike than these go together with others.
-const FEW: usize = 4;
+const WIDTH: usize = 20;
+/// Rows in one statement.
+const ROWS: usize = 50;
 
 pub const fn outcome_name(outcome: UsageOutcome) -> &'static str {
     match outcome {
@@ -45,22 +40,13 @@ pub enum Tried {
 }
 
 /// Makes rows of them and adds up what they cost. Those that are rows already are skipped.
-pub async fn insert(db: &Db, mut entries: Vec<Arc<Entry>>, tried: Tried) -> ApiResult<()> {
-    entries.sort_by(|one, other| about(one).cmp(&about(other)));
+pub async fn insert(db: &Db, entries: Vec<Arc<Entry>>, tried: Tried) -> ApiResult<()> {
+    let engine = db.engine;
     db.write(move |tx| {
         Box::pin(async move {
             let mut sums = Sums::default();
-            let mut others = Vec::new();
-            for some in entries.chunk_by(|one, next| about(one) == about(next)) {
-                for some in some.chunks(ROWS_ALIKE) {
-                    match some.len() {
-                        ..FEW => others.extend_from_slice(some),
-                        _ => sums.add_new(some, insert_some(tx, some, tried, true).await?),
-                    }
-                }
-            }
-            for some in others.chunks(ROWS) {
-                sums.add_new(some, insert_some(tx, some, tried, false).await?);
+            for some in entries.chunks(ROWS) {
+                sums.add_new(some, insert_some(tx, engine, some, tried).await?);
             }
             sums.write(tx).await
         })
@@ -68,64 +54,43 @@ pub async fn insert(db: &Db, mut entries: Vec<Arc<Entry>>, tried: Tried) -> ApiR
     .await
 }
 
-/// What a statement is given once for rows that are alike.
-type About<'e> = (
-    (TenantId, &'e str, Option<ModelKeyId>, Option<&'e str>),
-    (ProviderId, &'e str, &'e str),
-    (Option<DeviceId>, Option<&'e str>),
-    &'static str,
-);
-
-fn about(entry: &Entry) -> About<'_> {
-    (
-        (entry.tenant, &entry.account, entry.key, entry.project.as_deref()),
-        (entry.provider_id, &entry.provider, &entry.model),
-        (entry.device_id, entry.device.as_deref()),
-        outcome_name(entry.outcome),
-    )
-}
-
-/// `($1, …, $10, $11, …, $20), ($1, …, $10, $21, …, $30)` of rows that are alike, else each with numbers of its own.
-fn values(rows: usize, alike: bool) -> String {
-    let row = |row: usize| {
-        let (shared, own) = match alike {
-            true => (1, SHARED + row * OWN + 1),
-            false => (row * (SHARED + OWN) + 1, row * (SHARED + OWN) + SHARED + 1),
-        };
-        format!("({}, {})", placeholders(shared, SHARED), placeholders(own, OWN))
-    };
-    (0..rows).map(row).collect::<Vec<_>>().join(", ")
+/// SQLite looks for a parameter's number among all of them, one after the other: without numbers it looks for nothing.
+fn values(engine: Engine, rows: usize) -> String {
+    match engine {
+        Engine::Sqlite => vec![format!("({})", ["?"; WIDTH].join(", ")); rows].join(", "),
+        Engine::PostgreSql => {
+            let row = |row: usize| format!("({})", placeholders(row * WIDTH + 1, WIDTH));
+            (0..rows).map(row).collect::<Vec<_>>().join(", ")
+        }
+    }
 }
 
 /// Makes rows of entries. The ids of those that were new; `None` when all were, which need not be asked then.
 async fn insert_some(
     tx: &mut Tx,
+    engine: Engine,
     entries: &[Arc<Entry>],
     tried: Tried,
-    alike: bool,
 ) -> ApiResult<Option<HashSet<String>>> {
     let skipping = match tried {
         Tried::Never => "",
         Tried::Perhaps => " ON CONFLICT (id) DO NOTHING RETURNING id",
     };
-    let values = values(entries.len(), alike);
+    let values = values(engine, entries.len());
     let sql = format!("INSERT INTO model_usage ({COLUMNS}) VALUES {values}{skipping}");
     let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
-    for (nth, entry) in entries.iter().enumerate() {
-        if nth == 0 || !alike {
-            query = query
-                .bind(entry.tenant.to_string())
-                .bind(&entry.account)
-                .bind(entry.key.map(|key| key.to_string()))
-                .bind(&entry.project)
-                .bind(entry.provider_id.to_string())
-                .bind(&entry.provider)
-                .bind(&entry.model)
-                .bind(entry.device_id.map(|device| device.to_string()))
-                .bind(&entry.device)
-                .bind(outcome_name(entry.outcome));
-        }
+    for entry in entries {
         query = query
+            .bind(entry.tenant.to_string())
+            .bind(&entry.account)
+            .bind(entry.key.map(|key| key.to_string()))
+            .bind(&entry.project)
+            .bind(entry.provider_id.to_string())
+            .bind(&entry.provider)
+            .bind(&entry.model)
+            .bind(entry.device_id.map(|device| device.to_string()))
+            .bind(&entry.device)
+            .bind(outcome_name(entry.outcome))
             .bind(entry.id.to_string())
             .bind(entry.at)
             .bind(entry.day())
