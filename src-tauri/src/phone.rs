@@ -67,6 +67,17 @@ pub fn ask_person(app: &AppHandle, reason: String) -> Result<(), Failure> {
     app.biometric().authenticate(reason, options).map_err(refused)
 }
 
+/// The system stops an app that nobody looks at: its clocks stand still, and what it had connected ends unheard.
+#[cfg(mobile)]
+pub fn window_event(window: &tauri::Window, event: &tauri::WindowEvent) {
+    use tauri::Manager;
+    if let tauri::WindowEvent::Resumed = event
+        && let Some(desk) = window.try_state::<crate::desk::Desk>()
+    {
+        crate::watch::woke(&desk);
+    }
+}
+
 /// Offers a file to the phone's other apps.
 ///
 /// # Errors

@@ -162,13 +162,18 @@ pub async fn keep(app: AppHandle) {
                 looks += 1;
                 let now = (Instant::now(), SystemTime::now());
                 if slept(clocks, now) {
-                    desk.connect_anew();
-                    desk.watch.tell(Nudge::Slept);
+                    woke(&desk);
                 }
                 clocks = now;
             }
         }
     }
+}
+
+/// Whatever was connected may be dead without a word: the machine slept, or a phone stopped the app for a while.
+pub fn woke(desk: &Desk) {
+    desk.connect_anew();
+    desk.watch.tell(Nudge::Slept);
 }
 
 /// The clock of the wall goes on while a machine sleeps, the other one does not; somebody who sets the clock is taken
@@ -213,6 +218,17 @@ async fn begin_missing(app: &AppHandle, desk: &Desk) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notify::Screen;
+
+    #[test]
+    fn who_follows_a_server_hears_at_once_that_the_app_was_stopped() {
+        let desk = Desk::open("nowhere".into(), Screen::new().0).unwrap();
+        let mut follower = desk.watch.nudge.subscribe();
+        assert!(!follower.has_changed().unwrap());
+        woke(&desk);
+        assert!(follower.has_changed().unwrap());
+        assert_eq!(follower.borrow_and_update().1, Nudge::Slept, "nothing is known of its connection");
+    }
 
     #[test]
     fn a_machine_slept_when_only_the_wall_clock_went_on() {
