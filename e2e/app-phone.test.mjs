@@ -220,6 +220,28 @@ test('who does not allow notifications is told where that is changed', async (t)
 	await button(page, 'notices_test').waitFor();
 });
 
+test('an app that comes back from the background hears at once what happened meanwhile', async (t) => {
+	const { server, agent } = await stack(t, { device: 'bench' });
+	const { page, app } = await openApp(t, server);
+	await app.go('/devices');
+	await settled(page);
+	const card = (/** @type {string} */ name) => page.getByRole('article').filter({ hasText: name });
+	await card('bench').waitFor();
+	app.frozen = true;
+	await server.api(`/api/v1/devices/${agent.id}`, { method: 'PATCH', json: { name: 'workshop' } });
+	// What the stream says next is where it ends, unheard.
+	await eventually(async () => app.lost.some((path) => path.startsWith('/api/v1/events')));
+	app.frozen = false;
+	assert.equal(await card('workshop').count(), 0);
+	// A minute went by, and the system shows the page again.
+	await page.evaluate(() => {
+		const now = Date.now;
+		Date.now = () => now() + 60_000;
+		document.dispatchEvent(new Event('visibilitychange'));
+	});
+	await card('workshop').waitFor();
+});
+
 test('nothing to press lies under the camera or the system’s bar', async (t) => {
 	const INSETS = { top: 47, bottom: 34 };
 	const { server } = await stack(t, { device: 'bench' });

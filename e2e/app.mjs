@@ -124,6 +124,10 @@ export class App {
 		this.code = undefined;
 		/** Nobody answers. */
 		this.away = false;
+		/** The system stopped the app, which nobody looks at: what a stream says is not heard, and is the last of it. */
+		this.frozen = false;
+		/** What was asked for by the streams that ended so. @type {string[]} */
+		this.lost = [];
 		/** Answers in place of the stand-in's own. @type {Record<string, (args: any) => any>} */
 		this.instead = {};
 		this.phone = {
@@ -267,7 +271,7 @@ export class App {
 		}).catch(() => {
 			throw failure('unreachable');
 		});
-		return { answer, head: { status: answer.status, headers: [...answer.headers] } };
+		return { answer, path, head: { status: answer.status, headers: [...answer.headers] } };
 	}
 
 	/** @param {any} body @param {Record<string, string>} headers */
@@ -286,10 +290,11 @@ export class App {
 		const end = new AbortController();
 		const number = this.next++;
 		this.streams.set(number, end);
-		const { answer, head } = await this.#fetch(body, headers, end.signal);
+		const { answer, path, head } = await this.#fetch(body, headers, end.signal);
 		const pieces = this.#listener(headers['x-foreman-pieces']);
 		const pour = async () => {
 			for await (const piece of /** @type {any} */ (answer.body ?? [])) {
+				if (this.frozen) return void this.lost.push(path);
 				await this.#send(pieces, { bytes64: Buffer.from(piece).toString('base64') });
 			}
 			await this.#send(pieces, { failure: null });

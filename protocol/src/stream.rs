@@ -1,12 +1,13 @@
 //! What the server-sent event streams carry besides log rows.
 //!
 //! `GET /api/v1/events` sends, by SSE `event:` name:
-//! - `ready` ([`StreamReady`]) once at the start: everything after `cursor` will follow;
+//! - `ready` ([`StreamReady`]) once at the start, with `cursor` as SSE id: everything after it will follow;
 //! - `event` ([`crate::EventRecord`]) with the cursor as SSE id;
 //! - `sample` ([`StreamSample`]) without an id: measurements are not replayed;
 //! - `provider` ([`StreamProvider`]) without an id: how a provider of models does now;
 //! - `ping` ([`StreamPing`]) every 15 s;
-//! - `reset` ([`StreamReady`]) when the asked-for position is no longer kept: take a snapshot, go on from `cursor`.
+//! - `reset` ([`StreamReady`]), with `cursor` as SSE id, when the asked-for position is no longer kept: take a snapshot, go
+//!   on from `cursor`.
 //!
 //! `GET /api/v1/tasks/{id}/output` as SSE sends `output` ([`OutputChunk`]) with the offset after it as SSE id,
 //! `gap` ([`OutputGap`]) where output was let go, `ping`, and `end` ([`crate::Task`]) when all is said.

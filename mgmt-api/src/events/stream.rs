@@ -64,7 +64,8 @@ pub async fn events(
         None => (head, "ready"),
     };
     let ready = StreamReady { cursor: start, server_time: now(), version: crate::VERSION.to_owned() };
-    let hello = hub::frame(kind, None, &serde_json::to_string(&ready)?);
+    // With its id: a reader that hears no event before it is cut off resumes here, too.
+    let hello = hub::frame(kind, Some(start), &serde_json::to_string(&ready)?);
     let reader = Reader {
         db: app.db.clone(),
         hub: app.hub.clone(),

@@ -80,19 +80,32 @@ async fn the_export_has_every_event_once_in_order() {
     assert_eq!(literal["items"].as_array().unwrap().len(), 0, "a percent sign is looked for, not a pattern");
 }
 
+/// The first piece of a stream of events that is asked for after `after`.
+async fn begins(server: &Running, bearer: &str, after: Option<&str>) -> String {
+    let mut asked = server.get("/api/v1/events").bearer_auth(bearer);
+    if let Some(after) = after {
+        asked = asked.header("last-event-id", after);
+    }
+    let mut stream = asked.send().await.unwrap();
+    String::from_utf8(stream.chunk().await.unwrap().unwrap().to_vec()).unwrap()
+}
+
 #[tokio::test]
 async fn a_position_that_is_not_kept_is_answered_with_reset() {
     let server = Running::fresh();
     let viewer = server.token("viewer");
     for (after, word) in [("0", "ready"), ("1", "ready"), ("999", "reset"), ("-5", "reset"), ("x", "reset")] {
-        let mut stream = server
-            .get("/api/v1/events")
-            .header("last-event-id", after)
-            .bearer_auth(&viewer)
-            .send()
-            .await
-            .unwrap();
-        let first = String::from_utf8(stream.chunk().await.unwrap().unwrap().to_vec()).unwrap();
-        assert!(first.starts_with(&format!("event: {word}\n")), "after {after}: {first}");
+        let first = begins(&server, &viewer, Some(after)).await;
+        assert!(first.contains(&format!("\nevent: {word}\n")), "after {after}: {first}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_begins_with_its_position_so_that_a_reader_who_heard_no_event_resumes_there() {
+    let server = Running::fresh();
+    let viewer = server.token("viewer");
+    for (after, position) in [(None, 1), (Some("0"), 0), (Some("1"), 1), (Some("999"), 1)] {
+        let first = begins(&server, &viewer, after).await;
+        assert!(first.starts_with(&format!("id: {position}\n")), "after {after:?}: {first}");
     }
 }

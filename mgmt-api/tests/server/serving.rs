@@ -102,7 +102,8 @@ async fn a_stop_ends_streams_cleanly_and_exits_with_success() {
     let mut server = Running::fresh();
     let viewer = server.token("viewer");
     let mut stream = server.get("/api/v1/events").bearer_auth(&viewer).send().await.unwrap();
-    assert!(stream.chunk().await.unwrap().unwrap().starts_with(b"event: ready"));
+    let first = stream.chunk().await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&first).contains("event: ready\n"), "{first:?}");
 
     let started = std::time::Instant::now();
     let stopping = tokio::task::spawn_blocking(move || server.terminate());
