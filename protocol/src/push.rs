@@ -245,14 +245,17 @@ pub struct UpdatePushReceiver {
     pub choice: Option<PushChoice>,
 }
 
-/// A browser that is told already has another address now, or is somebody's who signed in there anew.
+/// A browser or an app that is told already has another address now, or is somebody's who signed in there anew.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RenewPushReceiver {
-    /// Where the browser is told from now on.
+    /// Where it is told from now on.
     pub target: PushEndpoint,
-    /// The endpoint it had before, where the browser still knows it.
+    /// `web_push`, also where it is absent, or `unified_push`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<PushKind>,
+    /// The endpoint it had before, where it still knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub was: Option<String>,
 }

@@ -85,8 +85,8 @@ async fn create(
     Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(receiver)))
 }
 
-/// Tells a browser at its new address what it was told at its old one, for the session that asks. `not_found` where
-/// this account is not told there: then the browser gives its subscription up.
+/// Tells a browser or an app at its new address what it was told at its old one, for the session or token that asks.
+/// `not_found` where this account is not told there: then it gives its subscription up.
 #[utoipa::path(post, path = "/api/v1/push/receivers/renew", tag = "push", request_body = RenewPushReceiver,
     responses((status = 200, body = PushReceiver)))]
 async fn renew(
@@ -95,11 +95,16 @@ async fn renew(
     Json(request): Json<RenewPushReceiver>,
 ) -> ApiResult<Json<PushReceiver>> {
     caller.at_least(Role::Viewer)?;
-    let kept = kept(&app, &caller, &mut PushTarget::WebPush(request.target))?;
+    let mut target = match request.kind {
+        None | Some(PushKind::WebPush) => PushTarget::WebPush(request.target),
+        Some(PushKind::UnifiedPush) => PushTarget::UnifiedPush(request.target),
+        Some(_) => return Err(ApiError::invalid("kind", "Only web_push and unified_push are renewed.")),
+    };
+    let (kind, kept) = (target.kind(), kept(&app, &caller, &mut target)?);
     let (was, cause) = (request.was.map(|was| hashed(&was)), caller.cause());
     let renewed = app
         .db
-        .write(move |tx| Box::pin(async move { store::renew(tx, &cause, &kept, was.as_deref()).await }))
+        .write(move |tx| Box::pin(async move { store::renew(tx, &cause, kind, &kept, was.as_deref()).await }))
         .await?;
     app.push.due.notify_one();
     Ok(Json(renewed))

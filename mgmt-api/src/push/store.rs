@@ -142,7 +142,7 @@ pub async fn put(
 ) -> ApiResult<(PushReceiver, bool)> {
     let tenant = kept.owner.tenant.to_string();
     let kind = request.target.kind();
-    if kind == PushKind::WebPush {
+    if kind.is_sealed() {
         hand_over(tx, cause, kept).await?;
     }
     let known =
@@ -198,9 +198,15 @@ pub async fn put(
     Ok((read(&row(tx.conn(), &kept.owner, id).await?)?, is_new))
 }
 
-/// The receiver that this browser is gets another address, or the session that keeps it from now on: by the address it
-/// has, by the one it had (`was`, hashed), or by its session.
-pub async fn renew(tx: &mut Tx, cause: &Cause, kept: &Kept, was: Option<&str>) -> ApiResult<PushReceiver> {
+/// The receiver that this browser or app is gets another address, or the session that keeps it from now on: by the
+/// address it has, by the one it had (`was`, hashed), or by its session or token.
+pub async fn renew(
+    tx: &mut Tx,
+    cause: &Cause,
+    kind: PushKind,
+    kept: &Kept,
+    was: Option<&str>,
+) -> ApiResult<PushReceiver> {
     hand_over(tx, cause, kept).await?;
     let found = sqlx::query(
         "SELECT id, place, origin FROM push_receivers WHERE tenant_id = $1 AND owner = $2 AND kind = $3 \
@@ -209,7 +215,7 @@ pub async fn renew(tx: &mut Tx, cause: &Cause, kept: &Kept, was: Option<&str>) -
     )
     .bind(kept.owner.tenant.to_string())
     .bind(&kept.owner.account)
-    .bind(PushKind::WebPush.as_str())
+    .bind(kind.as_str())
     .bind(&kept.place)
     .bind(was.unwrap_or(&kept.place))
     .bind(&kept.origin)
@@ -238,7 +244,7 @@ pub async fn renew(tx: &mut Tx, cause: &Cause, kept: &Kept, was: Option<&str>) -
     read(&row(tx.conn(), &kept.owner, id).await?)
 }
 
-/// A browser tells whoever signed in last: what others of this tenant were told there ends.
+/// A browser or an app tells whoever signed in last: what others of this tenant were told there ends.
 async fn hand_over(tx: &mut Tx, cause: &Cause, kept: &Kept) -> ApiResult<()> {
     let others =
         sqlx::query("SELECT id FROM push_receivers WHERE tenant_id = $1 AND place = $2 AND owner <> $3")

@@ -1052,8 +1052,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Tells a browser at its new address what it was told at its old one, for the session that asks. `not_found` where
-         *     this account is not told there: then the browser gives its subscription up.
+         * Tells a browser or an app at its new address what it was told at its old one, for the session or token that asks.
+         *     `not_found` where this account is not told there: then it gives its subscription up.
          */
         post: operations["post_push_receivers_renew"];
         delete?: never;
@@ -3760,11 +3760,12 @@ export interface components {
          * @enum {string}
          */
         RefusedBecause: "handshake" | "forged" | "expired" | "revoked" | "too_many" | "unknown";
-        /** @description A browser that is told already has another address now, or is somebody's who signed in there anew. */
+        /** @description A browser or an app that is told already has another address now, or is somebody's who signed in there anew. */
         RenewPushReceiver: {
-            /** @description Where the browser is told from now on. */
+            kind?: components["schemas"]["PushKind"] | null;
+            /** @description Where it is told from now on. */
             target: components["schemas"]["PushEndpoint"];
-            /** @description The endpoint it had before, where the browser still knows it. */
+            /** @description The endpoint it had before, where it still knows it. */
             was?: string | null;
         };
         /** @description `POST /api/v1/devices/{id}/reports`: acknowledged commands and what became of tasks. Idempotent. */
