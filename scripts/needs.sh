@@ -69,6 +69,8 @@ missing_for_tests() {
   have ip || echo iproute2
   have curl || printf '%s\n' curl ca-certificates
   have git || echo git
+  # What of the app on Android needs no phone is compiled and run.
+  have javac || echo default-jdk-headless
   # Model vendors' own Python libraries, in a folder of their own.
   python3 -c 'import ensurepip, venv' 2>/dev/null || printf '%s\n' python3 python3-venv
 }

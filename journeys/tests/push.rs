@@ -2,6 +2,7 @@
 //! where this server must not write.
 
 mod failing;
+mod phone;
 mod renewing;
 mod vendors;
 
