@@ -2,11 +2,13 @@
 // The app on a phone: what only the app has, by one thumb. The page is the app's own; see `app.mjs` for what stands
 // around it.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { failure, openApp, shippedSignIns } from './app.mjs';
 import { settled, swipe, violations } from './browser.mjs';
 import { beyond } from './fit.mjs';
-import { eventually, stack } from './stack.mjs';
+import { atEnd, eventually, stack } from './stack.mjs';
 import { catalogue, say } from './words.mjs';
 
 const FINGERPRINT = '9f2c'.repeat(16);
@@ -220,6 +222,59 @@ test('who does not allow notifications is told where that is changed', async (t)
 	await button(page, 'notices_test').waitFor();
 });
 
+test('a closed app is told by another app of its person’s choice, and goes on being told where that one moves', async (t) => {
+	const { pushed, url } = await pushService(t);
+	const { server } = await stack(t, { env: { FOREMAN_PUSH_PRIVATE: 'true' } });
+	const { page, app } = await openApp(t, server);
+	const receivers = async () => (await server.api('/api/v1/push/receivers')).items;
+	app.endpoint = `${url}/one`;
+	await app.go('/settings/notifications');
+	await page.getByText(say('push_phone_none')).waitFor();
+	app.distributors = [
+		{ id: 'io.heckel.ntfy', name: 'ntfy' },
+		{ id: 'org.unifiedpush.distributor.nextpush', name: 'NextPush' }
+	];
+	await button(page, 'push_phone_look').tap();
+	await page.getByLabel(say('push_phone_by'), { exact: true }).selectOption('NextPush');
+	app.instead.register_push = () => {
+		throw failure('push_waits');
+	};
+	await button(page, 'push_browser_start').tap();
+	await page.getByRole('alert').getByText(say('push_waits_todo')).waitFor();
+	assert.deepEqual(await receivers(), []);
+	delete app.instead.register_push;
+	await button(page, 'push_browser_start').tap();
+	await page.getByText(say('push_phone_on', { name: 'NextPush' })).waitFor();
+	const { public_key: key } = await server.api('/api/v1/push');
+	assert.deepEqual(app.of('register_push').at(-1), { distributor: app.distributors[1].id, key });
+	const [made] = await receivers();
+	assert.deepEqual([made.kind, made.name, made.says], ['unified_push', say('push_phone_name'), 'little']);
+	const row = page.getByRole('listitem').filter({ hasText: say('push_here_phone') });
+	await row.getByRole('button', { name: say('push_test_named', { name: made.name }) }).tap();
+	await row.getByText(say('push_tested')).waitFor();
+	assert.deepEqual(pushed, [{ path: '/one', encoding: 'aes128gcm' }]);
+
+	// The next start asks the same one again.
+	app.endpoint = `${url}/two`;
+	await app.go('/devices');
+	await eventually(async () => {
+		const [moved] = await receivers();
+		return moved.id === made.id && moved.fingerprint !== made.fingerprint;
+	});
+	assert.equal((await receivers()).length, 1);
+
+	// Removed elsewhere, it is given up here.
+	await server.api(`/api/v1/push/receivers/${made.id}`, { method: 'DELETE' });
+	await app.go('/settings/notifications');
+	await eventually(async () => app.registration === null);
+
+	await page.reload();
+	await button(page, 'push_browser_start').tap();
+	await button(page, 'push_browser_stop').tap();
+	await button(page, 'push_browser_start').waitFor();
+	assert.deepEqual([app.registration, await receivers()], [null, []]);
+});
+
 test('an app that comes back from the background hears at once what happened meanwhile', async (t) => {
 	const { server, agent } = await stack(t, { device: 'bench' });
 	const { page, app } = await openApp(t, server);
@@ -289,6 +344,22 @@ test('nothing to press lies under the camera or the system’s bar', async (t) =
 	await see('the lock');
 	assert.deepEqual(all, {});
 });
+
+/** What a distributor's server takes in. @param {import('node:test').TestContext} t */
+async function pushService(t) {
+	/** @type {{ path: string | undefined, encoding: string | undefined }[]} */
+	const pushed = [];
+	const server = createServer((request, response) => {
+		pushed.push({ path: request.url, encoding: request.headers['content-encoding'] });
+		request.resume();
+		response.writeHead(201).end();
+	});
+	server.listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	atEnd(t, () => server.close());
+	const { port } = /** @type {import('node:net').AddressInfo} */ (server.address());
+	return { pushed, url: `http://127.0.0.1:${port}` };
+}
 
 /** Changes that wait; the server refused the second. */
 const WAITING = [
@@ -392,6 +463,14 @@ const PLACES = {
 	notifications: {
 		path: '/settings/notifications',
 		first: (app) => Object.assign(app.notices, { available: true, unasked: false })
+	},
+	'an app that is told while it is closed': {
+		path: '/settings/notifications',
+		first: (app) =>
+			(app.distributors = [
+				{ id: 'io.heckel.ntfy', name: 'ntfy' },
+				{ id: 'org.example', name: 'Überbringer mit einem langen Namen' }
+			])
 	},
 	'notifications not asked about': { path: '/settings/notifications' },
 	'notifications not allowed': {

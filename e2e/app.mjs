@@ -2,7 +2,7 @@
 // The app's own page on a phone: the files that are in the app, at the address and under the policy that they have
 // there, in a browser of a phone's size. What stands for the program around the page passes on what is asked of a server
 // to the real one, as the program does, and writes down what would be felt, asked of the phone's person, or shared.
-import { createHash } from 'node:crypto';
+import { createECDH, createHash, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { open, PHONE } from './browser.mjs';
@@ -150,6 +150,12 @@ export class App {
 				quiet: /** @type {{ from: number, to: number } | null} */ (null)
 			}
 		};
+		/** Other apps that bring messages while this one is closed. @type {Commands.Distributor[]} */
+		this.distributors = [];
+		/** Where they go then, as the one that brings them says. */
+		this.endpoint = '';
+		/** What is registered with one of them. @type {Commands.PushRegistration | null} */
+		this.registration = null;
 		/** The person allows them when the system asks. */
 		this.allowsNotices = true;
 		this.preferences = {
@@ -405,6 +411,12 @@ export class App {
 			this.phone.locked = false;
 		},
 		lock: () => (this.phone.locked ||= this.phone.checks.at_start),
+		push_state: () => ({ distributors: this.distributors, mine: this.registration }),
+		register_push: ({ distributor }) => {
+			const keys = this.registration?.target ?? subscription();
+			return (this.registration = { distributor, target: { ...keys, endpoint: this.endpoint } });
+		},
+		unregister_push: () => void (this.registration = null),
 		'plugin:barcode-scanner|request_permissions': () => ({
 			camera: this.code === undefined ? 'denied' : 'granted'
 		}),
@@ -480,6 +492,12 @@ export class App {
 			await this.tell('saves', this.saves);
 		}
 	};
+}
+
+/** The keys that a server seals for. */
+function subscription() {
+	const pair = createECDH('prime256v1');
+	return { p256dh: pair.generateKeys('base64url'), auth: randomBytes(16).toString('base64url') };
 }
 
 /** Those that came with the app, and what is chosen of each. @param {Record<string, Partial<Commands.ProviderSignIn>>} [more] */

@@ -42,7 +42,7 @@ every_command! {
     drafts: drafts, keep_draft;
     outbox: queue_change, watch_queue, drop_change, retry_change;
     servers: servers, look_at_server, sign_in, sign_in_by_browser, open_sign_in_page, stop_sign_in, use_this_computer, this_computer, keep_this_computer, start_this_computer, select_server, rename_server, leave_server;
-    phone: phone, tick, choose_person_checks, ask_person, unlock, lock;
+    phone: phone, tick, choose_person_checks, ask_person, unlock, lock, push_state, register_push, unregister_push;
     saves: begin_save, save_content, watch_saves, pause_save, resume_save, remove_save, show_save;
     shell: begin, open_outside;
     preferences: notices, choose_notices, try_notice, speak, preferences, choose_preferences, app_facts;

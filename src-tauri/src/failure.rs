@@ -66,6 +66,18 @@ pub enum AppCode {
     ServicesFailed,
     /// Services that were made do not run.
     ServicesStopped,
+    /// Who brings messages to this phone did not answer.
+    #[cfg_attr(not(target_os = "android"), allow(dead_code, reason = "what brings messages is on Android"))]
+    PushUnanswered,
+    /// It has no connection itself.
+    #[cfg_attr(not(target_os = "android"), allow(dead_code, reason = "what brings messages is on Android"))]
+    PushOffline,
+    /// It wants something of its person first.
+    #[cfg_attr(not(target_os = "android"), allow(dead_code, reason = "what brings messages is on Android"))]
+    PushWaits,
+    /// It brings none here.
+    #[cfg_attr(not(target_os = "android"), allow(dead_code, reason = "what brings messages is on Android"))]
+    PushRefused,
     UpdateFailed,
     /// What was offered as an update is not signed as it has to be. Phones have theirs from a shop.
     #[cfg(desktop)]

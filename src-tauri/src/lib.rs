@@ -21,6 +21,7 @@ mod outbox;
 mod outputs;
 mod phone;
 mod providers;
+mod pushes;
 mod saves;
 mod secrets;
 mod shell;
@@ -96,6 +97,8 @@ fn plugins(builder: tauri::Builder<tauri::Wry>) -> tauri::Builder<tauri::Wry> {
         .plugin(tauri_plugin_biometric::init())
         .plugin(tauri_plugin_haptics::init())
         .plugin(tauri_plugin_sharekit::init());
+    #[cfg(target_os = "android")]
+    let builder = builder.plugin(pushes::plugin());
     builder.plugin(tauri_plugin_deep_link::init()).plugin(tauri_plugin_opener::init())
 }
 
@@ -118,6 +121,8 @@ fn set_up(app: &AppHandle) -> Result<(), Box<dyn std::error::Error>> {
     window.on_navigation(is_own_page).build()?;
     // The page is under way: whatever does not need to be there before it comes now.
     links::listen(app)?;
+    #[cfg(target_os = "android")]
+    pushes::listen(app);
     #[cfg(any(target_os = "linux", all(debug_assertions, windows)))]
     links::register(app);
     handed::take_in(app);

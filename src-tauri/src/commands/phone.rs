@@ -8,6 +8,7 @@ use crate::{
     desk::Desk,
     failure::{AppCode, Failure},
     phone::{self, Tick},
+    pushes::{self, PushRegistration, PushState},
 };
 
 /// Longer reasons are not asked with. Characters.
@@ -90,6 +91,35 @@ pub fn lock(desk: State<'_, Desk>) -> bool {
         desk.lock();
     }
     desk.is_locked()
+}
+
+/// Who brings messages here while the app is closed, and what there is for the shown server; nothing on systems without
+/// such.
+#[tauri::command]
+pub async fn push_state(desk: State<'_, Desk>, app: AppHandle) -> Result<Option<PushState>, Failure> {
+    pushes::state(&app, &desk.selected()?).await
+}
+
+/// Has messages of the shown server brought here, whose key `key` is. The first time the system asks its person whether
+/// the app may show them.
+#[tauri::command]
+pub async fn register_push(
+    desk: State<'_, Desk>,
+    app: AppHandle,
+    distributor: String,
+    key: String,
+) -> Result<PushRegistration, Failure> {
+    let server = desk.selected()?;
+    if pushes::state(&app, &server).await?.is_some_and(|state| state.mine.is_none()) {
+        desk.screen.ask().await;
+    }
+    pushes::register(&app, &server, distributor, key).await
+}
+
+#[tauri::command]
+pub async fn unregister_push(desk: State<'_, Desk>, app: AppHandle) -> Result<(), Failure> {
+    pushes::forget(&app, &desk.selected()?).await;
+    Ok(())
 }
 
 async fn asked(app: AppHandle, reason: String) -> Result<(), Failure> {

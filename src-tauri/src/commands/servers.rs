@@ -2,14 +2,14 @@
 
 use foreman_client::app::{AppLink, Encryption, KnownServer, ServerAddress, ServerId, ServerLooks};
 use serde::Serialize;
-use tauri::{State, ipc::Channel};
+use tauri::{AppHandle, State, ipc::Channel};
 use tauri_plugin_opener::OpenerExt;
 use ts_rs::TS;
 
 use crate::{
     desk::{Desk, unpoisoned},
     failure::{AppCode, Failure},
-    shell,
+    pushes, shell,
     sign_in::{self, SignInCode},
     this_computer::{Looks, Step, ThisComputer},
 };
@@ -201,8 +201,14 @@ pub fn rename_server(
 
 /// Signs out: the bearer is taken back on the server where it can be reached, and forgotten here in any case.
 #[tauri::command]
-pub async fn leave_server(desk: State<'_, Desk>, id: String, forget: bool) -> Result<bool, Failure> {
+pub async fn leave_server(
+    desk: State<'_, Desk>,
+    app: AppHandle,
+    id: String,
+    forget: bool,
+) -> Result<bool, Failure> {
     let known = find(&desk, &id)?;
+    pushes::forget(&app, &known).await;
     let revoked = match desk.foreman(&known).await? {
         Some(foreman) => foreman.sign_out().await.is_ok(),
         None => true,

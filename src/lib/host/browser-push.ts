@@ -1,4 +1,7 @@
-// Pushes to this very browser: whether it can, and its subscription. In the app there are none: it is told by itself.
+// Pushes to this very browser: whether it can, and its subscription. In the app on a phone, what another app brings takes
+// their place.
+
+import { app, inApp } from './transport';
 
 const WORKER = '/push-worker.js';
 /** As many letters of the hash as the server shows. */
@@ -35,17 +38,18 @@ async function current(): Promise<PushSubscription | undefined> {
 	return (await worker?.pushManager.getSubscription()) ?? undefined;
 }
 
-/** Where this browser is told; nothing without a subscription. */
+/** Where this browser is told, or this app while it is closed; nothing without a subscription. */
 export async function pushEndpoint(): Promise<BrowserEndpoint | undefined> {
+	if (inApp) return (await app().phone.pushState())?.mine?.target;
 	const subscription = await current();
 	return subscription && endpointOf(subscription);
 }
 
-/** What the server calls this browser's subscription; nothing without one. */
+/** What the server calls it; nothing without one. */
 export async function pushFingerprint(): Promise<string | undefined> {
-	const subscription = await current();
-	if (!subscription) return undefined;
-	const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(subscription.endpoint));
+	const here = await pushEndpoint();
+	if (!here) return undefined;
+	const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(here.endpoint));
 	return [...new Uint8Array(digest)]
 		.map((byte) => byte.toString(16).padStart(2, '0'))
 		.join('')
@@ -74,6 +78,7 @@ function endpointOf(subscription: PushSubscription): BrowserEndpoint {
 }
 
 export async function unsubscribeFromPush(): Promise<void> {
+	if (inApp) return app().phone.unregisterPush();
 	await (await current())?.unsubscribe();
 }
 

@@ -39,7 +39,7 @@ export { typed } from './typed';
 export type { AppChoice, AppFacts, AppPreferences, NoticeChoice, NoticeState } from './app/preferences';
 export type { ProviderSignIn, ProviderStep, SignInConfiguration, SignInOnDevice } from './app/providers';
 export type { Save, SaveState } from './app/saves';
-export type { PersonChecks, PhoneState } from './app/phone';
+export type { PersonChecks, PhoneState, PushState } from './app/phone';
 export type { AppNews } from './app/shell';
 export type { UpdateOffer } from './app/updates';
 export type { ServerEntry, ServerList, ServerPreview, SignInCode, Step, ThisComputer } from './app/servers';

@@ -123,6 +123,14 @@ export function wordsFor(thrown: unknown): ProblemWords {
 			return { what: m.problem_program_failed(), todo: problem.message || undefined };
 		case 'no_notifications':
 			return { what: m.notices_missing(), todo: m.notices_missing_todo() };
+		case 'push_unanswered':
+			return { what: m.push_unanswered(), todo: m.push_waits_todo() };
+		case 'push_offline':
+			return { what: m.push_offline(), todo: m.push_offline_todo() };
+		case 'push_waits':
+			return { what: m.push_waits(), todo: m.push_waits_todo() };
+		case 'push_refused':
+			return { what: m.push_refused(), todo: problem.message || undefined };
 		case 'not_taken':
 			return { what: m.shell_failed(), todo: problem.message || undefined };
 		case 'no_services':

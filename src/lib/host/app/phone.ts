@@ -3,9 +3,9 @@
 import { exit, onBackButtonPress } from '@tauri-apps/api/app';
 import { invoke } from '@tauri-apps/api/core';
 import { call } from './call';
-import type { PersonChecks, PhoneState, Tick } from './commands';
+import type { PersonChecks, PhoneState, PushRegistration, PushState, Tick } from './commands';
 
-export type { PersonChecks, PhoneState } from './commands';
+export type { PersonChecks, PhoneState, PushState } from './commands';
 
 export const state = () => call<PhoneState>('phone');
 
@@ -20,6 +20,13 @@ export const askPerson = (reason: string) => call<void>('ask_person', { reason }
 export const unlock = (reason: string) => call<void>('unlock', { reason });
 /** Where that is wanted; true when it is locked now. */
 export const lock = () => call<boolean>('lock');
+
+/** Who brings messages while the app is closed, and what there is for the shown server; null where there is no such thing. */
+export const pushState = () => call<PushState | null>('push_state');
+/** Also again, which says where it is reached by now. `key` is the server's own. */
+export const registerPush = (distributor: string, key: string) =>
+	call<PushRegistration>('register_push', { distributor, key });
+export const unregisterPush = () => call<void>('unregister_push');
 
 /** What a code in front of the camera says; nothing when the person changed their mind or gives no camera. */
 export async function scan(): Promise<string | undefined> {

@@ -36,10 +36,10 @@ export class Receivers {
 	all = $state.raw<readonly PushReceiver[]>();
 	offer = $state.raw<PushOffer>();
 	problem = $state.raw<unknown>();
-	/** Which of them this browser is. */
+	/** Which of them this browser is, or this app. */
 	here = $state<string>();
 
-	readonly mine = $derived(this.all?.find((one) => one.kind === 'web_push' && one.fingerprint === this.here));
+	readonly mine = $derived(this.all?.find((one) => one.fingerprint === this.here));
 
 	async load(): Promise<void> {
 		this.problem = undefined;
