@@ -3,7 +3,9 @@
 #[cfg(desktop)]
 mod desktop;
 
-use foreman_client::app::Preferences;
+#[cfg(desktop)]
+use foreman_client::app::notices::Words;
+use foreman_client::app::{Language, Preferences};
 use tauri::AppHandle;
 
 use crate::{
@@ -48,6 +50,16 @@ pub fn choose(app: &AppHandle, choice: &AppChoice) -> Result<(), Failure> {
 #[cfg(mobile)]
 pub fn choose(_app: &AppHandle, _choice: &AppChoice) -> Result<(), Failure> {
     Ok(())
+}
+
+/// What is said once for a language is said in this one.
+pub fn speak(app: &AppHandle, language: Language) {
+    #[cfg(desktop)]
+    if cfg!(target_os = "macos") {
+        crate::menus::show(app, Words::of(language));
+    }
+    #[cfg(mobile)]
+    let _ = (app, language);
 }
 
 /// In another language, or of a server with another name.

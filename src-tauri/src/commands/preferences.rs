@@ -122,7 +122,11 @@ pub async fn try_notice(desk: State<'_, Desk>) -> Result<(), Failure> {
 /// The language that the dashboard speaks: what is said outside the window follows.
 #[tauri::command]
 pub fn speak(desk: State<'_, Desk>, app: AppHandle, language: Language) -> Result<(), Failure> {
+    let changed = desk.preferences().get().language != Some(language);
     desk.preferences().change(|kept| kept.language = Some(language))?;
+    if changed {
+        crate::shell::speak(&app, language);
+    }
     crate::shell::say_again(&app);
     Ok(())
 }

@@ -39,11 +39,8 @@ pub fn begin(app: &AppHandle) {
     let desk = app.state::<Desk>();
     let kept = desk.preferences().get().clone();
     if cfg!(target_os = "macos") {
-        let menu = menus::build(app, Words::of(kept.language.unwrap_or_default()));
-        match menu.and_then(|menu| app.set_menu(menu)) {
-            Ok(_) => app.on_menu_event(|app, event| menus::chosen(app, event.id().as_ref())),
-            Err(error) => tracing::warn!(%error, "there is no menu"),
-        }
+        app.on_menu_event(|app, event| menus::chosen(app, event.id().as_ref()));
+        menus::show(app, Words::of(kept.language.unwrap_or_default()));
     }
     if let Some(keys) = &kept.shortcut
         && let Err(failure) = listen_for(app, Some(keys))
