@@ -116,9 +116,12 @@ export const hasKeys = (locator) => locator.evaluate((element) => element === do
 /** The view of a task's output. @param {import('playwright-core').Page} page */
 export const outputOf = (page) => page.getByRole('region', { name: say('output_title') }).last();
 
-/** Signs in by a one-use link. @param {import('playwright-core').Page} page @param {import('./stack.mjs').Server} server */
-export async function signIn(page, server) {
-	await page.goto(await server.loginLink());
+/**
+ * Signs in by a one-use link, at another address of the server when one is named.
+ * @param {import('playwright-core').Page} page @param {import('./stack.mjs').Server} server @param {string} [base]
+ */
+export async function signIn(page, server, base) {
+	await page.goto(await server.loginLink(base));
 	await page.waitForURL((url) => !url.pathname.startsWith('/sign-in'));
 }
 

@@ -3,11 +3,12 @@
 // that ask, pause and go on after a cut, pictures, and a file too large to be held at once.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { CUT_OFF, open, signIn } from './browser.mjs';
 import { eventually, stack } from './stack.mjs';
+import { wire } from './wire.mjs';
 import { say } from './words.mjs';
 
 /** @typedef {import('playwright-core').Page} Page */
@@ -15,17 +16,22 @@ import { say } from './words.mjs';
 /** No repository around a folder, a name that is taken, and what is cut off on purpose. */
 const EXPECTED = new RegExp(`${CUT_OFF.source}|status of (404|409)`);
 
-/** A device that may be written to, and a folder of it. @param {import('node:test').TestContext} t */
-async function scene(t) {
+/**
+ * A device that may be written to, and a folder of it. `between` is the page's way to the server.
+ * @param {import('node:test').TestContext} t @param {Awaited<ReturnType<typeof wire>>} [between]
+ */
+async function scene(t, between) {
 	const { server, agent, folder } = await stack(t);
+	between?.leadTo(server.url);
 	await agent.join(server, 'bench', ['bash', 'read', 'write', 'logs']);
+	const base = between?.url ?? server.url;
 	const top = join(folder, 'files');
 	mkdirSync(join(top, 'sub'), { recursive: true });
 	const page = await open(t, { expectErrors: EXPECTED });
-	await signIn(page, server);
+	await signIn(page, server, base);
 	const at = (/** @type {string} */ path, view = '') =>
-		`${server.url}/devices/${agent.id}/files${view}?${new URLSearchParams({ path })}`;
-	return { page, top, at };
+		`${base}/devices/${agent.id}/files${view}?${new URLSearchParams({ path })}`;
+	return { page, top, at, agent };
 }
 
 /** @param {Page} page @param {string} name */
@@ -307,4 +313,90 @@ test('a word is found in the whole of a large file: the device looks, and the wi
 	await bar.getByText(/ or more$/).waitFor();
 	await field.fill('nowhere in it');
 	await bar.getByText(say('output_no_match'), { exact: true }).waitFor();
+});
+
+/** The viewer of a file of `top`, looked through for a word by the device. @param {Page} page @param {string} name */
+async function finder(page, name) {
+	await listed(page, 'files').getByRole('link', { name }).click();
+	await page.getByRole('button', { name: say('files_find_in') }).click();
+	const bar = page.getByRole('search');
+	return {
+		field: bar.getByRole('searchbox', { name: say('files_find_in') }),
+		/** @param {string} key */
+		press: (key) => bar.getByRole('button', { name: say(key) }).click(),
+		/** @param {string} current @param {string} count */
+		says: (current, count, key = 'output_matches') =>
+			bar.getByText(say(key, { current, count }), { exact: true }).waitFor()
+	};
+}
+
+test('matches go on after as many as the device tells at once, forwards, backwards and by scrolling', async (t) => {
+	const { page, top, at } = await scene(t);
+	const lines = Array.from({ length: 5_000 }, (_, n) => `needle ${n + 1} ${'.'.repeat(300)}`);
+	writeFileSync(join(top, 'large.log'), lines.join('\n'));
+	await page.goto(at(top));
+	const { field, press, says } = await finder(page, 'large.log');
+	const at_line = (/** @type {number} */ number) =>
+		page
+			.locator('.line', { hasText: `needle ${number} ` })
+			.locator('mark.current')
+			.waitFor();
+	await field.fill('needle');
+	await says('1', '2,000', 'output_matches_many');
+	await press('output_previous');
+	await says('2,000', '2,000', 'output_matches_many');
+	await at_line(2_000);
+	await press('output_next');
+	await says('2,001', '3,999', 'output_matches_many');
+	await at_line(2_001);
+	await press('output_previous');
+	await says('2,000', '3,999', 'output_matches_many');
+	await at_line(2_000);
+	const position = page.getByRole('slider', { name: say('files_position') });
+	await position.focus();
+	await page.keyboard.press('End');
+	await says('2,000', '5,000');
+	await press('output_next');
+	await says('2,001', '5,000');
+	await at_line(2_001);
+	await press('output_previous');
+	for (const number of [1_999, 1_998]) {
+		await press('output_previous');
+		await says(String(number).replace('1', '1,'), '5,000');
+		await at_line(number);
+	}
+});
+
+test('a search that nobody waits for any more ends on the device', async (t) => {
+	const between = await wire(t);
+	const { page, top, at, agent } = await scene(t, between);
+	const path = join(top, 'large.log');
+	// More hits than fit on the way, so that the device waits with the rest.
+	const lines = Array.from({ length: 5_000 }, () => `needle ${'\u0001'.repeat(490)}`);
+	writeFileSync(path, lines.join('\n'));
+	const descriptors = `/proc/${agent.program?.child.pid}/fd`;
+	const opened = () =>
+		readdirSync(descriptors).some((fd) => {
+			try {
+				return readlinkSync(join(descriptors, fd)) === path;
+			} catch {
+				return false;
+			}
+		});
+	await page.goto(at(top));
+	const { field, press } = await finder(page, 'large.log');
+	for (const leave of [
+		() => field.fill('nowhere'),
+		() => press('output_search_close'),
+		() => page.goBack()
+	]) {
+		if (!(await field.isVisible())) await page.getByRole('button', { name: say('files_find_in') }).click();
+		between.hold();
+		await field.fill('needle');
+		await eventually(async () => opened());
+		await leave();
+		await eventually(async () => !opened());
+		between.letGo();
+	}
+	await listed(page, 'files').waitFor();
 });

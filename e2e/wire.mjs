@@ -9,6 +9,9 @@ export async function wire(test) {
 	const ends = new Set();
 	let target = { host: '127.0.0.1', port: 0 };
 	let whole = true;
+	/** What the far ends say, each on its way to the near one. @type {Map<import('node:net').Socket, import('node:net').Socket>} */
+	const answers = new Map();
+	let held = false;
 
 	const server = createServer((near) => {
 		if (!whole) return near.destroy();
@@ -18,10 +21,12 @@ export async function wire(test) {
 			[far, near]
 		]) {
 			ends.add(from);
-			from.pipe(to);
+			if (from === far) answers.set(far, near);
+			if (from === near || !held) from.pipe(to);
 			from.on('error', () => to.destroy());
 			from.on('close', () => {
 				ends.delete(from);
+				answers.delete(from);
 				to.destroy();
 			});
 		}
@@ -50,6 +55,15 @@ export async function wire(test) {
 		},
 		cut,
 		hush,
+		/** What is asked still goes through, and the answers come when they are let go. */
+		hold() {
+			held = true;
+			for (const [far, near] of answers) far.unpipe(near).pause();
+		},
+		letGo() {
+			held = false;
+			for (const [far, near] of answers) far.pipe(near);
+		},
 		mend() {
 			whole = true;
 		}

@@ -410,6 +410,10 @@ async fn a_search_streams_hits_and_says_how_it_ended() {
     let told = events(served.get(&served.at("/files/search?q=needle&case=true&", "")).await).await;
     let hit: SearchHit = serde_json::from_value(told[0].1.clone()).unwrap();
     assert_eq!((hit.line, hit.text.as_str(), &hit.ranges[..]), (1, "one needle", &[(4, 10)][..]));
+    served.write("c", "a needle\na needle\n");
+    let told = events(served.get(&served.at("/files/search?q=needle&from=9&from_line=2&", "c")).await).await;
+    let hit: SearchHit = serde_json::from_value(told[0].1.clone()).unwrap();
+    assert_eq!((told.len(), hit.line, hit.offset), (2, 2, Some(9)), "it goes on where a hit was");
     let (status, code, details) =
         problem(served.get(&served.at("/files/search?q=(&regex=true&", "")).await).await;
     assert_eq!((status, code.as_str(), &details["field"]), (422, "invalid_request", &json!("q")));

@@ -43,7 +43,7 @@ pub use find::{Find, MAX_FOUND};
 pub use list::{ListOptions, MAX_LIST};
 pub use read::Opened;
 pub use rules::Rules;
-pub use search::{Case, MAX_HITS, Search};
+pub use search::{Case, LineStart, MAX_HITS, Search};
 pub use uploads::{MAX_UPLOAD, Piece};
 
 use records::Records;

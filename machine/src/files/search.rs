@@ -7,7 +7,7 @@ mod shown;
 pub(super) mod tree;
 
 use std::{
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom},
     path::Path,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
@@ -56,6 +56,21 @@ pub struct Search {
     pub glob: Option<String>,
     /// In hidden files too.
     pub hidden: bool,
+    /// Where in the one file it begins; a directory has no such place.
+    pub from: Option<LineStart>,
+}
+
+/// Where a line begins, as a [`SearchHit`] says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineStart {
+    /// Bytes.
+    pub offset: u64,
+    /// From 1.
+    pub line: u64,
+}
+
+impl LineStart {
+    const FIRST: Self = Self { offset: 0, line: 1 };
 }
 
 /// What all threads of one search share.
@@ -126,11 +141,20 @@ impl Rules {
         };
         let spot = self.walk(parse(&search.path)?, Last::Follow)?;
         if kind(spot.stat()?) == FileType::Directory {
+            if search.from.is_some() {
+                return Err(FilesError::Invalid {
+                    field: "from",
+                    why: "Only a file has such a place.".into(),
+                });
+            }
             let tree = Tree::new(self, &spot.path, search.glob.as_deref(), search.hidden)?;
             search_tree(&tree, &matcher, &shared)?;
         } else {
             let (file, _) = open_regular(self, &spot)?;
-            search_file(&mut searcher(), &matcher, &shared, &spot.path, file.into());
+            let (mut file, from) = (std::fs::File::from(file), search.from.unwrap_or(LineStart::FIRST));
+            file.seek(SeekFrom::Start(from.offset))
+                .map_err(|_| FilesError::Invalid { field: "from", why: "No file is as long.".into() })?;
+            search_file(&mut searcher(), &matcher, &shared, &spot.path, file, from);
         }
         Ok(SearchEnd {
             hits: shared.hits.into_inner().min(MAX_HITS),
@@ -152,7 +176,7 @@ fn search_tree(tree: &Tree<'_>, matcher: &RegexMatcher, shared: &Shared<'_>) -> 
                 && entry.file_type().is_some_and(|kind| kind.is_file())
                 && let Some(file) = open(beneath, entry.path())
             {
-                search_file(&mut searcher, &matcher, shared, entry.path(), file);
+                search_file(&mut searcher, &matcher, shared, entry.path(), file, LineStart::FIRST);
             }
             WalkState::Continue
         })
@@ -198,10 +222,11 @@ fn search_file(
     shared: &Shared<'_>,
     path: &Path,
     file: std::fs::File,
+    from: LineStart,
 ) {
     shared.files.fetch_add(1, Ordering::Relaxed);
     let reader = Stoppable { file, shared };
-    let sink = Told { matcher, shared, path };
+    let sink = Told { matcher, shared, path, from };
     // A line that is too long, a file that cannot be read on: what was found until there counts.
     let _ = searcher.search_reader(matcher, reader, sink);
 }
@@ -222,6 +247,7 @@ struct Told<'a, 'b> {
     matcher: &'a RegexMatcher,
     shared: &'a Shared<'b>,
     path: &'a Path,
+    from: LineStart,
 }
 
 impl Sink for Told<'_, '_> {
@@ -241,7 +267,8 @@ impl Sink for Told<'_, '_> {
         let line = if matches.last().is_none_or(|(_, end)| *end <= bare.len()) { bare } else { line };
         let (text, ranges) = shown::shown(line, &matches);
         let path = self.path.to_string_lossy().into_owned();
-        let (line, offset) = (found.line_number().unwrap_or(0), Some(found.absolute_byte_offset()));
+        let line = self.from.line.saturating_add(found.line_number().unwrap_or(1) - 1);
+        let offset = Some(self.from.offset.saturating_add(found.absolute_byte_offset()));
         Ok(self.shared.tell(SearchHit { path, line, offset, text, ranges }))
     }
 }

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use foreman_machine::files::{Case, FilesError, Find, MAX_HITS, Search};
+use foreman_machine::files::{Case, FilesError, Find, LineStart, MAX_HITS, Search};
 use foreman_protocol::{SearchEnd, SearchHit};
 
 use crate::place::{Place, SECRET};
@@ -166,6 +166,41 @@ fn it_is_enough_at_some_point() {
     place.write("work/many", "needle\n".repeat(5_000));
     let (hits, end) = search(&place, plain(&place, "needle")).unwrap();
     assert_eq!((hits.len() as u64, end.hits, end.truncated), (MAX_HITS, MAX_HITS, true));
+}
+
+#[test]
+fn what_is_more_than_enough_is_gone_on_with_where_the_last_hit_was() {
+    let place = Place::new();
+    let text: String = (1..=5_000).map(|line| format!("ü needle {line}\n")).collect();
+    place.write("work/many", &text);
+    let file = Search { path: place.text("work/many"), ..plain(&place, "needle") };
+    let (mut all, mut end) = search(&place, file.clone()).unwrap();
+    while end.truncated {
+        let last = all.last().unwrap();
+        let from = LineStart { offset: last.offset.unwrap(), line: last.line };
+        let (next, ended) = search(&place, Search { from: Some(from), ..file.clone() }).unwrap();
+        // It begins with the line that it is given.
+        assert_eq!(next.first(), Some(last));
+        all.extend(next.into_iter().skip(1));
+        end = ended;
+    }
+    for (line, hit) in (1..).zip(&all) {
+        let offset = usize::try_from(hit.offset.unwrap()).unwrap();
+        assert_eq!((hit.line, hit.text.as_str()), (line, format!("ü needle {line}").as_str()));
+        assert_eq!(text[offset..].lines().next(), Some(hit.text.as_str()));
+    }
+    assert_eq!(all.len(), 5_000);
+
+    let from = |offset| Some(LineStart { offset, line: u64::MAX });
+    let (hits, _) =
+        search(&place, Search { from: from(u64::try_from(text.len()).unwrap()), ..file.clone() }).unwrap();
+    assert_eq!(hits, []);
+    for wanted in
+        [Search { from: from(u64::MAX), ..file }, Search { from: from(0), ..plain(&place, "needle") }]
+    {
+        let refused = search(&place, wanted);
+        assert!(matches!(refused, Err(FilesError::Invalid { field: "from", .. })), "{refused:?}");
+    }
 }
 
 #[test]

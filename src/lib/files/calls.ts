@@ -56,6 +56,9 @@ export interface SearchQuery {
 	case?: boolean;
 	regex: boolean;
 	glob: string;
+	/** To go on in a file where a hit was: where its line begins, in bytes, and its number. That hit comes again. */
+	from?: number;
+	from_line?: number;
 }
 
 export interface SearchEvents {

@@ -17,7 +17,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use foreman_machine::files::{Case, FilesError, Rules, Search};
+use foreman_machine::files::{Case, FilesError, LineStart, Rules, Search};
 use foreman_protocol::{Level, Problem, SearchEnd, SearchHit};
 use futures_util::{Stream, stream};
 use serde::Deserialize;
@@ -43,17 +43,21 @@ pub(super) struct SearchParams {
     glob: Option<String>,
     #[serde(default)]
     hidden: bool,
+    /// To go on in a file where a hit was: where its line begins, in bytes, and its number.
+    from: Option<u64>,
+    from_line: Option<u64>,
 }
 
 impl From<SearchParams> for Search {
     fn from(asked: SearchParams) -> Self {
-        let SearchParams { path, q, case, regex, glob, hidden } = asked;
+        let SearchParams { path, q, case, regex, glob, hidden, from, from_line } = asked;
         let case = match case {
             None => Case::Smart,
             Some(true) => Case::Matters,
             Some(false) => Case::Ignored,
         };
-        Self { path, query: q, case, regex, glob, hidden }
+        let from = from.map(|offset| LineStart { offset, line: from_line.unwrap_or(1) });
+        Self { path, query: q, case, regex, glob, hidden, from }
     }
 }
 
