@@ -288,6 +288,27 @@ async fn idle_relays_end() {
     assert_eq!(closed(&mut device).await, Some(CloseCode::Away));
 }
 
+/// Also where the other end is idle: it reads nothing, so it does not hear that it is over.
+#[tokio::test]
+async fn a_relay_makes_room_when_one_end_goes() {
+    let mut scene = Scene::set(&["--relays", "1"]).await;
+    let free = async |scene: &Scene| {
+        journeys::eventually("its place is free again", || async {
+            (scene.metric("foreman_relays_open").await? <= 0.0).then_some(())
+        })
+        .await;
+    };
+    let (client, device) = scene.connect().await;
+    assert_eq!(refusal(scene.call().await.unwrap()).1["code"], "limit_reached");
+    drop(device);
+    free(&scene).await;
+    let (other, device) = scene.connect().await;
+    drop(other);
+    free(&scene).await;
+    scene.connect().await;
+    drop((client, device));
+}
+
 #[tokio::test]
 async fn idle_relays_are_small() {
     let mut scene = Scene::set(&[]).await;
