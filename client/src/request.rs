@@ -66,11 +66,13 @@ impl Foreman {
 
     /// Without a bearer, for what may be asked by anybody.
     pub(crate) fn anonymous(url: &str) -> Result<Self, Error> {
-        let mut base =
-            Url::parse(url.trim()).map_err(|error| invalid(format!("{url} is not an address: {error}")))?;
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err(invalid(format!("{url} should begin with http:// or https://")));
-        }
+        let whole = |base: &Url| matches!(base.scheme(), "http" | "https");
+        let mut base = Url::parse(url.trim()).ok().filter(whole).ok_or_else(|| {
+            invalid(format!(
+                "{url} is no address of a server: one begins with https:// or http://, like https://foreman.example.org \
+                 or http://192.168.1.20:3001"
+            ))
+        })?;
         let path = format!("{}/", base.path().trim_end_matches('/'));
         base.set_path(&path);
         base.set_query(None);
@@ -236,8 +238,10 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_said_at_once() {
-        assert!(Foreman::new("example.org", "t").is_err());
-        assert!(Foreman::new("ftp://example.org", "t").is_err());
+        for url in ["", "notaurl", "example.org", "localhost:3001", "ftp://example.org", "https://"] {
+            let said = Foreman::new(url, "t").err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(said.contains("begins with https:// or http://, like https://"), "{url}: {said}");
+        }
         assert!(Foreman::new("http://example.org", "a\nb").is_err());
     }
 
