@@ -88,7 +88,7 @@ pub async fn failed(
 ) -> ApiError {
     let failures = if means.is_guessable() { &app.attempts.guesses } else { &app.attempts.secrets };
     if let Err(waits) = failures.check(from) {
-        return waits;
+        return if means.is_guessable() { waits } else { refused_too(&error, waits) };
     }
     let wait_s = failures.add(from).map(|wait| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX));
     metrics::counter!("foreman_sign_ins_failed_total").increment(1);
@@ -122,6 +122,15 @@ impl Failures {
         }
         known.entry(from).or_insert_with(|| Tries::new(now)).fail(MOST, true, now)
     }
+}
+
+/// Whoever waits for a secret that was looked at hears of both: to wait does not make it right.
+fn refused_too(refused: &ApiError, mut waits: ApiError) -> ApiError {
+    waits.message = format!("{} {} A right one is let in at once.", refused.message, waits.message);
+    if let Some(details) = &mut waits.details {
+        details["refused"] = json!(refused.code);
+    }
+    waits
 }
 
 fn check(limiter: &DefaultKeyedRateLimiter<IpAddr>, from: IpAddr) -> ApiResult<()> {

@@ -166,7 +166,15 @@ async fn ten_unknown_tokens_are_told_to_wait_and_a_right_one_beside_them_is_not(
     for _ in 0..10 {
         assert_eq!(problem(ask("made up")).await.1, "unauthenticated");
     }
-    assert_eq!(problem(ask("made up")).await.1, "rate_limited");
+    // Also who waits hears that the token is wrong, and for how long.
+    let waits = ask("made up").send().await.unwrap();
+    assert_eq!(waits.status(), StatusCode::TOO_MANY_REQUESTS);
+    let wait: u64 = waits.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    let told: Value = waits.json().await.unwrap();
+    let details = json!({ "retry_after_s": wait, "refused": "unauthenticated" });
+    assert_eq!((&told["code"], &told["details"]), (&json!("rate_limited"), &details));
+    let said = told["detail"].as_str().unwrap();
+    assert!(said.contains("valid bearer token") && said.contains(&format!("in {wait} s")), "{said}");
     json(ask(&right)).await;
     let password = json!({ "name": "ada", "password": PASSWORD });
     let signs_in = program.post(format!("{}/api/v1/session", server.url)).json(&password);
