@@ -16,6 +16,10 @@ status:foreman-agent-lab) exit 0 ;;
 esac
 "#;
 
+const LOGINCTL: &str = r#"#!/bin/sh
+[ -e "${0%/*}/lingers" ] && echo yes || echo no
+"#;
+
 struct Scene(tempfile::TempDir);
 
 impl Scene {
@@ -24,9 +28,11 @@ impl Scene {
         for made in ["bin", "config/systemd/user", "agent s"] {
             fs::create_dir_all(folder.path().join(made)).unwrap();
         }
-        let program = folder.path().join("bin/systemctl");
-        fs::write(&program, SYSTEMCTL).unwrap();
-        fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+        for (name, text) in [("systemctl", SYSTEMCTL), ("loginctl", LOGINCTL)] {
+            let program = folder.path().join("bin").join(name);
+            fs::write(&program, text).unwrap();
+            fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+        }
         Self(folder)
     }
 
@@ -62,9 +68,18 @@ fn a_service_with_a_name_of_its_own_is_found_by_what_it_runs() {
     assert_eq!(none[0]["remedy"], "foreman-agent install-service");
 
     scene.unit("foreman-agent-lab", &scene.state());
-    let found = scene.examined();
     assert_eq!(
-        found,
+        scene.examined(),
+        [json!({
+            "check": "service", "outcome": "doubtful",
+            "found": "The agent is installed as the systemd user service foreman-agent-lab, which runs until this \
+                      user logs out",
+            "remedy": "sudo loginctl enable-linger $USER",
+        })]
+    );
+    fs::write(scene.0.path().join("bin/lingers"), "").unwrap();
+    assert_eq!(
+        scene.examined(),
         [json!({
             "check": "service", "outcome": "good",
             "found": "The agent is installed as the systemd user service foreman-agent-lab, which runs",

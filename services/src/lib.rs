@@ -30,6 +30,9 @@ pub use which::Which;
 #[cfg(windows)]
 pub use windows::{find, install, look, serve, uninstall};
 
+/// So that a user's services of systemd go on after the last login, as an administrator types it.
+pub const LINGER: &str = "sudo loginctl enable-linger $USER";
+
 /// How long a system waits before it starts the program again, in seconds.
 const RESTART_S: u32 = 5;
 

@@ -15,7 +15,7 @@ use service_manager::{
     ServiceStartCtx, ServiceStatus, ServiceStatusCtx, ServiceStopCtx, ServiceUninstallCtx,
 };
 
-use super::{Installed, Look, RESTART_S, Scope, Service, launchd, unit};
+use super::{Installed, LINGER, Look, RESTART_S, Scope, Service, launchd, unit};
 pub use find::find;
 
 /// Installs and starts the service. Doing it again changes nothing. Returns what was done, one line each.
@@ -223,7 +223,7 @@ impl<'a> Place<'a> {
         Some(if lingers {
             "It also runs while you are logged out (loginctl enable-linger)".into()
         } else {
-            "It stops when you log out; to keep it running: sudo loginctl enable-linger $USER".into()
+            format!("It stops when you log out; to keep it running: {LINGER}")
         })
     }
 

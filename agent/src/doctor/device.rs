@@ -17,9 +17,9 @@ use foreman_services::{Installed, Look, Which};
 use super::{Finding, Subject};
 use crate::service;
 #[cfg(unix)]
-use unix::{KEY_IS_THERE, free_space, most_open_files, shared, why_stopped};
+use unix::{KEY_IS_THERE, TO_STAY, free_space, most_open_files, shared, why_stopped};
 #[cfg(windows)]
-use windows::{KEY_IS_THERE, free_space, most_open_files, shared, why_stopped};
+use windows::{KEY_IS_THERE, TO_STAY, free_space, most_open_files, shared, why_stopped};
 
 /// Less free room than this stops work soon, in bytes.
 const LITTLE_ROOM: u64 = 1 << 30;
@@ -167,16 +167,24 @@ fn installed(state_dir: &Path) -> Vec<Finding> {
     }
 }
 
-fn service_finding(which: &Which, Look { name, state, .. }: &Look) -> Finding {
+fn service_finding(which: &Which, Look { name, state, after_logout }: &Look) -> Finding {
+    let installed = format!("The agent is installed as {name}");
     if *state == Installed::Running {
-        return Finding::good(SERVICE, format!("The agent is installed as {name}, which runs"));
+        return match after_logout {
+            true => Finding::good(SERVICE, format!("{installed}, which runs")),
+            false => Finding::doubtful(
+                SERVICE,
+                format!("{installed}, which runs until this user logs out"),
+                TO_STAY,
+            ),
+        };
     }
     let user = if which.user { " --user" } else { "" };
     let instance = which.instance.iter().map(|name| format!(" --instance {name}")).collect::<String>();
     let start = format!("foreman-agent install-service{user}{instance} starts it");
     Finding::doubtful(
         SERVICE,
-        format!("The agent is installed as {name}, which is stopped"),
+        format!("{installed}, which is stopped"),
         format!("{start}; {}", why_stopped(which)),
     )
 }

@@ -10,6 +10,13 @@ use nix::sys::{
 
 pub(super) const KEY_IS_THERE: &str = "The device's key is there, and only its user can read it";
 
+/// How a user's service outlives the user's last login.
+pub(super) const TO_STAY: &str = if cfg!(target_os = "linux") {
+    foreman_services::LINGER
+} else {
+    "sudo foreman-agent install-service makes it one of the machine"
+};
+
 /// Where a service says why it stopped.
 pub(super) fn why_stopped(which: &Which) -> String {
     let user = if which.user { " --user" } else { "" };

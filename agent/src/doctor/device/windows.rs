@@ -8,6 +8,9 @@ use sysinfo::Disks;
 pub(super) const KEY_IS_THERE: &str =
     "The device's key is there; whoever may read the state directory can read it";
 
+/// How a user's service outlives the user's last login; all of Windows do.
+pub(super) const TO_STAY: &str = "foreman-agent install-service";
+
 /// Where a service says why it stopped.
 pub(super) fn why_stopped(_which: &Which) -> &'static str {
     "the newest file in `logs` of the state directory says why it stopped"
