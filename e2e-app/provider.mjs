@@ -58,7 +58,8 @@ export async function signInToProvider(window, oauth, seen = async () => undefin
 	await addProvider(window, oauth, 'signin_flow_device');
 	await press(window, say('signin_in', { name: 'Gateway' }));
 	const code = await window.until(
-		`return document.querySelector('p.code[aria-label="' + arguments[0] + '"]')?.textContent`,
+		`const label = [...document.querySelectorAll('.copy-field > .label')].find((it) => it.textContent === arguments[0]);
+		return label?.parentElement.querySelector('[role=textbox]').textContent.trim();`,
 		say('signin_code')
 	);
 	await seen();
