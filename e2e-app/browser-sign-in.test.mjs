@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { open, signIn } from '../e2e/browser.mjs';
 import { stack } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
+import { lookAt } from './enter.mjs';
 import { deskWithBrowser } from './noted-browser.mjs';
 
 /** Chromium here has nobody to hand `foreman://` to: the test does that. */
@@ -13,10 +14,7 @@ const NO_HANDLER = /status of 401|registered handler|Failed to launch/;
 
 /** From a fresh app to the browser. @param {import('./webdriver.mjs').Window} window @param {import('../e2e/stack.mjs').Server} server */
 async function begin(window, server) {
-	await window.press(say('app_add'));
-	await window.fill(say('app_address'), server.url);
-	await window.press(say('app_look'));
-	await window.text(say('app_confirm'));
+	await lookAt(window, server);
 	await window.press(say('app_sign_in_browser'));
 	await window.text(say('app_browser'));
 }

@@ -9,11 +9,20 @@ import { say } from '../e2e/words.mjs';
  * @param {Record<string, any>} [words] of another language @param {string} [role] that is approved
  */
 export async function enter(window, server, words, role) {
+	await lookAt(window, server, words);
+	await confirm(window, server, words, role);
+}
+
+/**
+ * Names a server by its address, up to the question whether it is the right one.
+ * @param {import('./webdriver.mjs').Window} window @param {import('../e2e/stack.mjs').Server} server
+ * @param {Record<string, any>} [words] of another language
+ */
+export async function lookAt(window, server, words) {
 	await window.press(say('app_add', {}, words));
 	await window.fill(say('app_address', {}, words), server.publicUrl ?? server.url);
 	await window.press(say('app_look', {}, words));
 	await window.text(say('app_confirm', {}, words));
-	await confirm(window, server, words, role);
 }
 
 /**
@@ -25,6 +34,29 @@ export async function confirm(window, server, words, role) {
 	await window.press(say('app_sign_in_code', {}, words));
 	await approve(server, await shownCode(window, words), role);
 	await window.until("return location.pathname === '/' && !!document.querySelector('main')");
+}
+
+/** Sets this computer up as server and device. @param {import('./webdriver.mjs').Window} window */
+export async function setUpHere(window) {
+	await window.press(say('app_here'));
+	await window.text(say('app_here_allow').slice(0, 40));
+	await window.press(say('app_here'));
+	await window.text(say('devices_title'));
+}
+
+/** The devices as they are now. @param {import('./webdriver.mjs').Window} window */
+export async function seeDevices(window, name = 'forge') {
+	await window.go('/devices');
+	await window.text(name);
+	await window.text(say('link_live'));
+}
+
+/** Removes the shown server from the app, the only one. @param {import('./webdriver.mjs').Window} window */
+export async function leave(window) {
+	await window.go('/settings/servers');
+	await window.press(say('app_leave'));
+	await window.pressInDialog(say('app_leave'));
+	await window.text(say('app_welcome'));
 }
 
 /** @param {import('./webdriver.mjs').Window} window @param {Record<string, any>} [words] @returns {Promise<string>} */

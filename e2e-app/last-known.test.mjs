@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { eventually, stack } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 import { Desk } from './desk.mjs';
-import { enter } from './enter.mjs';
+import { enter, seeDevices } from './enter.mjs';
 
 /** The notice up to its time. */
 const lost = say('link_banner_reconnecting', { time: '\0' }).split('\0')[0];
@@ -17,9 +17,7 @@ test('an app that starts without its server shows what was last known, and goes 
 	const desk = await Desk.of(t);
 	let window = await desk.open();
 	await enter(window, server);
-	await window.go('/devices');
-	await window.text('forge');
-	await window.text(say('link_live'));
+	await seeDevices(window);
 	await window.close();
 	await server.stop('SIGKILL');
 
@@ -57,9 +55,7 @@ test('what happened after a page was loaded is last known too: the name, that th
 	const desk = await Desk.of(t);
 	let window = await desk.open();
 	await enter(window, server);
-	await window.go('/devices');
-	await window.text('forge');
-	await window.text(say('link_live'));
+	await seeDevices(window);
 	const path = `/api/v1/devices/${agent.id}`;
 	const loaded = await server.api(path);
 	const later = async () => (await server.api(path)).last_seen_at > loaded.last_seen_at + 3_000;

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { eventually, PROGRAMS, stack } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 import { Desk } from './desk.mjs';
-import { enter } from './enter.mjs';
+import { enter, setUpHere } from './enter.mjs';
 
 const LIVE = `return document.body.innerText.includes(arguments[0])`;
 
@@ -39,10 +39,7 @@ const runs = async (pid) =>
 test('an app that is killed finds its server, its agent and its device again, and leaves nobody behind', async (t) => {
 	const desk = await Desk.of(t);
 	let window = await desk.open();
-	await window.press(say('app_here'));
-	await window.text(say('app_here_allow').slice(0, 40));
-	await window.press(say('app_here'));
-	await window.text(say('devices_title'));
+	await setUpHere(window);
 	const folder = join(desk.env.XDG_DATA_HOME, 'dev.foreman.app/this-computer');
 	const pids = () =>
 		Promise.all(

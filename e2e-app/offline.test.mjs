@@ -9,7 +9,7 @@ import { eventually, stack } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 import { Desk } from './desk.mjs';
 import { approve, shownCode } from './enter.mjs';
-import { typed } from './terminal.mjs';
+import { shellAnswers } from './terminal.mjs';
 
 /** Only from here on is the device called by this app itself. */
 const LINK = ['--link-listen', '127.0.0.1:0', '--no-mdns'];
@@ -49,10 +49,7 @@ test('with its server down the app opens files, logs and a terminal, runs a task
 	await window.go(`${page}/logs?source=${encodeURIComponent(`file:${join(folder, 'letter.txt')}`)}`);
 	await window.text('kept on the device');
 	await window.go(`${page}/terminal`);
-	await window.press(say('terminal_open_shell'));
-	const answer = join(folder, 'answer');
-	const answered = async () => (await readFile(answer, 'utf8').catch(() => '')) === '42\n';
-	await typed(window, `echo $((6*7)) > ${answer}`, answered);
+	await shellAnswers(window, folder);
 
 	const runs = join(folder, 'runs');
 	await window.go(page);

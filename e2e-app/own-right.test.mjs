@@ -1,13 +1,12 @@
 // @ts-check
 // A device that lets its server do nothing, and this app everything: the app goes by the device's word.
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Agent, atEnd, stack } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 import { Desk } from './desk.mjs';
 import { enter } from './enter.mjs';
-import { typed } from './terminal.mjs';
+import { shellAnswers } from './terminal.mjs';
 
 const CLOSED = ['--dashboard', 'none', '--link-listen', '127.0.0.1:0', '--no-mdns'];
 
@@ -27,10 +26,7 @@ test('a device that trusts this app and not its server opens its terminal, files
 	await desk.keep('own-right');
 
 	await window.go(`${page}/terminal`);
-	await window.press(say('terminal_open_shell'));
-	const answer = join(folder, 'answer');
-	const answered = async () => (await readFile(answer, 'utf8').catch(() => '')) === '42\n';
-	await typed(window, `echo $((6*7)) > ${answer}`, answered);
+	const answer = await shellAnswers(window, folder);
 	await window.go(`${page}/files?path=${encodeURIComponent(folder)}`);
 	await window.text('answer');
 	await window.go(`${page}/logs?source=${encodeURIComponent(`file:${answer}`)}`);

@@ -9,6 +9,7 @@ import { test } from 'node:test';
 import { atEnd, eventually, scratch } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 import { Desk } from './desk.mjs';
+import { setUpHere } from './enter.mjs';
 
 const DEB = resolve(process.env.FOREMAN_DEB ?? '');
 /** Where none could be made, `./dev package` has said so. */
@@ -80,10 +81,7 @@ async function firstStart(t, folder, program, picture) {
 	const desk = await Desk.of(t);
 	const window = await desk.open([], installed);
 	await window.text(say('app_welcome'));
-	await window.press(say('app_here'));
-	await window.text(say('app_here_allow').slice(0, 40));
-	await window.press(say('app_here'));
-	await window.text(say('devices_title'));
+	await setUpHere(window);
 	await window.go('/devices');
 	await window.until(`return document.querySelector('main a[href^="/devices/0"]')`);
 	await desk.keep(picture);

@@ -26,10 +26,7 @@ test('a provider is added and signed in to by a code; its token is in the keyrin
 	assert.deepEqual(await desk.holding(/"(access|refresh)":"/), []);
 	assert.equal(await window.run(`return JSON.stringify(localStorage).match(/access|refresh_token/)`), null);
 	await press(window, say('signin_out'));
-	await window.until(
-		`const button = [...document.querySelectorAll('[role=dialog] button')].find((it) => it.textContent.trim() === arguments[0]); button?.click(); return !!button;`,
-		say('signin_out')
-	);
+	await window.pressInDialog(say('signin_out'));
 	await window.text(say('signin_state_out'));
 });
 

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { stack } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 import { Desk } from './desk.mjs';
-import { enter } from './enter.mjs';
+import { enter, seeDevices } from './enter.mjs';
 
 test('a sign-in that the server took back ends in the app: it says why, shows nothing of that server any more, and leads back in', async (t) => {
 	const { server } = await stack(t, { device: 'forge' });
@@ -13,9 +13,7 @@ test('a sign-in that the server took back ends in the app: it says why, shows no
 	const desk = await Desk.of(t, { services: true });
 	let window = await desk.open();
 	await enter(window, server);
-	await window.go('/devices');
-	await window.text('forge');
-	await window.text(say('link_live'));
+	await seeDevices(window);
 	await desk.services.says(say('tray_state', { server: name, online: 1, all: 1 }));
 
 	const { items } = await server.api('/api/v1/tokens?limit=200');

@@ -20,6 +20,7 @@ import { promisify } from 'node:util';
 import { atEnd, environment, eventually, PROGRAMS, scratch } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 import { Desk } from './desk.mjs';
+import { leave, setUpHere } from './enter.mjs';
 import { standInForLogind, UserSystemd } from './user-systemd.mjs';
 
 const run = promisify(execFile);
@@ -71,10 +72,7 @@ class Home {
 	/** The app's window, with this computer set up. */
 	async begin() {
 		const window = await this.desk.open();
-		await window.press(say('app_here'));
-		await window.text(say('app_here_allow').slice(0, 40));
-		await window.press(say('app_here'));
-		await window.text(say('devices_title'));
+		await setUpHere(window);
 		return window;
 	}
 
@@ -274,13 +272,7 @@ test('services that are stopped are said to be, and can be started; a newer app 
 	await home.becomes(task, 'succeeded');
 
 	// Who removes this computer from the app is left with no services that nobody could end.
-	await window.go('/settings/servers');
-	await window.press(say('app_leave'));
-	await window.until(
-		`const button = [...document.querySelectorAll('[role=dialog] button')].find((it) => it.textContent.trim() === arguments[0]); button?.click(); return !!button;`,
-		say('app_leave')
-	);
-	await window.text(say('app_welcome'));
+	await leave(window);
 	await eventually(async () => (await systemd.services()).length === 0);
 	for (const pid of renewed) await eventually(async () => !runs(pid));
 });

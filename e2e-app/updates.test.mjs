@@ -74,17 +74,10 @@ test('only what is signed as it has to be is taken, and only when somebody says 
 	const window = await desk.open();
 	await enter(window, server);
 
-	/** Nothing on the page moves any more. */
-	const about = async () => {
-		await window.go('/settings/about');
-		await window.text(say('about_same'));
-		await window.press(say('update_look'));
-	};
-
 	/** What becomes of an offer that a person takes. @param {string} version @param {string} signature @param {string} words */
 	const take = async (version, signature, words) => {
 		Object.assign(offered, { version, signature, fetched: 0 });
-		await about();
+		await lookForUpdate(window);
 		await window.text(say('update_title', { version }));
 		await window.text('What is better now.');
 		assert.equal(offered.fetched, 0, 'nothing is fetched before somebody says so');
@@ -101,9 +94,16 @@ test('only what is signed as it has to be is taken, and only when somebody says 
 	await take('9.9.9', key.sign(PACKAGE, '9.9.9'), 'The update is genuine');
 
 	offered.version = '0.0.1';
-	await about();
+	await lookForUpdate(window);
 	await window.text(say('update_none'));
 });
+
+/** Asks whether there is something newer, once nothing on the page moves any more. @param {import('./webdriver.mjs').Window} window */
+async function lookForUpdate(window) {
+	await window.go('/settings/about');
+	await window.text(say('about_same'));
+	await window.press(say('update_look'));
+}
 
 /** @param {Buffer} content @param {string} from @param {string} to of the same length */
 function patched(content, from, to) {
@@ -153,11 +153,6 @@ test('an app in one file replaces itself by what is signed for it and starts ane
 
 	let window = await desk.open([], file);
 	await enter(window, server);
-	const about = async () => {
-		await window.go('/settings/about');
-		await window.text(say('about_same'));
-		await window.press(say('update_look'));
-	};
 	const untouched = async () => {
 		assert.equal((await stat(file)).ino, before.ino);
 		assert.equal(digest(await readFile(file)), digest(packed));
@@ -167,20 +162,20 @@ test('an app in one file replaces itself by what is signed for it and starts ane
 	};
 	for (const signature of [other.sign(newer, NEWER), key.sign(packed, NEWER), key.sign(newer, '0.0.1')]) {
 		Object.assign(offered, { version: NEWER, signature });
-		await about();
+		await lookForUpdate(window);
 		await window.press(say('update_install'));
 		await window.text(say('problem_update_forged'));
 		await untouched();
 	}
 	// One that is older is not offered, however well it is signed.
 	Object.assign(offered, { version: '0.0.1', signature: key.sign(newer, '0.0.1'), fetched: 0 });
-	await about();
+	await lookForUpdate(window);
 	await window.text(say('update_none'));
 	assert.equal(offered.fetched, 0);
 	await untouched();
 
 	Object.assign(offered, { version: NEWER, signature: key.sign(newer, NEWER) });
-	await about();
+	await lookForUpdate(window);
 	await window.text(say('update_title', { version: NEWER }));
 	await window.press(say('update_install'));
 	const [pid] = await eventually(async () => {

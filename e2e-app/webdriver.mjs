@@ -107,6 +107,14 @@ export class Window {
 		);
 	}
 
+	/** Presses a button of the dialog: the page behind may have one of this name too. @param {string} name */
+	async pressInDialog(name) {
+		await this.until(
+			`const button = [...document.querySelectorAll('[role=dialog] button')].find((it) => it.textContent.trim() === arguments[0]); button?.click(); return !!button;`,
+			name
+		);
+	}
+
 	/** Types into the field with this label. @param {string} label @param {string} text */
 	async fill(label, text) {
 		await this.#with(

@@ -1,24 +1,19 @@
 // @ts-check
 // Journeys in the app's own window: a real screen, bus and keyring, the real server and agent.
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { eventually, stack } from '../e2e/stack.mjs';
 import { say } from '../e2e/words.mjs';
 import { Desk } from './desk.mjs';
-import { approve, shownCode } from './enter.mjs';
-import { typed } from './terminal.mjs';
+import { approve, leave, setUpHere, shownCode } from './enter.mjs';
+import { shellAnswers } from './terminal.mjs';
 
 test('first start: one click sets this computer up, and a terminal answers, end to end', async (t) => {
 	const desk = await Desk.of(t);
 	const window = await desk.open();
 	await window.text(say('app_welcome'));
 	await desk.keep('welcome');
-	await window.press(say('app_here'));
-	await window.text(say('app_here_allow').slice(0, 40));
-	await window.press(say('app_here'));
-	await window.text(say('devices_title'));
+	await setUpHere(window);
 	await window.go('/devices');
 	const id = await window.until(
 		`return document.querySelector('main a[href^="/devices/0"]')?.getAttribute('href').split('/')[2].split('?')[0]`
@@ -29,10 +24,7 @@ test('first start: one click sets this computer up, and a terminal answers, end 
 	await desk.keep('device');
 	await window.go(`/devices/${id}/terminal`);
 	await window.text(say('app_end_to_end'));
-	await window.press(say('terminal_open_shell'));
-	const answer = join(desk.path, 'answer');
-	const answered = async () => (await readFile(answer, 'utf8').catch(() => '')) === '42\n';
-	await typed(window, `echo $((6*7)) | tee ${answer}`, answered);
+	await shellAnswers(window, desk.path);
 	await desk.keep('terminal');
 });
 
@@ -57,13 +49,7 @@ test('a server is added by its address: looked at, confirmed, approved elsewhere
 	assert.ok(before.some((name) => name.startsWith('Foreman on ')));
 	assert.deepEqual(await desk.holding(/fm[a-z]_[\w-]{40,}/), []);
 	assert.equal(await window.run(`return Object.values(localStorage).join().match(/fm[a-z]_/)`), null);
-	await window.go('/settings/servers');
-	await window.press(say('app_leave'));
-	await window.until(
-		`const button = [...document.querySelectorAll('[role=dialog] button')].find((it) => it.textContent.trim() === arguments[0]); button?.click(); return !!button;`,
-		say('app_leave')
-	);
-	await window.text(say('app_welcome'));
+	await leave(window);
 	await eventually(async () => !(await tokens(server)).some((name) => name.startsWith('Foreman on ')));
 });
 
