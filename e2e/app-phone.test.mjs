@@ -515,6 +515,14 @@ const PLACES = {
 		}
 	},
 	'waiting changes': { path: '/waiting', first: (app) => (app.waiting = WAITING) },
+	'what a keychain sealed that a file took the place of': {
+		path: '/waiting',
+		first: (app) => (app.aside = { changes: 2, drafts: 1 }),
+		then: (page, words) =>
+			page
+				.getByText(say('waiting_aside_count', { changes: 2, drafts: 1 }, words), { exact: true })
+				.waitFor()
+	},
 	'dropping a waiting change': {
 		path: '/waiting',
 		first: (app) => (app.waiting = WAITING),

@@ -167,6 +167,8 @@ export class App {
 		this.signIns = [];
 		/** @type {any[]} */
 		this.waiting = [];
+		/** Sealed by a keychain that a file took the place of. */
+		this.aside = { changes: 0, drafts: 0 };
 		/** @type {any[]} */
 		this.saves = [];
 		/** Channels by what is told in them; of each how many messages it had. @type {Map<string, { id: number, count: number }>} */
@@ -457,6 +459,9 @@ export class App {
 			void this.#send(this.#listener(news, 'waiting'), this.waiting);
 			return this.next++;
 		},
+		aside: () => this.aside,
+		take_in_aside: () => (this.aside = { changes: 0, drafts: 0 }),
+		drop_aside: () => void (this.aside = { changes: 0, drafts: 0 }),
 		queue_change: async ({ change }) => {
 			this.waiting = [...this.waiting, { ...change, place: this.next++, at: Date.now(), refused: null }];
 			await this.tell('waiting', this.waiting);

@@ -1,6 +1,7 @@
 //! Everything the window may ask of the app. A command unpacks, calls and maps the error; what is decided is decided
 //! elsewhere.
 
+pub mod aside;
 pub mod ask;
 pub mod devices;
 pub mod drafts;
@@ -37,6 +38,7 @@ macro_rules! every_command {
 }
 
 every_command! {
+    aside: aside, take_in_aside, drop_aside;
     ask: ask, open_stream, close_stream, kept_output;
     devices: watch_path, owner_key, attach_terminal, type_terminal, resize_terminal, pause_terminal, close_terminal;
     drafts: drafts, keep_draft;

@@ -313,7 +313,7 @@ impl Desk {
         opened.await.cloned()
     }
 
-    fn drafts_file(&self) -> PathBuf {
+    pub fn drafts_file(&self) -> PathBuf {
         self.folder.join("drafts.db")
     }
 
@@ -324,6 +324,21 @@ impl Desk {
             Ok::<_, Failure>(Drafts::open(&self.drafts_file(), key).await?)
         });
         opened.await.cloned()
+    }
+
+    /// A file stands in for the keychain.
+    pub fn is_without_keychain(&self) -> bool {
+        self.secrets.are_in_file()
+    }
+
+    /// What opened what waits, and drafts, before a file took the keychain's place. It may ask its person.
+    pub async fn keys_before(&self) -> Result<[Option<[u8; 32]>; 2], Failure> {
+        let secrets = self.secrets.clone();
+        let read = move || {
+            let read = |name| secrets.before(name).map(|text| text.and_then(|text| decode_key(&text).ok()));
+            Ok::<_, SecretError>([read(OUTBOX_KEY)?, read(DRAFTS_KEY)?])
+        };
+        Ok(off_thread(read).await??)
     }
 
     /// Does something with the secrets, where waiting for the keychain disturbs nobody.

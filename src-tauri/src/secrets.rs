@@ -29,7 +29,20 @@ impl Secrets {
 
     /// Nobody is asked for a password by the next call.
     pub fn are_open(&self) -> bool {
-        unpoisoned(&self.file).is_some() || (!SecretFile::is_there(&self.path) && self.keychain.answers())
+        self.are_in_file() || (!SecretFile::is_there(&self.path) && self.keychain.answers())
+    }
+
+    /// A file stands in for the keychain, and is open.
+    pub fn are_in_file(&self) -> bool {
+        unpoisoned(&self.file).is_some()
+    }
+
+    /// What the keychain has still that a file took the place of. It may ask its person.
+    ///
+    /// # Errors
+    /// As every call of the keychain.
+    pub fn before(&self, name: &str) -> Result<Option<Zeroizing<String>>, SecretError> {
+        if self.are_in_file() { self.keychain.get(name) } else { Ok(None) }
     }
 
     /// Opens the file that stands in for a keychain, or makes it where none answers. What the keychain has stays there.
@@ -112,8 +125,11 @@ mod tests {
         assert_eq!(next.get("a"), Err(SecretError::PassphraseNeeded));
         assert_eq!(next.open_file("wrong horse"), Err(SecretError::WrongPassphrase));
         assert!(!next.are_open());
+        next.keychain.set("a", "in the keychain").unwrap();
+        assert_eq!(next.before("a"), Ok(None), "nobody may read on before the file is open");
         next.open_file(PASSPHRASE).unwrap();
         assert_eq!(next.get("a").unwrap().unwrap().as_str(), "in the file");
+        assert_eq!(next.before("a").unwrap().unwrap().as_str(), "in the keychain");
     }
 
     #[test]

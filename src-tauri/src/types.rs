@@ -8,6 +8,7 @@ use ts_rs::{Config, TS};
 use crate::{
     ask::{AnswerHead, AskHead},
     commands::{
+        aside::Aside,
         ask::{StreamEnd, StreamHead},
         devices::DevicePath,
         drafts::KeptDrafts,
@@ -59,6 +60,7 @@ fn all() -> String {
         KeptDrafts,
         NewChange,
         WaitingChange,
+        Aside,
         KeptOutput,
         TerminalNews,
         Reading,

@@ -89,13 +89,60 @@ impl Drafts {
     /// # Errors
     /// [`DraftsError::Storage`].
     pub async fn list(&self, server: &ServerId) -> Result<Vec<(String, String)>, DraftsError> {
-        let rows = sqlx::query("SELECT name, sealed FROM drafts WHERE server = $1")
+        let rows = self.rows(server).await?;
+        // What another key sealed is aside.
+        Ok(rows.iter().filter_map(|row| self.read(server, row)).collect())
+    }
+
+    /// How many of a server another key sealed: they are kept, and not shown.
+    ///
+    /// # Errors
+    /// [`DraftsError::Storage`].
+    pub async fn aside(&self, server: &ServerId) -> Result<usize, DraftsError> {
+        let rows = self.rows(server).await?;
+        Ok(rows.iter().filter(|row| self.read(server, row).is_none()).count())
+    }
+
+    /// Takes in those that `key` sealed. One of a name under which something was typed since stays aside.
+    ///
+    /// # Errors
+    /// [`DraftsError`]; those before are taken in.
+    pub async fn take_in(&self, server: &ServerId, key: [u8; 32]) -> Result<(), DraftsError> {
+        let theirs = Self { key, ..self.clone() };
+        let newer = self.list(server).await?;
+        for (name, text) in theirs.list(server).await? {
+            if !newer.iter().any(|(known, _)| *known == name) {
+                self.keep(server, &name, &text).await?;
+                theirs.remove(server, &name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out what is aside.
+    ///
+    /// # Errors
+    /// [`DraftsError::Storage`].
+    pub async fn forget_aside(&self, server: &ServerId) -> Result<(), DraftsError> {
+        for row in self.rows(server).await? {
+            if self.read(server, &row).is_none() {
+                sqlx::query("DELETE FROM drafts WHERE server = $1 AND name = $2")
+                    .bind(server.as_str())
+                    .bind(row.try_get::<Vec<u8>, _>("name").map_err(|error| self.failed(error))?)
+                    .execute(&self.pool)
+                    .await
+                    .map_err(|error| self.failed(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn rows(&self, server: &ServerId) -> Result<Vec<SqliteRow>, DraftsError> {
+        sqlx::query("SELECT name, sealed FROM drafts WHERE server = $1")
             .bind(server.as_str())
             .fetch_all(&self.pool)
             .await
-            .map_err(|error| self.failed(error))?;
-        // What another key sealed is nobody's any more.
-        Ok(rows.iter().filter_map(|row| self.read(server, row)).collect())
+            .map_err(|error| self.failed(error))
     }
 
     /// Takes everything of a server out, after a sign-out.
@@ -181,6 +228,28 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(drafts.list(&server).await.unwrap(), [pair("other", "other words")]);
+    }
+
+    #[tokio::test]
+    async fn what_another_key_sealed_is_aside_until_that_key_is_there_or_nobody_wants_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, server) = (folder.path().join("drafts.db"), ServerId::fresh());
+        let before = Drafts::open(&path, KEY).await.unwrap();
+        before.keep(&server, "task", "make").await.unwrap();
+        before.keep(&server, "chat", "hel").await.unwrap();
+        let drafts = Drafts::open(&path, [8; 32]).await.unwrap();
+        drafts.keep(&server, "chat", "hello").await.unwrap();
+        assert_eq!(drafts.aside(&server).await.unwrap(), 2);
+        drafts.take_in(&server, [9; 32]).await.unwrap();
+        assert_eq!(drafts.aside(&server).await.unwrap(), 2, "a key that opens nothing takes nothing in");
+        drafts.take_in(&server, KEY).await.unwrap();
+        let mut all = drafts.list(&server).await.unwrap();
+        all.sort_unstable();
+        assert_eq!(all, [pair("chat", "hello"), pair("task", "make")], "the newer one stays");
+        assert_eq!(drafts.aside(&server).await.unwrap(), 1);
+        drafts.forget_aside(&server).await.unwrap();
+        assert_eq!(drafts.aside(&server).await.unwrap(), 0);
+        assert_eq!(drafts.list(&server).await.unwrap().len(), 2);
     }
 
     #[tokio::test]

@@ -136,13 +136,51 @@ impl Outbox {
     /// # Errors
     /// [`OutboxError::Storage`].
     pub async fn list(&self, server: &ServerId) -> Result<Vec<Queued>, OutboxError> {
-        let rows = sqlx::query("SELECT place, key, at, sealed FROM changes WHERE server = $1 ORDER BY place")
+        let rows = self.rows(server).await?;
+        // What another key sealed is aside.
+        Ok(rows.iter().filter_map(|row| self.read(server, row)).collect())
+    }
+
+    /// How many of a server another key sealed: they are kept, and neither shown nor sent.
+    ///
+    /// # Errors
+    /// [`OutboxError::Storage`].
+    pub async fn aside(&self, server: &ServerId) -> Result<usize, OutboxError> {
+        let rows = self.rows(server).await?;
+        Ok(rows.iter().filter(|row| self.read(server, row).is_none()).count())
+    }
+
+    /// Takes in those that `key` sealed, in their places. What neither key opens stays aside.
+    ///
+    /// # Errors
+    /// [`OutboxError::Storage`]; those before are taken in.
+    pub async fn take_in(&self, server: &ServerId, key: [u8; 32]) -> Result<(), OutboxError> {
+        let theirs = Self { key, ..self.clone() };
+        for Queued { place, at, change, refused } in theirs.list(server).await? {
+            self.put(server, place, self.seal(server, &Kept { change, refused }, at)?).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes out what is aside.
+    ///
+    /// # Errors
+    /// [`OutboxError::Storage`].
+    pub async fn forget_aside(&self, server: &ServerId) -> Result<(), OutboxError> {
+        for row in self.rows(server).await? {
+            if self.read(server, &row).is_none() {
+                self.remove(server, row.try_get("place").map_err(|error| self.failed(error))?).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn rows(&self, server: &ServerId) -> Result<Vec<SqliteRow>, OutboxError> {
+        sqlx::query("SELECT place, key, at, sealed FROM changes WHERE server = $1 ORDER BY place")
             .bind(server.as_str())
             .fetch_all(&self.pool)
             .await
-            .map_err(|error| self.failed(error))?;
-        // What another key sealed is nobody's any more.
-        Ok(rows.iter().filter_map(|row| self.read(server, row)).collect())
+            .map_err(|error| self.failed(error))
     }
 
     /// The next one that may be sent.
@@ -189,7 +227,10 @@ impl Outbox {
         let Some(one) = self.list(server).await?.into_iter().find(|one| one.place == place) else {
             return Ok(());
         };
-        let sealed = self.seal(server, &Kept { change: one.change, refused }, one.at)?;
+        self.put(server, place, self.seal(server, &Kept { change: one.change, refused }, one.at)?).await
+    }
+
+    async fn put(&self, server: &ServerId, place: i64, sealed: Vec<u8>) -> Result<(), OutboxError> {
         sqlx::query("UPDATE changes SET sealed = $1 WHERE server = $2 AND place = $3")
             .bind(sealed)
             .bind(server.as_str())

@@ -38,6 +38,7 @@ export { app, inApp, ready } from './transport';
 export { typed } from './typed';
 export type { AppChoice, AppFacts, AppPreferences, NoticeChoice, NoticeState } from './app/preferences';
 export type { ProviderSignIn, ProviderStep, SignInConfiguration, SignInOnDevice } from './app/providers';
+export type { Aside } from './app/outbox';
 export type { Save, SaveState } from './app/saves';
 export type { PersonChecks, PhoneState, PushState } from './app/phone';
 export type { AppNews } from './app/shell';

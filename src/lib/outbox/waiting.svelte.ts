@@ -1,7 +1,7 @@
 // Changes that wait for their server. In the app they are kept by the program and sent in order, each once; a browser
 // keeps none, and what cannot be sent there fails at once.
 
-import { app, inApp, ProblemError, problemOf } from '$lib/host';
+import { app, inApp, ProblemError, problemOf, type Aside } from '$lib/host';
 import { freshId } from '$lib/chat/ids';
 import { isLabel, type Label } from './labels';
 
@@ -32,6 +32,9 @@ class Waiting {
 	all = $state.raw<readonly Waits[]>([]);
 	readonly refused = $derived(this.all.filter((one) => one.refused));
 
+	/** Sealed with the keys of a keychain that a file took the place of; nothing where there is none. */
+	aside = $state.raw<Aside>();
+
 	#stop: (() => void) | undefined;
 
 	/** Follows what waits, as long as somebody looks. */
@@ -51,7 +54,29 @@ class Waiting {
 			});
 		});
 		this.#stop = stop;
+		// A keychain that does not open is told of elsewhere.
+		app()
+			.outbox.aside()
+			.then(
+				(aside) => this.#setAside(aside),
+				() => {}
+			);
 		return stop;
+	}
+
+	#setAside(aside: Aside): void {
+		this.aside = aside.changes + aside.drafts > 0 ? aside : undefined;
+	}
+
+	/** Opens what is aside with the keychain. False: not all of it was opened. */
+	async takeIn(): Promise<boolean> {
+		this.#setAside(await app().outbox.takeInAside());
+		return this.aside === undefined;
+	}
+
+	async dropAside(): Promise<void> {
+		await app().outbox.dropAside();
+		this.aside = undefined;
 	}
 
 	has(about: string): boolean {

@@ -154,3 +154,32 @@ async fn nothing_of_a_change_can_be_read_from_the_file_and_there_is_an_end_to_th
     let stranger = Outbox::open(&path, [8; 32]).await.unwrap();
     assert_eq!(stranger.list(&home).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn what_another_key_sealed_is_aside_until_that_key_is_there_or_nobody_wants_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, home) = (folder.path().join("outbox.db"), ServerId::fresh());
+    let before = Outbox::open(&path, KEY).await.unwrap();
+    before.add(&home, rename("a", "first"), 1).await.unwrap();
+    before.add(&home, rename("b", "second"), 2).await.unwrap();
+    let outbox = Outbox::open(&path, [8; 32]).await.unwrap();
+    outbox.add(&home, rename("a", "third"), 3).await.unwrap();
+    let names = async || {
+        let all = outbox.list(&home).await.unwrap();
+        all.into_iter().map(|one| one.change.body).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!((outbox.aside(&home).await.unwrap(), names().await.as_str()), (2, r#"{"name":"third"}"#));
+    outbox.take_in(&home, [9; 32]).await.unwrap();
+    assert_eq!(outbox.aside(&home).await.unwrap(), 2, "a key that opens nothing takes nothing in");
+    before
+        .mark(&home, 2, Some(Refusal { status: 409, code: "conflict".to_owned(), message: "no".to_owned() }))
+        .await
+        .unwrap();
+    outbox.take_in(&home, KEY).await.unwrap();
+    // In the order in which they were made, and what the server said of them is known still.
+    assert_eq!(names().await, r#"{"name":"first"} {"name":"second"} {"name":"third"}"#);
+    assert_eq!(outbox.list(&home).await.unwrap()[1].refused.as_ref().unwrap().status, 409);
+    assert_eq!((outbox.aside(&home).await.unwrap(), before.aside(&home).await.unwrap()), (0, 3));
+    before.forget_aside(&home).await.unwrap();
+    assert_eq!(names().await, "");
+}

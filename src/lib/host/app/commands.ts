@@ -139,6 +139,7 @@ at: number, about: string, label: unknown,
  * What the server said to it; then it waits for a person.
  */
 refused: Failure | null, };
+export type Aside = { changes: number, drafts: number, };
 export type KeptOutput = { 
 /**
  * Of the first byte.
