@@ -86,7 +86,7 @@ pub async fn claim(
     db.write(move |tx| Box::pin(async move {
         add_missing(tx, tenant, &fresh).await?;
         let sql = format!(
-            "UPDATE tunnels SET busy_until = $1 WHERE device_id = (SELECT t.device_id FROM tunnels t \
+            "UPDATE tunnels SET busy_until = $1, due_at = $1 WHERE device_id = (SELECT t.device_id FROM tunnels t \
              WHERE t.tenant_id = $2 AND t.busy_until <= $3 AND (t.due_at <= $3 OR (t.error IS NULL AND NOT EXISTS \
              (SELECT 1 FROM devices d WHERE d.id = t.device_id AND d.public_key IS NOT NULL))) \
              ORDER BY t.due_at LIMIT 1) RETURNING {COLUMNS}"
@@ -199,7 +199,8 @@ pub async fn removed(db: &Db, device: DeviceId, parts: Parts, error: Option<Stri
 async fn save(tx: &mut Tx, device: DeviceId, parts: &Parts, error: Option<&str>, next: i64) -> ApiResult<()> {
     sqlx::query(
         "UPDATE tunnels SET target = $1, tunnel_id = $2, dns_record_id = $3, app_id = $4, policy_id = $5, \
-         service_token_id = $6, client_id = $7, secret = $8, error = $9, due_at = $10, busy_until = 0 \
+         service_token_id = $6, client_id = $7, secret = $8, error = $9, \
+         due_at = CASE WHEN due_at = 0 THEN 0 ELSE $10 END, busy_until = 0 \
          WHERE device_id = $11",
     )
     .bind(&parts.target)
@@ -218,7 +219,7 @@ async fn save(tx: &mut Tx, device: DeviceId, parts: &Parts, error: Option<&str>,
     Ok(())
 }
 
-/// The next look comes now.
+/// The next look comes now, or right after the one that is under way, which may have passed what changed.
 pub async fn make_due(db: &Db, device: DeviceId) -> ApiResult<()> {
     db.write(move |tx| {
         Box::pin(async move {
