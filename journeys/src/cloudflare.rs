@@ -221,6 +221,12 @@ impl Inner {
         body: Value,
     ) -> Response {
         let last = path.rsplit('/').next().unwrap_or_default();
+        // What belongs to something is not made once that is gone.
+        let policies = path.strip_suffix("/policies").filter(|app| app.contains("/apps/"));
+        let owner = path.strip_suffix("/configurations").or(policies);
+        if owner.is_some_and(|owner| !self.things.contains_key(owner)) && method != Method::GET {
+            return refused(StatusCode::NOT_FOUND, 1003, "not found");
+        }
         let collection = ["cfd_tunnel", "dns_records", "apps", "policies", "service_tokens"].contains(&last);
         match (method, collection) {
             (&Method::POST, true) => self.make(path, last, body),
