@@ -81,7 +81,7 @@ test('wrong passwords are an alert for their address, which says until when it w
 	await alert.getByText(say('home_sign_in_text', { count: 9 }), { exact: true }).waitFor();
 	assert.equal(await guess(server.url, '127.0.0.9'), 401);
 	assert.equal(await guess(server.url, '127.0.0.9'), 429);
-	const waits = say('home_sign_in_waits', { count: 10, time: String.raw`.*\d\d:\d\d` });
+	const waits = say('home_sign_in_waits', { count: 10, time: String.raw`.*\d:\d\d` });
 	await alert.getByText(new RegExp(waits)).waitFor();
 	await page.reload();
 	await alert.click();
