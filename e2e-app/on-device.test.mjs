@@ -13,8 +13,10 @@ test("a provider's own program signs in on a device, in a terminal that is shown
 	const desk = await Desk.of(t);
 	const [programs, asked, given] = ['programs', 'asked', 'given'].map((name) => join(desk.path, name));
 	await mkdir(programs);
-	// The vendor's program, as far as a terminal sees it: it says what to do and waits for a person.
-	const vendor = `#!/bin/sh\necho "$*" > '${asked}'\necho 'Paste the code here:'\nread -r code\necho "$code" > '${given}'\nexec cat\n`;
+	// The vendor's program, as far as a terminal sees it: it says what to do and waits for a person; of its state it says
+	// what the vendor documents.
+	const status = `[ "$*" = 'auth status --json' ] && echo '{"loggedIn": true, "email": "ada@example.com"}' && exit`;
+	const vendor = `#!/bin/sh\n${status}\necho "$*" > '${asked}'\necho 'Paste the code here:'\nread -r code\necho "$code" > '${given}'\nexec cat\n`;
 	await writeFile(join(programs, 'claude'), vendor);
 	await chmod(join(programs, 'claude'), 0o755);
 	const path = process.env.PATH;
@@ -30,6 +32,11 @@ test("a provider's own program signs in on a device, in a terminal that is shown
 		choose
 	);
 	await window.press(choose);
+	await window.press(say('signin_device_status'));
+	await window.text(say('signin_device_is_in_as', { device: 'forge', who: 'ada@example.com' }));
+	await eventually(
+		async () => (await server.api(`/api/v1/devices/${agent.id}/link/terminals`)).items.length === 0
+	);
 	await desk.keep('on-device');
 	await window.press(say('signin_device_in'));
 	await window.until('return location.pathname.startsWith(arguments[0])', `/devices/${agent.id}/terminal/`);

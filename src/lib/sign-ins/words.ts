@@ -2,6 +2,7 @@
 
 import type { ProviderSignIn } from '$lib/host';
 import { m } from '$lib/i18n';
+import type { DeviceStatus } from './status';
 
 export function stateOf({ state, configured }: Pick<ProviderSignIn, 'state' | 'configured'>): string {
 	if (state === 'signed_in') return m.signin_state_in();
@@ -15,6 +16,15 @@ export function placeOf({ in_vault_of, renews }: Pick<ProviderSignIn, 'in_vault_
 	return renews
 		? m.signin_place_vault_renewed({ server: in_vault_of })
 		: m.signin_place_vault({ server: in_vault_of });
+}
+
+/** What a vendor's program said on a device. */
+export function statusWords(status: DeviceStatus | undefined, program: string, device: string): string {
+	if (!status) return m.signin_device_is_unknown({ program, device });
+	if (!status.signedIn) return m.signin_device_is_out({ device });
+	return status.who
+		? m.signin_device_is_in_as({ device, who: status.who })
+		: m.signin_device_is_in({ device });
 }
 
 /** A name as the app can keep it: small letters, digits and hyphens. */

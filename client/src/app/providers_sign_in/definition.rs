@@ -149,7 +149,8 @@ pub struct OnDevice {
     /// Runs in a terminal that the person sees.
     pub sign_in: Vec<String>,
     pub sign_out: Vec<String>,
-    /// Prints as JSON whether somebody is signed in, and no secret.
+    /// Prints as JSON whether somebody is signed in (`loggedIn`) and perhaps who (`email`), and no secret; without
+    /// `loggedIn`, ending with 0 says yes and with 1 no.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Vec<String>>,
 }
