@@ -1,12 +1,12 @@
 //! Takes what a terminal prints as soon as it is there, and sees it end.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use foreman_protocol::{Millis, TerminalEnded};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
-    pty::{Children, Left, Output, Pty},
+    pty::{Children, Left, Output},
     session::{PATIENCE, Session},
 };
 
@@ -18,8 +18,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 
 /// Until the terminal has ended and all its output is there; tells how it ended. `children` must have been made before its program
 /// started.
-pub(super) async fn pump(session: &Session, pty: Arc<Pty>, mut children: Children) -> Option<Left> {
-    let mut output = Output::new(pty);
+pub(super) async fn pump(session: &Session, mut output: Output, mut children: Children) -> Option<Left> {
     let mut status = None;
     let mut closing: Option<(Instant, Instant)> = None;
     loop {

@@ -16,7 +16,7 @@ use foreman_protocol::{
 use super::{
     attach::{self, AttachError, Typing, Watching},
     hold::Orders,
-    pty::{self, Children},
+    pty::{self, Children, Output},
     pump, record,
     session::Session,
     shell::{self, Program},
@@ -200,12 +200,12 @@ impl Terminals {
         let children = Children::new()?;
         // In a thread: what others type must not wait for a process to start.
         let started = tokio::task::spawn_blocking(move || pty::start(argv, env, size)).await??;
-        let (pty, child) = started.into_pty()?;
+        let (pty, output, child) = started.into_pty()?;
         let session = Arc::new(Session::new(terminal, owner, pty, child));
         self.shared.lock().insert(session.id, Arc::clone(&session));
         let by = session.lock().terminal.opened_by.clone();
         (setup.on_use)(LinkUse::TerminalOpened { terminal_id: session.id, by });
-        tokio::spawn(live(Arc::clone(&self.shared), Arc::clone(&session), children));
+        tokio::spawn(live(Arc::clone(&self.shared), Arc::clone(&session), output, children));
         Ok(session)
     }
 
@@ -288,9 +288,8 @@ impl Terminals {
 }
 
 /// One terminal's life, to the day it is forgotten.
-async fn live(shared: Arc<Shared>, session: Arc<Session>, children: Children) {
-    let Some(pty) = session.lock().pty.clone() else { return };
-    let status = pump::pump(&session, pty, children).await;
+async fn live(shared: Arc<Shared>, session: Arc<Session>, output: Output, children: Children) {
+    let status = pump::pump(&session, output, children).await;
     record::finish(&session).await;
     session.change(|inner| inner.finish(pump::ending(Moment::now().wall_ms, status)));
     let by = {

@@ -80,7 +80,7 @@ pub(super) struct Recorder {
 }
 
 impl Session {
-    pub(super) fn new(terminal: Terminal, owner: String, pty: Pty, child: Child) -> Self {
+    pub(super) fn new(terminal: Terminal, owner: String, pty: Arc<Pty>, child: Child) -> Self {
         Self {
             id: terminal.id,
             owner,
@@ -92,7 +92,7 @@ impl Session {
                 viewers: BTreeMap::new(),
                 writers: Vec::new(),
                 forgot_writers: false,
-                pty: Some(Arc::new(pty)),
+                pty: Some(pty),
                 child,
                 ended_by: None,
                 recorder: None,

@@ -4,7 +4,10 @@ use std::{
     ffi::OsString,
     fs::File,
     io::{self, Write},
-    os::unix::process::ExitStatusExt as _,
+    os::{
+        fd::{AsRawFd, RawFd},
+        unix::process::ExitStatusExt as _,
+    },
     process::ExitStatus,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -32,8 +35,7 @@ const AHEAD: usize = 1;
 
 /// The end that shows what is printed and takes what is typed. Dropping it hangs up.
 pub(in super::super) struct Pty {
-    /// Waits for output only: each byte the program takes makes room, and word of that would wake us for nothing.
-    file: AsyncFd<File>,
+    file: File,
     /// Only for the size.
     master: Mutex<Box<dyn MasterPty + Send>>,
 }
@@ -77,9 +79,12 @@ pub(in super::super) fn start(
 
 impl Started {
     /// Must be called inside the runtime that will read.
-    pub(in super::super) fn into_pty(self) -> io::Result<(Pty, Child)> {
-        let pty = Pty { file: waiting(self.file, Interest::READABLE)?, master: Mutex::new(self.master) };
-        Ok((pty, Child(self.child)))
+    pub(in super::super) fn into_pty(self) -> io::Result<(Arc<Pty>, Output, Child)> {
+        let pty = Arc::new(Pty { file: self.file, master: Mutex::new(self.master) });
+        let source = Source::wait(&pty)?;
+        let output =
+            Output { pty: Arc::clone(&pty), piece: Vec::with_capacity(PIECE), full_in_a_row: 0, source };
+        Ok((pty, output, Child(self.child)))
     }
 }
 
@@ -87,7 +92,7 @@ impl Started {
     deprecated,
     reason = "its successor is unsafe; a file owns its descriptor, which is what that asks for"
 )]
-fn waiting(file: File, interest: Interest) -> io::Result<AsyncFd<File>> {
+fn waiting<F: AsRawFd>(file: F, interest: Interest) -> io::Result<AsyncFd<F>> {
     AsyncFd::with_interest(file, interest)
 }
 
@@ -130,7 +135,7 @@ impl Pty {
         &self,
         typing: impl Fn() -> io::Result<T>,
     ) -> io::Result<T> {
-        let room = waiting(self.file.get_ref().try_clone()?, Interest::WRITABLE)?;
+        let room = waiting(self.file.try_clone()?, Interest::WRITABLE)?;
         loop {
             let mut ready = room.writable().await?;
             // Tried as part of the wait, so that it is waited again when there is no room after all.
@@ -142,8 +147,7 @@ impl Pty {
 
     /// Types as much as there is room for.
     pub(in super::super) fn write(&self, data: &[u8]) -> io::Result<usize> {
-        let mut file = self.file.get_ref();
-        file.write(data)
+        (&self.file).write(data)
     }
 
     pub(in super::super) fn resize(&self, cols: u16, rows: u16) -> anyhow::Result<()> {
@@ -160,35 +164,60 @@ pub(in super::super) struct Output {
     pty: Arc<Pty>,
     piece: Vec<u8>,
     full_in_a_row: usize,
-    ahead: Option<mpsc::Receiver<Vec<u8>>>,
+    source: Source,
+}
+
+enum Source {
+    Waited(AsyncFd<End>),
+    /// Nobody else is told of what is there meanwhile: the kernel would wake us for each of its small pieces.
+    Ahead(mpsc::Receiver<Vec<u8>>),
+}
+
+/// Waits for output only: each byte the program takes makes room, and word of that would wake us for nothing.
+struct End(Arc<Pty>);
+
+impl AsRawFd for End {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.file.as_raw_fd()
+    }
 }
 
 impl Output {
-    pub(in super::super) fn new(pty: Arc<Pty>) -> Self {
-        Self { pty, piece: Vec::with_capacity(PIECE), full_in_a_row: 0, ahead: None }
-    }
-
     /// Waits for output and takes all that is there, up to a full piece. May be cancelled, nothing is lost.
     pub(in super::super) async fn take(&mut self) -> Taken<'_> {
-        if let Some(ahead) = &mut self.ahead {
-            if let Some(piece) = ahead.recv().await {
-                self.piece = piece;
-                return Taken { piece: &self.piece, over: false };
+        let over = loop {
+            match &mut self.source {
+                Source::Ahead(ahead) => {
+                    if let Some(piece) = ahead.recv().await {
+                        self.piece = piece;
+                        return Taken { piece: &self.piece, over: false };
+                    }
+                    let Ok(waited) = Source::wait(&self.pty) else { return Taken { piece: &[], over: true } };
+                    self.source = waited;
+                }
+                Source::Waited(end) => {
+                    let Ok(mut ready) = end.readable().await else {
+                        return Taken { piece: &[], over: true };
+                    };
+                    self.piece.clear();
+                    let piece = &mut self.piece;
+                    let rest = ready.try_io(|end| take(&end.get_ref().0.file, piece));
+                    break matches!(rest, Ok(Ok(Rest::None) | Err(_)));
+                }
             }
-            self.ahead = None;
-        }
-        let Ok(mut ready) = self.pty.file.readable().await else { return Taken { piece: &[], over: true } };
-        self.piece.clear();
-        let piece = &mut self.piece;
-        let rest = ready.try_io(|file| take(file.get_ref(), piece));
-        let over = matches!(rest, Ok(Ok(Rest::None) | Err(_)));
-        drop(ready);
+        };
         self.full_in_a_row = if self.piece.len() == PIECE { self.full_in_a_row + 1 } else { 0 };
         if self.full_in_a_row == MUCH {
             self.full_in_a_row = 0;
-            self.ahead = Some(read_ahead(Arc::clone(&self.pty)));
+            self.source = Source::Ahead(read_ahead(Arc::clone(&self.pty)));
         }
         Taken { piece: &self.piece, over }
+    }
+}
+
+impl Source {
+    fn wait(pty: &Arc<Pty>) -> io::Result<Self> {
+        waiting(End(Arc::clone(pty)), Interest::READABLE).map(Self::Waited)
     }
 }
 
@@ -199,7 +228,7 @@ fn read_ahead(pty: Arc<Pty>) -> mpsc::Receiver<Vec<u8>> {
         loop {
             let mut piece = Vec::with_capacity(PIECE);
             // Whoever waits for the next output finds the same end, or the same error.
-            let _ = take(pty.file.get_ref(), &mut piece);
+            let _ = take(&pty.file, &mut piece);
             let full = piece.len() == PIECE;
             if piece.is_empty() || give.blocking_send(piece).is_err() || !full {
                 return;

@@ -107,8 +107,10 @@ fn write_all(mut writer: impl Write, mut typed: mpsc::Receiver<Vec<u8>>) {
 impl Started {
     /// As on systems where there is something left to do.
     #[allow(clippy::unnecessary_wraps, reason = "elsewhere it may fail")]
-    pub(in super::super) fn into_pty(self) -> io::Result<(Pty, Child)> {
-        Ok((self.pty, self.child))
+    pub(in super::super) fn into_pty(self) -> io::Result<(Arc<Pty>, Output, Child)> {
+        let pty = Arc::new(self.pty);
+        let output = Output { pty: Arc::clone(&pty), piece: Vec::with_capacity(PIECE) };
+        Ok((pty, output, self.child))
     }
 }
 
@@ -141,10 +143,6 @@ impl Children {
 }
 
 impl Output {
-    pub(in super::super) fn new(pty: Arc<Pty>) -> Self {
-        Self { pty, piece: Vec::with_capacity(PIECE) }
-    }
-
     /// Waits for output and takes all that is there, up to a full piece. May be cancelled, nothing is lost.
     pub(in super::super) async fn take(&mut self) -> Taken<'_> {
         let mut output = self.pty.output.lock().await;
