@@ -16,7 +16,12 @@ use foreman_agent::{
     uplink::Uplink,
 };
 use foreman_services::Installed;
+use mimalloc::MiMalloc;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// What comes and goes in pieces of 64 KiB is not given back to the system and fetched anew for each.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // Before everything else: one of these is started for each task and terminal and must cost next to nothing.

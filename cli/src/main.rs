@@ -12,6 +12,11 @@ mod tasks;
 use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
+use mimalloc::MiMalloc;
+
+/// What comes and goes in pieces of 64 KiB is not given back to the system and fetched anew for each.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     // One thread: a key that is pressed need not wake another on its way, nor its echo. It looks for what comes
