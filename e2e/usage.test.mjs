@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { DESKTOP, PHONE, open, signIn } from './browser.mjs';
+import { DESKTOP, PHONE, open, settled, signIn, violations } from './browser.mjs';
 import { clock } from './clock.mjs';
 import { CENT, ask, dollars, priced, withProvider } from './lab.mjs';
 import { Ollama } from './ollama.mjs';
@@ -221,3 +221,56 @@ test('what came from a cache and each day count by themselves, on the page and i
 	await from.fill(first);
 	await only(await word(first));
 });
+
+for (const [size, shape] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+	test(`who did not answer, why and how often is told (${size})`, async (t) => {
+		const { server } = await stack(t);
+		for (const [name, ...models] of [
+			['lab', 'fails-always'],
+			['spare', 'small']
+		]) {
+			const base_url = await vendor(t, ...models);
+			await server.api('/api/v1/providers', { json: { kind: 'openai_compatible', name, base_url } });
+		}
+		await eventually(async () => (await server.api('/api/v1/models')).items.length === 2);
+		const routing = await server.api('/api/v1/routing');
+		const order = { order: 'as_listed', models: ['lab/fails-always', 'spare/small'], by_request: false };
+		Object.assign(routing.profiles[0], order);
+		await server.api('/api/v1/routing', { method: 'PUT', json: routing });
+		const { secret } = await server.api('/api/v1/model-keys', { json: { name: 'laptop' } });
+		const page = await open(t, { ...shape, acceptDownloads: true });
+		await signIn(page, server);
+		// With nothing to tell, nothing is told.
+		assert.equal((await ask(server, secret, 'spare/small')).status, 200);
+		await eventually(async () => (await server.api('/api/v1/usage')).total.requests === 1);
+		await page.goto(`${server.url}/models/usage`);
+		await page.getByRole('rowheader', { name: 'spare/small' }).waitFor();
+		const panel = page.getByRole('region', { name: say('usage_missed'), exact: true });
+		assert.equal(await panel.count(), 0);
+
+		// After three failures it is left alone, which is another reason.
+		for (let request = 1; request <= 5; request += 1)
+			assert.equal((await ask(server, secret, 'auto')).headers.get('x-foreman-provider'), 'spare');
+		await eventually(async () => (await server.api('/api/v1/usage')).total.requests === 6);
+		await page.reload();
+		const reasons = panel.getByRole('listitem');
+		await reasons.nth(1).waitFor();
+		const told = (/** @type {number} */ count) => say('usage_missed_count', { count });
+		const failed = `lab/fails-always: ${say('miss_failed')} (500)`;
+		const paused = `lab/fails-always: ${say('miss_paused')}`;
+		const said = (await reasons.allInnerTexts()).map((one) => one.replace(/\s+/g, ' '));
+		assert.deepEqual(
+			said.map((one) => one.split(' · ')[0]),
+			[`${failed} ${told(3)}`, `${paused} ${told(2)}`]
+		);
+		await settled(page);
+		assert.deepEqual(await violations(page), []);
+		assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0);
+
+		const saving = page.waitForEvent('download');
+		await page.getByRole('link', { name: say('usage_csv'), exact: true }).click();
+		const csv = await readFile(await (await saving).path(), 'utf8');
+		assert.equal(csv.match(/,lab\/fails-always: failed \(500\),answered\r\n/g)?.length, 3, csv);
+		assert.equal(csv.match(/,lab\/fails-always: paused after failures,answered\r\n/g)?.length, 2, csv);
+	});
+}

@@ -397,4 +397,17 @@ pub struct UsageReport {
     pub today_micros: i64,
     pub month_micros: i64,
     pub caps: SpendCaps,
+    /// Models that did not answer what they were chosen for, and why; the most frequent first. At most 50.
+    #[serde(default)]
+    pub missed: Vec<UsageMiss>,
+}
+
+/// A model that did not answer for one reason: another one did, or none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UsageMiss {
+    pub miss: RouteMiss,
+    pub requests: i64,
+    /// When the latest of these requests began.
+    pub last_at: Millis,
 }

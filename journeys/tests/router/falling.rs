@@ -78,6 +78,33 @@ async fn another_model_answers_for_each_cause(database: Database) {
     scene.api(Method::PATCH, &path, json!({ "base_url": gone, "key": super::OPENAI_KEY })).await;
     let heard = scene.chat("auto").await;
     assert_eq!(heard.header("x-foreman-instead-of"), format!("openai/{GPT}: unreachable"), "{}", heard.text);
+    // The usage tells of each, by cause and how often, and the file of the request that it was.
+    let missed = eventually("all of them are rows", || async {
+        let missed = scene.usage("model").await["missed"].as_array().expect("a list").clone();
+        (missed.len() == 7).then_some(missed)
+    })
+    .await;
+    let times = |cause: &str, status: Option<u16>| {
+        let of = |one: &&Value| one["miss"]["cause"] == cause && one["miss"]["status"] == json!(status);
+        let one = missed.iter().find(of).unwrap_or_else(|| panic!("{cause} {status:?} in {missed:?}"));
+        assert_eq!((&one["miss"]["provider"], &one["miss"]["model"]), (&json!("openai"), &json!(GPT)));
+        assert!(one["last_at"].is_i64());
+        one["requests"].as_i64()
+    };
+    for (cause, status, requests) in [
+        ("model_missing", Some(404), 2),
+        ("failed", Some(408), 2),
+        ("rate_limited", Some(429), 2),
+        ("failed", Some(500), 2),
+        ("failed", Some(529), 2),
+        ("failed", None, 2),
+        ("unreachable", None, 1),
+    ] {
+        assert_eq!(times(cause, status), Some(requests), "{cause} {status:?}");
+    }
+    let csv = scene.csv().await;
+    let said = format!(",openai/{GPT}: rate limited (429),answered\r\n");
+    assert_eq!(csv.matches(&said).count(), 2, "{csv}");
 }
 
 async fn nothing_is_tried_twice_once_a_token_was_sent(database: Database) {

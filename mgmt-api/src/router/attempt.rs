@@ -132,6 +132,7 @@ pub async fn answer(app: &App, asked: &Inquiry) -> ApiResult<Answered> {
         if tries > TRIES {
             break;
         }
+        meter.missed(&missed);
         meter.begin(Target { known: candidate.known, model: &candidate.model })?;
         match attempt(app, asked, candidate, meter).await {
             (back, Try::Answered { status, mut headers, content, usage }) => {
@@ -166,6 +167,7 @@ pub async fn answer(app: &App, asked: &Inquiry) -> ApiResult<Answered> {
             }
         }
     }
+    meter.missed(&missed);
     meter.end(UsageOutcome::Failed);
     Err(refused.unwrap_or_else(|| all_failed(app, asked, &choice, &missed)))
 }

@@ -18,7 +18,8 @@ use std::{
 };
 
 use foreman_protocol::{
-    CapPeriod, DeviceId, Event, Millis, ModelKeyId, ProviderId, Routing, SpendCaps, TenantId, UsageOutcome,
+    CapPeriod, DeviceId, Event, Millis, ModelKeyId, ProviderId, RouteMiss, Routing, SpendCaps, TenantId,
+    UsageOutcome,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -76,6 +77,9 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_token_ms: Option<i64>,
     pub outcome: UsageOutcome,
+    /// Models before it in the order that did not answer; of a request that failed, all of them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub missed: Vec<RouteMiss>,
 }
 
 impl Entry {

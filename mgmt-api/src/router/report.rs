@@ -1,5 +1,7 @@
 //! What was used, added up as people ask for it, and as CSV.
 
+use std::collections::HashMap;
+
 use axum::{
     body::Body,
     extract::State,
@@ -7,14 +9,14 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use foreman_protocol::{CapPeriod, Millis, Role, TenantId, UsageBy, UsageReport, UsageSum};
+use foreman_protocol::{CapPeriod, Millis, Role, TenantId, UsageBy, UsageMiss, UsageReport, UsageSum};
 use futures_util::stream;
 use serde::Deserialize;
 use sqlx::{Row, any::AnyRow};
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::ledger::DAY_MS;
+use super::{ledger::DAY_MS, words};
 use crate::{
     App,
     auth::Caller,
@@ -27,6 +29,8 @@ use crate::{
 const SUMS: i64 = 500;
 /// The longest time a report is about.
 const MOST_DAYS: i64 = 400;
+/// Reasons in one report.
+const MISSED: i64 = 50;
 /// Rows of CSV read at a time.
 const CSV_ROWS: i64 = 500;
 
@@ -107,6 +111,7 @@ async fn report(
         today_micros: spent(CapPeriod::Day),
         month_micros: spent(CapPeriod::Month),
         caps: app.router.routing().caps,
+        missed: asked.missed().await?,
     }))
 }
 
@@ -183,6 +188,25 @@ impl Asked<'_> {
         Ok(sums)
     }
 
+    /// Who did not answer, and why.
+    async fn missed(&self) -> ApiResult<Vec<UsageMiss>> {
+        let sql = format!(
+            "SELECT miss, CAST(COUNT(*) AS BIGINT) AS requests, CAST(MAX(at) AS BIGINT) AS last_at \
+             FROM model_usage_misses WHERE tenant_id = $1 AND at >= $2 AND at < $3 \
+             GROUP BY miss ORDER BY requests DESC, last_at DESC LIMIT {MISSED}"
+        );
+        let rows = self.fetch(sql).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(UsageMiss {
+                    miss: serde_json::from_str(&row.try_get::<String, _>("miss")?)?,
+                    requests: row.try_get("requests")?,
+                    last_at: row.try_get("last_at")?,
+                })
+            })
+            .collect()
+    }
+
     /// Of answers that came whole. Neither database has a median, both can number rows.
     async fn medians(&self, name: &str, column: &'static str) -> ApiResult<Vec<(String, i64)>> {
         let sql = format!(
@@ -197,7 +221,7 @@ impl Asked<'_> {
 }
 
 const HEAD: &str = "time,account,key,project,provider,model,device,input_tokens,output_tokens,cached_tokens,\
-                    cost_usd,estimated,latency_ms,first_token_ms,outcome\r\n";
+                    cost_usd,estimated,latency_ms,first_token_ms,missed,outcome\r\n";
 
 /// Every request as a line, oldest first.
 #[utoipa::path(get, path = "/api/v1/usage.csv", tag = "models", params(Wanted),
@@ -250,14 +274,40 @@ impl CsvReader {
             .fetch_all(self.app.db.read())
             .await?;
         let Some(last) = rows.last() else { return Ok(None) };
-        self.after = last.try_get("id")?;
+        let last: String = last.try_get("id")?;
+        let mut missed = self.missed(&last).await?;
+        self.after = last;
         self.over = (rows.len() as i64) < CSV_ROWS;
-        let lines = rows.iter().map(line).collect::<ApiResult<String>>()?;
+        let lines = rows
+            .iter()
+            .map(|row| line(row, &missed.remove(&row.try_get::<String, _>("id")?).unwrap_or_default()));
+        let lines = lines.collect::<ApiResult<String>>()?;
         Ok(Some((lines.into(), self)))
+    }
+
+    /// By request, up to this one: who did not answer it, in the words of the header.
+    async fn missed(&self, last: &str) -> ApiResult<HashMap<String, String>> {
+        let rows = sqlx::query(
+            "SELECT usage_id, miss FROM model_usage_misses \
+             WHERE tenant_id = $1 AND usage_id > $2 AND usage_id <= $3 ORDER BY usage_id, nth",
+        )
+        .bind(self.tenant.to_string())
+        .bind(&self.after)
+        .bind(last)
+        .fetch_all(self.app.db.read())
+        .await?;
+        let mut missed: HashMap<String, String> = HashMap::new();
+        for row in rows {
+            let said = words::miss(&serde_json::from_str(&row.try_get::<String, _>("miss")?)?);
+            let all = missed.entry(row.try_get("usage_id")?).or_default();
+            all.push_str(if all.is_empty() { "" } else { "; " });
+            all.push_str(&said);
+        }
+        Ok(missed)
     }
 }
 
-fn line(row: &AnyRow) -> ApiResult<String> {
+fn line(row: &AnyRow, missed: &str) -> ApiResult<String> {
     let number = |name: &str| -> ApiResult<String> {
         Ok(row.try_get::<Option<i64>, _>(name)?.map(|number| number.to_string()).unwrap_or_default())
     };
@@ -282,6 +332,7 @@ fn line(row: &AnyRow) -> ApiResult<String> {
         if row.try_get::<i64, _>("estimated")? != 0 { "yes".into() } else { "no".into() },
         number("latency_ms")?,
         number("first_token_ms")?,
+        field(missed),
         text("outcome")?,
     ];
     Ok(format!("{}\r\n", fields.join(",")))

@@ -4418,11 +4418,21 @@ export interface components {
          * @enum {string}
          */
         UsageBy: "model" | "provider" | "device" | "key" | "project" | "day";
+        /** @description A model that did not answer for one reason: another one did, or none. */
+        UsageMiss: {
+            /** @description When the latest of these requests began. */
+            last_at: components["schemas"]["i64"];
+            miss: components["schemas"]["RouteMiss"];
+            /** Format: int64 */
+            requests: number;
+        };
         /** @description What was used and what is left. */
         UsageReport: {
             by: components["schemas"]["UsageBy"];
             caps: components["schemas"]["SpendCaps"];
             from: components["schemas"]["i64"];
+            /** @description Models that did not answer what they were chosen for, and why; the most frequent first. At most 50. */
+            missed?: components["schemas"]["UsageMiss"][];
             /** Format: int64 */
             month_micros: number;
             /** @description Largest cost first, or days in order. At most 500. */

@@ -96,6 +96,7 @@ export type AddModelKey = Schemas['AddModelKey'];
 export type ModelKeyCreated = Schemas['ModelKeyCreated'];
 export type UsageSum = Schemas['UsageSum'];
 export type UsageReport = Schemas['UsageReport'];
+export type UsageMiss = Schemas['UsageMiss'];
 export type ModelKey = Schemas['ModelKey'];
 export type CapPeriod = Schemas['CapPeriod'];
 

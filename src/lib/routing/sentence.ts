@@ -59,8 +59,9 @@ export function routeSentence(route: Route): string {
 	return route.because.length === 0 ? where : `${where}: ${route.because.map(reasonWord).join(', ')}`;
 }
 
+/** A newer server may know causes that have no words here. */
 export function causeWord(cause: MissCause): string {
-	return {
+	const words: Partial<Record<MissCause, () => string>> = {
 		unreachable: m.miss_unreachable,
 		timeout: m.miss_timeout,
 		model_missing: m.miss_model_missing,
@@ -70,7 +71,8 @@ export function causeWord(cause: MissCause): string {
 		locked: m.miss_locked,
 		key_refused: m.miss_key_refused,
 		format: m.miss_format
-	}[cause]();
+	};
+	return words[cause]?.() ?? cause;
 }
 
 /** What did not come in time. A newer server may wait for what has no word here. */

@@ -201,6 +201,7 @@ mod tests {
             latency_ms: 0,
             first_token_ms: None,
             outcome: UsageOutcome::Answered,
+            missed: Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use foreman_protocol::{MessageUsage, Millis, Model, ModelPrice, UsageOutcome};
+use foreman_protocol::{MessageUsage, Millis, Model, ModelPrice, RouteMiss, UsageOutcome};
 use uuid::Uuid;
 
 use super::{Entry, Ledger, Settle};
@@ -74,6 +74,7 @@ impl Meter {
             latency_ms: 0,
             first_token_ms: None,
             outcome: UsageOutcome::Interrupted,
+            missed: Vec::new(),
         };
         let started = Instant::now();
         Self {
@@ -109,6 +110,13 @@ impl Meter {
         self.ledger.begin(&self.entry, &mut self.settle)?;
         self.begun = true;
         Ok(())
+    }
+
+    /// These did not answer.
+    pub fn missed(&mut self, missed: &[RouteMiss]) {
+        if missed.len() != self.entry.missed.len() {
+            Arc::make_mut(&mut self.entry).missed = missed.to_vec();
+        }
     }
 
     fn count(&mut self, ended: bool) {

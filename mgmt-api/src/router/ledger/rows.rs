@@ -46,7 +46,9 @@ pub async fn insert(db: &Db, entries: Vec<Arc<Entry>>, tried: Tried) -> ApiResul
         Box::pin(async move {
             let mut sums = Sums::default();
             for some in entries.chunks(ROWS) {
-                sums.add_new(some, insert_some(tx, engine, some, tried).await?);
+                let new = insert_some(tx, engine, some, tried).await?;
+                insert_missed(tx, some, new.as_ref()).await?;
+                sums.add_new(some, new);
             }
             sums.write(tx).await
         })
@@ -108,6 +110,29 @@ async fn insert_some(
     }
     let made = query.fetch_all(tx.conn()).await?;
     Ok(Some(made.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?))
+}
+
+/// Why models before it did not answer. Few requests have any.
+async fn insert_missed(tx: &mut Tx, entries: &[Arc<Entry>], new: Option<&HashSet<String>>) -> ApiResult<()> {
+    for entry in entries.iter().filter(|entry| !entry.missed.is_empty()) {
+        let id = entry.id.to_string();
+        if new.is_some_and(|new| !new.contains(&id)) {
+            continue;
+        }
+        for (nth, miss) in (0i64..).zip(&entry.missed) {
+            sqlx::query(
+                "INSERT INTO model_usage_misses (usage_id, nth, tenant_id, at, miss) VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(&id)
+            .bind(nth)
+            .bind(entry.tenant.to_string())
+            .bind(entry.at)
+            .bind(serde_json::to_string(miss)?)
+            .execute(tx.conn())
+            .await?;
+        }
+    }
+    Ok(())
 }
 
 /// What new rows add up to.
@@ -177,6 +202,13 @@ pub async fn prune(db: &Db, before: i64) -> ApiResult<()> {
         Box::pin(async move {
             sqlx::query(
                 "DELETE FROM model_usage WHERE id IN (SELECT id FROM model_usage WHERE at < $1 ORDER BY id LIMIT 1000)",
+            )
+            .bind(before)
+            .execute(tx.conn())
+            .await?;
+            sqlx::query(
+                "DELETE FROM model_usage_misses WHERE usage_id IN \
+                 (SELECT usage_id FROM model_usage_misses WHERE at < $1 ORDER BY usage_id LIMIT 1000)",
             )
             .bind(before)
             .execute(tx.conn())

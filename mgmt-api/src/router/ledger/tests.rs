@@ -1,4 +1,4 @@
-use foreman_protocol::ProviderId;
+use foreman_protocol::{MissCause, ProviderId};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -25,6 +25,7 @@ fn entry(tenant: TenantId, at: Millis, cost: i64) -> Entry {
         latency_ms: 7,
         first_token_ms: Some(3),
         outcome: UsageOutcome::Answered,
+        missed: Vec::new(),
     }
 }
 
@@ -44,6 +45,22 @@ async fn outcomes(db: &Db) -> Vec<(String, i64)> {
     rows.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
+fn limited() -> RouteMiss {
+    RouteMiss {
+        provider: "anthropic".into(),
+        model: "claude".into(),
+        cause: MissCause::RateLimited,
+        status: Some(429),
+        waited_for: None,
+    }
+}
+
+async fn missed(db: &Db) -> Vec<RouteMiss> {
+    let sql = "SELECT miss FROM model_usage_misses ORDER BY usage_id, nth";
+    let rows: Vec<(String,)> = sqlx::query_as(sql).fetch_all(db.read()).await.unwrap();
+    rows.iter().map(|(miss,)| serde_json::from_str(miss).unwrap()).collect()
+}
+
 fn files(folder: &Path) -> usize {
     std::fs::read_dir(folder.join("usage")).unwrap().count()
 }
@@ -52,7 +69,8 @@ fn files(folder: &Path) -> usize {
 async fn what_a_killed_server_left_is_recorded_once() {
     let folder = tempfile::tempdir().unwrap();
     let (db, tenant) = database(folder.path()).await;
-    let (begun, ended) = (entry(tenant, now(), 100), entry(tenant, now(), 300));
+    let (begun, mut ended) = (entry(tenant, now(), 100), entry(tenant, now(), 300));
+    ended.missed = vec![limited(), limited()];
     {
         let (mut journal, _) = Journal::open(&folder.path().join("usage")).unwrap();
         let (mut one, mut other) = (Settle::default(), Settle::default());
@@ -70,13 +88,20 @@ async fn what_a_killed_server_left_is_recorded_once() {
 
     let ledger = Ledger::open(db.clone(), folder.path()).await.unwrap();
     assert_eq!(outcomes(&db).await, [("interrupted".to_owned(), 3), ("answered".to_owned(), 5)]);
+    assert_eq!(missed(&db).await, [limited(), limited()]);
     assert_eq!(ledger.spent(tenant, None, CapPeriod::Day), 400);
     drop(ledger);
     // Killed again between the rows and the removal of the file.
     std::fs::write(&file, copy).unwrap();
     let ledger = Ledger::open(db.clone(), folder.path()).await.unwrap();
     assert_eq!(outcomes(&db).await.len(), 2);
+    assert_eq!(missed(&db).await.len(), 2);
     assert_eq!(ledger.spent(tenant, None, CapPeriod::Month), 400);
+    // What is too old to be asked for goes, with why.
+    rows::prune(&db, now() - DAY_MS).await.unwrap();
+    assert_eq!((outcomes(&db).await.len(), missed(&db).await.len()), (2, 2));
+    rows::prune(&db, now() + 1).await.unwrap();
+    assert_eq!((outcomes(&db).await.len(), missed(&db).await.len()), (0, 0));
 }
 
 #[tokio::test]
