@@ -272,7 +272,7 @@ fn request(asked: &Inquiry, candidate: &Candidate<'_>, spoken: Wire) -> ApiResul
     let translated = match spoken {
         Wire::Anthropic => ask_anthropic::request(&body, model, candidate.model.output_tokens)?,
         Wire::OpenAi => {
-            let mut out = ask_openai::request(&body, model, kind == ProviderKind::Openai);
+            let mut out = ask_openai::request(&body, model, kind == ProviderKind::Openai)?;
             if kind == ProviderKind::Mistral
                 && let Some(fields) = out.as_object_mut()
             {

@@ -3,10 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{copy, list, text_of};
+use crate::problem::{ApiError, ApiResult};
 
 /// `model` replaces the request's. OpenAI itself wants another name for the answer's length than the others.
-#[must_use]
-pub fn request(asked: &Value, model: &str, new_length: bool) -> Value {
+///
+/// # Errors
+/// `invalid_request` for what only Anthropic can do: files that lie there, tools that run there and nothing else.
+pub fn request(asked: &Value, model: &str, new_length: bool) -> ApiResult<Value> {
     let mut messages = Vec::new();
     let system = text_of(&asked["system"]);
     if !system.is_empty() {
@@ -15,7 +18,7 @@ pub fn request(asked: &Value, model: &str, new_length: bool) -> Value {
     for message in list(&asked["messages"]) {
         match message["role"].as_str() {
             Some("assistant") => messages.push(assistant(&message["content"])),
-            _ => user(&message["content"], &mut messages),
+            _ => user(&message["content"], &mut messages)?,
         }
     }
     let mut out = json!({ "model": model, "messages": messages });
@@ -33,24 +36,24 @@ pub fn request(asked: &Value, model: &str, new_length: bool) -> Value {
     if let Some(user) = asked["metadata"]["user_id"].as_str() {
         out["user"] = json!(user);
     }
-    tools(asked, &mut out);
-    out
+    tools(asked, &mut out)?;
+    Ok(out)
 }
 
 /// Results of tools are messages of their own, before what the person says.
-fn user(content: &Value, messages: &mut Vec<Value>) {
+fn user(content: &Value, messages: &mut Vec<Value>) -> ApiResult<()> {
     if let Value::String(text) = content {
         messages.push(json!({ "role": "user", "content": text }));
-        return;
+        return Ok(());
     }
     let mut parts = Vec::new();
     for block in list(content) {
         if block["type"] == "tool_result" {
-            let (text, rest) = result(block);
+            let (text, rest) = result(block)?;
             messages.push(json!({ "role": "tool", "tool_call_id": block["tool_use_id"], "content": text }));
             parts.extend(rest);
         } else {
-            parts.extend(part(block));
+            parts.push(part(block)?);
         }
     }
     let only_text = parts.iter().all(|part| part["type"] == "text");
@@ -60,37 +63,55 @@ fn user(content: &Value, messages: &mut Vec<Value>) {
         [one] if only_text => messages.push(json!({ "role": "user", "content": one["text"] })),
         _ => messages.push(json!({ "role": "user", "content": parts })),
     }
+    Ok(())
 }
 
 /// A tool's result: its text, and pictures, which go into the person's message because a tool's takes text only.
-fn result(block: &Value) -> (String, Vec<Value>) {
+fn result(block: &Value) -> ApiResult<(String, Vec<Value>)> {
     let mut text = text_of(&block["content"]);
     if block["is_error"] == true {
         text = format!("Error: {text}");
     }
-    let pictures =
-        list(&block["content"]).iter().filter(|part| part["type"] != "text").filter_map(part).collect();
-    (text, pictures)
+    let pictures = list(&block["content"]).iter().filter(|part| part["type"] != "text").map(part);
+    Ok((text, pictures.collect::<ApiResult<_>>()?))
 }
 
-fn part(block: &Value) -> Option<Value> {
+fn part(block: &Value) -> ApiResult<Value> {
     let source = &block["source"];
-    let url = match source["type"].as_str() {
-        Some("base64") => {
-            let data = source["data"].as_str().unwrap_or_default();
-            format!("data:{};base64,{data}", source["media_type"].as_str().unwrap_or_default())
+    let text = |text: &Value| json!({ "type": "text", "text": text });
+    Ok(match (block["type"].as_str().unwrap_or_default(), source["type"].as_str()) {
+        ("text", _) => text(&block["text"]),
+        ("image", _) => json!({ "type": "image_url", "image_url": { "url": url(source)? } }),
+        ("document", Some("text")) => text(&source["data"]),
+        ("document", Some("content")) => text(&json!(text_of(&source["content"]))),
+        ("search_result", _) => {
+            let said = [text_of(&block["title"]), text_of(source), text_of(&block["content"])];
+            text(&json!(said.join("\n\n")))
         }
-        _ => source["url"].as_str().unwrap_or_default().to_owned(),
-    };
-    match block["type"].as_str()? {
-        "text" => Some(json!({ "type": "text", "text": block["text"] })),
-        "image" => Some(json!({ "type": "image_url", "image_url": { "url": url } })),
-        "document" if source["type"] == "text" => Some(json!({ "type": "text", "text": source["data"] })),
-        "document" => {
+        ("document", _) => {
             let name = block["title"].as_str().unwrap_or("document.pdf");
-            Some(json!({ "type": "file", "file": { "filename": name, "file_data": url } }))
+            json!({ "type": "file", "file": { "filename": name, "file_data": url(source)? } })
         }
-        _ => None,
+        (other, _) => {
+            return Err(ApiError::invalid(
+                "messages",
+                format!("This provider does not take {other:?}. Ask a model that does."),
+            ));
+        }
+    })
+}
+
+/// Where the content is, or the content itself.
+fn url(source: &Value) -> ApiResult<String> {
+    match (source["type"].as_str(), source["data"].as_str(), source["url"].as_str()) {
+        (Some("base64"), Some(data), _) => {
+            Ok(format!("data:{};base64,{data}", source["media_type"].as_str().unwrap_or_default()))
+        }
+        (_, _, Some(url)) => Ok(url.to_owned()),
+        _ => Err(ApiError::invalid(
+            "messages",
+            "This provider takes a file's content, not its id at another provider.",
+        )),
     }
 }
 
@@ -123,9 +144,10 @@ fn assistant(content: &Value) -> Value {
     message
 }
 
-fn tools(asked: &Value, out: &mut Value) {
-    // Tools that run at Anthropic have no schema, and nobody else has them.
-    let tools: Vec<Value> = list(&asked["tools"])
+fn tools(asked: &Value, out: &mut Value) -> ApiResult<()> {
+    // Tools that run at Anthropic have no schema, and nobody else has them. Beside others they can be done without.
+    let all = list(&asked["tools"]);
+    let tools: Vec<Value> = all
         .iter()
         .filter(|tool| tool["input_schema"].is_object())
         .map(|tool| {
@@ -134,11 +156,18 @@ fn tools(asked: &Value, out: &mut Value) {
             json!({ "type": "function", "function": function })
         })
         .collect();
+    let choice = &asked["tool_choice"];
+    let is_left_out = |tool: &Value| !tool["input_schema"].is_object() && tool["name"] == choice["name"];
+    if tools.is_empty() && !all.is_empty() || choice["type"] == "tool" && all.iter().any(is_left_out) {
+        return Err(ApiError::invalid(
+            "tools",
+            "These tools run at Anthropic, and this model is of another provider. Ask one of Anthropic's.",
+        ));
+    }
     if tools.is_empty() {
-        return;
+        return Ok(());
     }
     out["tools"] = json!(tools);
-    let choice = &asked["tool_choice"];
     match choice["type"].as_str() {
         Some("any") => out["tool_choice"] = json!("required"),
         Some("none") => out["tool_choice"] = json!("none"),
@@ -150,4 +179,5 @@ fn tools(asked: &Value, out: &mut Value) {
     if choice["disable_parallel_tool_use"] == true {
         out["parallel_tool_calls"] = json!(false);
     }
+    Ok(())
 }

@@ -83,6 +83,46 @@ fn what_the_other_format_cannot_do_is_refused_not_forgotten() {
 }
 
 #[test]
+fn what_only_anthropic_can_do_is_refused_not_forgotten() {
+    let request = |content: Value, tools: Value, choice: Value| {
+        let messages = json!([{ "role": "user", "content": content }]);
+        let body = json!({ "model": "m", "max_tokens": 9, "messages": messages, "tools": tools, "tool_choice": choice });
+        ask_openai::request(&body, "gpt", true)
+    };
+    let of = |source: Value| json!([{ "type": "document", "title": "a", "source": source }]);
+    let plain = |content: Value| request(content, json!([]), Value::Null);
+    // A file that lies at Anthropic is nothing to others, least of all an empty address.
+    for kind in ["image", "document"] {
+        let source = json!({ "type": "file", "file_id": "file_1" });
+        assert!(plain(json!([{ "type": kind, "source": source }])).is_err(), "{kind}");
+        let inside = json!([{ "type": kind, "source": source }]);
+        let result = json!([{ "type": "tool_result", "tool_use_id": "t", "content": inside }]);
+        assert!(plain(result).is_err(), "{kind} in a result");
+    }
+    assert!(plain(json!([{ "type": "container_upload", "file_id": "file_1" }])).is_err());
+    let words = json!([{ "type": "text", "text": "one" }, { "type": "text", "text": "two" }]);
+    let sent = plain(of(json!({ "type": "content", "content": words.clone() }))).unwrap();
+    assert_eq!(sent["messages"][0]["content"], "one\n\ntwo");
+    let found =
+        json!({ "type": "search_result", "source": "https://example.org", "title": "A", "content": words });
+    let sent = plain(json!([found])).unwrap();
+    assert_eq!(sent["messages"][0]["content"], "A\n\nhttps://example.org\n\none\n\ntwo");
+    let sent = plain(of(json!({ "type": "url", "url": "https://example.org/a.pdf" }))).unwrap();
+    assert_eq!(sent["messages"][0]["content"][0]["file"]["file_data"], "https://example.org/a.pdf");
+    // A search that runs at Anthropic can be done without beside other tools, unless it is what is asked for.
+    let search = json!({ "type": "web_search_20250305", "name": "web_search" });
+    let weather = json!({ "name": "weather", "input_schema": { "type": "object" } });
+    let wish = |name: &str| json!({ "type": "tool", "name": name });
+    assert!(request(json!("x"), json!([search]), Value::Null).is_err());
+    assert!(request(json!("x"), json!([search, weather]), wish("web_search")).is_err());
+    assert!(request(json!("x"), json!([search, weather]), wish("weather")).is_ok());
+    assert!(
+        request(json!("x"), json!([]), wish("web_search")).is_ok(),
+        "the provider says what is wrong with it"
+    );
+}
+
+#[test]
 fn an_anthropic_request_as_openai_documents_it() {
     let asked = json!({
         "model": "x", "max_tokens": 300, "system": [{ "type": "text", "text": "Be" }, { "type": "text", "text": "brief." }],
@@ -112,7 +152,7 @@ fn an_anthropic_request_as_openai_documents_it() {
             ]}
         ]
     });
-    let sent = ask_openai::request(&asked, "gpt", true);
+    let sent = ask_openai::request(&asked, "gpt", true).unwrap();
     assert_eq!(
         sent,
         json!({
@@ -137,7 +177,7 @@ fn an_anthropic_request_as_openai_documents_it() {
             ]
         })
     );
-    assert!(ask_openai::request(&asked, "m", false)["max_tokens"] == 300);
+    assert!(ask_openai::request(&asked, "m", false).unwrap()["max_tokens"] == 300);
 }
 
 #[test]
@@ -338,7 +378,7 @@ proptest! {
             messages.push(json!({ "role": "assistant", "content": said }));
         }
         let there = ask_anthropic::request(&json!({ "messages": messages }), "m", None).unwrap();
-        let back = ask_openai::request(&there, "m", false);
+        let back = ask_openai::request(&there, "m", false).unwrap();
         prop_assert_eq!(&back["messages"], &json!(messages));
     }
 }
