@@ -76,6 +76,44 @@ test('who answers instead of whom is said, with the reason', async (t) => {
 	await answer.getByText(say('chat_because_fallback'), { exact: false }).first().waitFor();
 });
 
+test('who was not considered for an answer is said beside it, with the reason', async (t) => {
+	const { server, page } = await scene(t);
+	await add(t, server, 'lab', 'small', 'large');
+	await add(t, server, 'spare', 'mystery');
+	const { items } = await server.api('/api/v1/providers');
+	const spare = items.find((/** @type {any} */ one) => one.name === 'spare');
+	await server.api(`/api/v1/providers/${spare.id}`, { method: 'PATCH', json: { enabled: false } });
+	await page.goto(`${server.url}/chat/new`);
+	await choose(page, /** @type {any} */ (whom), 'auto:private');
+	await ask(page, 'just between us');
+	const answer = answers(page).first();
+	await answer.getByText('You asked: just between us').waitFor();
+	const others = [
+		`${say('chat_several_of', { provider: 'lab' })}: ${say('unfit_not_private')}`,
+		`spare/mystery: ${say('unfit_disabled')}`
+	];
+	const told = answer.getByText(say('chat_not_considered', { models: others.join('; ') }), { exact: true });
+	assert.equal(await told.count(), 0);
+	await answer.getByRole('button', { expanded: false }).first().click();
+	await told.waitFor();
+	await page.reload();
+	await answer.getByRole('button', { expanded: false }).first().click();
+	await told.waitFor();
+	// With a model's price unknown where spending is capped, that is the reason.
+	const routing = await server.api('/api/v1/routing');
+	await server.api('/api/v1/routing', {
+		method: 'PUT',
+		json: { ...routing, caps: { day_micros: 1_000_000 } }
+	});
+	await server.api('/api/v1/models/lab/large', { method: 'PATCH', json: { enabled: false } });
+	await choose(page, /** @type {any} */ (whom), 'auto:cheapest');
+	await ask(page, 'anybody?');
+	const second = answers(page).nth(1);
+	await second.getByText('You asked: anybody?').waitFor();
+	await second.getByRole('button', { expanded: false }).first().click();
+	await second.getByText(`lab/small: ${say('unfit_price')}`, { exact: false }).waitFor();
+});
+
 test('with nobody left to ask, what to do is said and leads there', async (t) => {
 	const { ollama, server, page } = await scene(t);
 	await add(t, server, 'lab', 'small');

@@ -80,6 +80,20 @@ pub struct Route {
     pub because: Vec<RouteReason>,
     /// Models that were tried before it, and what they answered.
     pub instead_of: Vec<RouteMiss>,
+    /// Whom nobody would have tried, of an answer in a conversation: of the first hundred such models, by provider.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub not_considered: Vec<RouteUnfitSome>,
+}
+
+/// Models of one provider that could not take a request for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RouteUnfitSome {
+    pub provider: String,
+    /// Absent when it is more than one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub model: Option<String>,
+    pub because: UnfitBecause,
 }
 
 /// A reason for a choice; the UI has the words.

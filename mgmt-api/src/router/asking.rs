@@ -33,6 +33,7 @@ pub async fn ask(app: &App, question: Question) -> ApiResult<Reply> {
         peek: peek::peek(&body, false)?,
         body,
         headers: HeaderMap::new(),
+        in_full: true,
     };
     let answered = attempt::answer(app, &asked).await?;
     let pieces = match answered.content {

@@ -45,6 +45,8 @@ pub struct Inquiry {
     pub body: Bytes,
     /// For the provider, where it speaks the client's format.
     pub headers: HeaderMap,
+    /// The route is to say who was not considered: a person reads it.
+    pub in_full: bool,
 }
 
 /// What came of it.
@@ -140,7 +142,10 @@ pub async fn answer(app: &App, asked: &Inquiry) -> ApiResult<Answered> {
                 if let Some(mut meter) = back {
                     meter.end(UsageOutcome::Failed);
                 }
-                let route = candidate.route(&missed);
+                let mut route = candidate.route(&missed);
+                if asked.in_full {
+                    route.not_considered = choice.unfit_in_short();
+                }
                 words::tell(&route, &mut headers);
                 return Ok(Answered { route, status, headers, content, usage });
             }

@@ -10,8 +10,8 @@
 use std::borrow::Cow;
 
 use foreman_protocol::{
-    KnownFrom, Model, ModelPrice, Route, RouteMiss, RouteReason, RouteUnfit, Routing, RoutingOrder,
-    RoutingProfile, SpendCaps, UnfitBecause, UseFor,
+    KnownFrom, Model, ModelPrice, Route, RouteMiss, RouteReason, RouteUnfit, RouteUnfitSome, Routing,
+    RoutingOrder, RoutingProfile, SpendCaps, UnfitBecause, UseFor,
 };
 
 use super::{
@@ -100,6 +100,7 @@ impl Candidate<'_> {
             device: self.known.device_name.clone(),
             because,
             instead_of: missed.to_vec(),
+            not_considered: Vec::new(),
         }
     }
 }
@@ -219,6 +220,25 @@ impl<'c> Choice<'c> {
             because: left.because,
         };
         self.left_out.iter().map(told).collect()
+    }
+
+    /// The same in short, for whoever reads an answer; what embeds is no alternative to what chats.
+    #[must_use]
+    pub fn unfit_in_short(&self) -> Vec<RouteUnfitSome> {
+        let mut some: Vec<RouteUnfitSome> = Vec::new();
+        for left in self.left_out.iter().filter(|left| left.because != UnfitBecause::Kind) {
+            let same =
+                |one: &&mut RouteUnfitSome| one.provider == left.provider && one.because == left.because;
+            match some.iter_mut().find(same) {
+                Some(one) => one.model = None,
+                None => some.push(RouteUnfitSome {
+                    provider: left.provider.to_owned(),
+                    model: Some(left.model.clone().into_owned()),
+                    because: left.because,
+                }),
+            }
+        }
+        some
     }
 
     fn add_named(&mut self, known: &'c Known, model: Cow<'c, Model>, needs: &Needs, allowed: Allowed<'_>) {

@@ -119,6 +119,7 @@ async fn inquiry(app: &App, request: Request, format: Wire, embeddings: bool) ->
         peek,
         body,
         headers: headers.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        in_full: false,
     })
 }
 

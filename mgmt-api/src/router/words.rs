@@ -107,6 +107,7 @@ mod tests {
             device: Some("home-server".into()),
             because: vec![RouteReason::Private, RouteReason::Loaded],
             instead_of: vec![],
+            not_considered: vec![],
         };
         assert_eq!(sentence(&route), "llama3.2 on home-server: private, loaded");
         route.device = Some("Büro\n".into());

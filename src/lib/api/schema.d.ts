@@ -3828,6 +3828,8 @@ export interface components {
             /** @description Models that were tried before it, and what they answered. */
             instead_of: components["schemas"]["RouteMiss"][];
             model: string;
+            /** @description Whom nobody would have tried, of an answer in a conversation: of the first hundred such models, by provider. */
+            not_considered?: components["schemas"]["RouteUnfitSome"][];
             /** @description The provider's name. */
             provider: string;
             provider_id: components["schemas"]["ProviderId"];
@@ -3864,6 +3866,13 @@ export interface components {
         RouteUnfit: {
             because: components["schemas"]["UnfitBecause"];
             model: string;
+            provider: string;
+        };
+        /** @description Models of one provider that could not take a request for the same reason. */
+        RouteUnfitSome: {
+            because: components["schemas"]["UnfitBecause"];
+            /** @description Absent when it is more than one. */
+            model?: string | null;
             provider: string;
         };
         /** @description How requests find their model. Replaced as a whole. */

@@ -3,7 +3,7 @@
 import type { RoutingProfile } from './picker';
 import { dollars, duration, tokens } from '$lib/format';
 import { m } from '$lib/i18n';
-import { lateWord } from '$lib/routing/sentence';
+import { lateWord, unfitWord } from '$lib/routing/sentence';
 import type { Message, Route, RouteMiss, RouteReason } from './types';
 
 const REASONS: Record<RouteReason, () => string> = {
@@ -50,6 +50,15 @@ export function missWords(miss: RouteMiss): string {
 	const cause = lateWord(miss.waited_for) ?? MISSES[miss.cause]?.() ?? miss.cause;
 	const status = miss.status ? ` (${miss.status})` : '';
 	return `${m.chat_model_at({ model: miss.model, provider: miss.provider })}: ${cause}${status}`;
+}
+
+/** `several of lab: would leave your devices; spare/small: switched off`. */
+export function notConsideredWords(route: Route): string {
+	const words = (route.not_considered ?? []).map(({ provider, model, because }) => {
+		const what = model ? `${provider}/${model}` : m.chat_several_of({ provider });
+		return `${what}: ${unfitWord(because)}`;
+	});
+	return words.length > 0 ? m.chat_not_considered({ models: words.join('; ') }) : '';
 }
 
 /** `1,204 in · 318 out · $0.004 · first word after 0.4 s`. */

@@ -1,5 +1,13 @@
 /** A way of choosing a model as one sentence, a choice with its reasons, and a model that was passed over. */
-import type { MissCause, Route, RouteMiss, RouteReason, RoutingProfile, WaitedFor } from '$lib/api/types';
+import type {
+	MissCause,
+	Route,
+	RouteMiss,
+	RouteReason,
+	RoutingProfile,
+	UnfitBecause,
+	WaitedFor
+} from '$lib/api/types';
 import { tokens } from '$lib/format';
 import { m } from '$lib/i18n';
 import { useWord } from '$lib/providers/words';
@@ -73,6 +81,22 @@ export function causeWord(cause: MissCause): string {
 		format: m.miss_format
 	};
 	return words[cause]?.() ?? cause;
+}
+
+/** Why a model could not take a request. A newer server may know reasons that have no words here. */
+export function unfitWord(because: UnfitBecause): string {
+	const words: Partial<Record<UnfitBecause, () => string>> = {
+		disabled: m.unfit_disabled,
+		not_private: m.unfit_not_private,
+		use_for: m.unfit_use_for,
+		context: m.unfit_context,
+		tools: m.unfit_tools,
+		vision: m.unfit_vision,
+		kind: m.unfit_kind,
+		key: m.unfit_key,
+		price: m.unfit_price
+	};
+	return words[because]?.() ?? because;
 }
 
 /** What did not come in time. A newer server may wait for what has no word here. */

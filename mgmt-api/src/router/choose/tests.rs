@@ -292,3 +292,32 @@ fn what_a_conversation_may_fill_is_what_its_models_have() {
     routing.caps.day_micros = Some(1);
     assert_eq!(of(&catalogue, &routing, "auto"), Some(128_000));
 }
+
+#[test]
+fn whoever_reads_an_answer_hears_in_short_who_was_not_considered() {
+    let (mut catalogue, routing) = (catalogue(), defaults());
+    catalogue.providers[1].models[1].enabled = false;
+    let short = |name: &str| {
+        let choice = choose(&catalogue, &routing, name, &Needs::default(), &|_, _, _| true);
+        let some = choice.unfit_in_short().into_iter();
+        some.map(|one| (one.provider, one.model, one.because)).collect::<Vec<_>>()
+    };
+    let one = |provider: &str, model: &str, because| (provider.to_owned(), Some(model.to_owned()), because);
+    // What embeds is not among them.
+    let off = one("openai", "gpt-eyes", UnfitBecause::Disabled);
+    assert_eq!(short("auto"), [off.clone(), one("hidden", "secret", UnfitBecause::UseFor)]);
+    assert_eq!(
+        short("auto:private"),
+        [
+            one("groq", "fast", UnfitBecause::NotPrivate),
+            one("openai", "gpt-big", UnfitBecause::NotPrivate),
+            off,
+            one("hidden", "secret", UnfitBecause::NotPrivate)
+        ]
+    );
+    // Several for one reason are one.
+    catalogue.providers[1].models[1].enabled = true;
+    let choice = choose(&catalogue, &routing, "auto:private", &Needs::default(), &|_, _, _| true);
+    let of_openai = choice.unfit_in_short().remove(1);
+    assert_eq!((of_openai.provider.as_str(), of_openai.model), ("openai", None));
+}
