@@ -356,7 +356,10 @@ impl Dialer {
     fn change(&self, change: impl FnOnce(&mut KnownDevice)) {
         let mut device = self.device.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         change(&mut device);
-        if let Some(store) = &self.store {
+        // What becomes of a key that was replaced meanwhile says nothing of the new one.
+        let is_current =
+            |store: &&Store| store.client_key().is_ok_and(|current| current.public() == self.key.public());
+        if let Some(store) = self.store.as_ref().filter(is_current) {
             // Kept for the next time only; this time it is in memory.
             let _ = store.keep(&device);
         }

@@ -144,6 +144,8 @@ impl Store {
         write(&self.data.join(CLIENT_KEY), BASE64_STANDARD.encode(*fresh.to_bytes()).as_bytes())?;
         for mut device in self.devices()? {
             device.grant = None;
+            // Nobody has refused the new one yet.
+            device.refused_at = None;
             self.keep(&device)?;
         }
         Ok(fresh)

@@ -94,3 +94,25 @@ async fn a_device_nobody_told_of_is_said_to_be_unknown() {
     let unreachable = DeviceConnection::open(&store, Some(&nowhere), DeviceId::fresh(), options()).await;
     assert!(matches!(unreachable.err(), Some(OpenError::Server(_))));
 }
+
+/// Of a program that still has the old key, as a shell that is open meanwhile.
+#[tokio::test]
+async fn that_a_replaced_key_was_refused_does_not_keep_the_new_one_from_the_device() {
+    let (_folder, store) = store();
+    let scene = Scene::new();
+    let (server, _listening) = scene.server().await;
+    let lan = scene.lan().await;
+    scene.tell_addresses(&[&lan]);
+    let mut known = scene.known();
+    known.refused_at = Some(i64::MAX);
+    store.keep(&known).unwrap();
+    let old = store.client_key().unwrap();
+    store.rotate_client_key().unwrap();
+    let fresh = KnownDevice { grant: None, refused_at: None, ..known.clone() };
+    assert_eq!(store.device(scene.id).unwrap().as_ref(), Some(&fresh));
+
+    known.refused_at = None;
+    let left = DeviceConnection::new(known, old, Some(store.clone()), Some(server), options()).unwrap();
+    assert_eq!(left.hello().await.unwrap().name, "server", "the old one is refused");
+    assert_eq!(store.device(scene.id).unwrap().as_ref(), Some(&fresh));
+}
