@@ -104,14 +104,15 @@ impl DeviceConnection {
         server: Option<Foreman>,
         options: DeviceOptions,
     ) -> Result<Self, Error> {
-        let granted = device.grant.is_some();
-        let name = device.name.clone();
+        let no_grant = device.grant.is_none().then(|| keys::no_grant(&device.name));
+        let without_link = no_grant.or_else(|| options.without_link());
         let reach = Arc::new(Reach::new(Dialer::new(device, key, store, server, options)?));
-        let _keeper = if granted {
-            Some(AbortOnDropHandle::new(tokio::spawn(keeper::keep(reach.clone()))))
-        } else {
-            reach.begin_without_grant(&name);
-            None
+        let _keeper = match without_link {
+            None => Some(AbortOnDropHandle::new(tokio::spawn(keeper::keep(reach.clone())))),
+            Some(why) => {
+                reach.begin_without_link(why);
+                None
+            }
         };
         Ok(Self(Arc::new(Inner { reach, _keeper })))
     }

@@ -48,6 +48,15 @@ impl Default for DeviceOptions {
     }
 }
 
+impl DeviceOptions {
+    /// Why no path is to be looked for, when only the server is left.
+    pub(super) fn without_link(&self) -> Option<Error> {
+        let only = self.only.as_deref()?;
+        let message = "nothing but the way through the server was asked for".to_owned();
+        only.iter().all(|kind| *kind == PathKind::Server).then_some(Error::Unreachable { message })
+    }
+}
+
 /// How often and how long.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {

@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     dial::{Dialer, Unreached},
-    keys, network,
+    network,
     path::{PathKind, PathState},
     session::Session,
 };
@@ -50,12 +50,11 @@ impl Reach {
         }
     }
 
-    /// How things stand without a right of this client's own.
-    pub fn begin_without_grant(&self, name: &str) {
-        let error = keys::no_grant(name);
+    /// How things stand where no path is looked for.
+    pub fn begin_without_link(&self, why: Error) {
         self.stand(match self.dialer.may_use_server() {
-            true => Standing::Server(error.to_string()),
-            false => Standing::Refused(error),
+            true => Standing::Server(why.to_string()),
+            false => Standing::Refused(why),
         });
     }
 

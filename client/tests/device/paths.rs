@@ -1,6 +1,6 @@
 //! Which path is taken, and that another one takes over.
 
-use foreman_client::PathKind;
+use foreman_client::{DeviceConnection, DeviceOptions, PathKind};
 use foreman_protocol::ProblemCode;
 
 use crate::scene::{Scene, options, reached};
@@ -105,4 +105,19 @@ async fn a_refusal_is_not_tried_over_every_path_and_the_server_speaks_instead() 
     let state = reached(&device, PathKind::Server).await;
     assert!(state.trouble.unwrap().contains("refused"));
     assert_eq!(device.hello().await.unwrap().name, "server");
+}
+
+#[tokio::test]
+async fn asked_for_nothing_but_the_server_it_goes_there_whatever_else_would_lead_to_the_device() {
+    let scene = Scene::new();
+    let (server, _listening) = scene.server().await;
+    let lan = scene.lan().await;
+    scene.tell_addresses(&[&lan]);
+    let only = DeviceOptions { only: Some(vec![PathKind::Server]), ..options() };
+    let connect = |server| {
+        DeviceConnection::new(scene.known(), scene.client.clone(), None, server, only.clone()).unwrap()
+    };
+    assert_eq!(connect(Some(server)).hello().await.unwrap().name, "server");
+    let error = connect(None).hello().await.unwrap_err();
+    assert!(error.to_string().contains("nothing but the way through the server"), "{error}");
 }
