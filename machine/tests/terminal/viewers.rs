@@ -115,9 +115,9 @@ async fn one_who_reads_nothing_at_all_stops_no_program() {
     let mut client = client;
     let (text, _) = client.until_end().await;
     assert_eq!(client.gaps, 1);
-    // All that is promised, but for the line that was cut.
-    let line = "400000\r\n".len();
-    assert!((SCROLLBACK - line..=SCROLLBACK).contains(&text.len()), "{} bytes", text.len());
+    // All that is promised, 1 MiB, but for the line that was cut.
+    let (promised, line) = (1 << 20, "400000\r\n".len());
+    assert!((promised - line..=promised).contains(&text.len()), "{} bytes", text.len());
     assert!(text.ends_with("\r\n399999\r\n400000\r\n"));
     let mut newcomer = place.attach(id, 0, None);
     assert!(newcomer.until_end().await.0 == text);
