@@ -278,6 +278,13 @@ async fn ports_lead_through_and_logs_are_shown() {
     std::fs::rename(&log, scene.folder.join("app.log.1")).expect("moved");
     std::fs::write(&log, "six\n").expect("written");
     assert_eq!(next().await.as_deref(), Some("six"));
+
+    // What cannot be read from the start is said, and not waited for.
+    let circle = scene.folder.join("circle");
+    std::os::unix::fs::symlink(&circle, &circle).expect("made");
+    let unread = scene.output(&["logs", "journey", &format!("file:{}", circle.display()), "-f"], "").await;
+    let noted = String::from_utf8_lossy(&unread.stderr).into_owned();
+    assert!(!unread.status.success() && noted.contains("cannot be read"), "{noted}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,6 +10,7 @@ use std::{
 
 use eventsource_stream::{Event, Eventsource};
 use foreman_link::sse::SILENCE_LIMIT;
+use foreman_protocol::ProblemCode;
 use futures_util::{StreamExt, stream, stream::BoxStream};
 use reqwest::header::{ACCEPT, HeaderName};
 
@@ -67,9 +68,10 @@ pub(super) fn events(answer: Answer) -> BoxStream<'static, Result<Event, Error>>
     watched.boxed()
 }
 
-/// Whether asking again later may help.
-fn may_pass(error: &Error) -> bool {
-    error.is_transient() || matches!(error, Error::Malformed { .. })
+/// Whether asking again later may help. What the device has not got from the start is not waited for.
+fn may_pass(error: &Error, was_open: bool) -> bool {
+    let not_there = !was_open && error.code() == Some(ProblemCode::Unavailable);
+    !not_there && (error.is_transient() || matches!(error, Error::Malformed { .. }))
 }
 
 /// Keeps a stream open for as long as it is polled, each time after the last event it gave.
@@ -81,11 +83,20 @@ pub(super) fn resuming(
         device: DeviceConnection,
         ask: F,
         last: Option<String>,
+        was_open: bool,
         open: Option<BoxStream<'static, Result<Event, Error>>>,
         pause: Pause,
         wait: Duration,
     }
-    let state = State { device, ask, last: None, open: None, pause: Pause::default(), wait: Duration::ZERO };
+    let state = State {
+        device,
+        ask,
+        last: None,
+        was_open: false,
+        open: None,
+        pause: Pause::default(),
+        wait: Duration::ZERO,
+    };
     let steps = stream::unfold(Some(state), |state| async move {
         let mut state = state?;
         loop {
@@ -110,9 +121,10 @@ pub(super) fn resuming(
                     match state.device.send(ask).await {
                         Ok(answer) => {
                             state.open = Some(events(answer));
+                            state.was_open = true;
                             continue;
                         }
-                        Err(error) if may_pass(&error) => error,
+                        Err(error) if may_pass(&error, state.was_open) => error,
                         Err(error) => return Some((Said::Failed(error), None)),
                     }
                 }
@@ -148,7 +160,7 @@ mod tests {
         assert_eq!(events.next().await.unwrap().unwrap().data, "1");
         let error = events.next().await.unwrap().unwrap_err();
         assert!(matches!(error, Error::TooLong { limit: LONGEST_EVENT }), "{error}");
-        assert!(!may_pass(&error), "it would be as long again");
+        assert!(!may_pass(&error, true), "it would be as long again");
     }
 
     #[tokio::test]
