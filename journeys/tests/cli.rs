@@ -1,6 +1,7 @@
 //! `foreman`, the program, against the real server and a real device.
 
 mod copies;
+mod grants;
 mod keys;
 mod shells;
 mod tasks;
@@ -66,7 +67,11 @@ impl Scene {
     }
 
     async fn output(&self, args: &[&str], input: &str) -> Output {
-        let mut child = self.foreman(args).spawn().expect("foreman runs");
+        Self::run(self.foreman(args), args, input).await
+    }
+
+    async fn run(mut foreman: Command, args: &[&str], input: &str) -> Output {
+        let mut child = foreman.spawn().expect("foreman runs");
         let mut stdin = child.stdin.take().expect("it is piped");
         let _ = stdin.write_all(input.as_bytes()).await;
         drop(stdin);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use foreman_client::DeviceConnection;
+use foreman_protocol::Level;
 use tokio::{
     io::{AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -55,6 +56,9 @@ pub async fn run(context: &Context, options: Options) -> Result<()> {
     let hello = device.hello().await?;
     if !hello.policy.allow_bash {
         bail!("{} does not forward ports: its policy has ALLOW_BASH off", hello.name);
+    }
+    if hello.level < Level::Operate {
+        bail!("{} does not forward ports for you: you may only look there", hello.name);
     }
     let mut doors = Vec::new();
     for ports in options.ports {

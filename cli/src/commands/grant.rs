@@ -84,13 +84,15 @@ pub async fn grant(context: &Context, options: GrantOptions) -> Result<()> {
         lasts: options.lasts,
     };
     let (grant, signed) = make_grant(&context.store.owner_key()?, &device, &new);
-    if let Some(server) = context.maybe_server()? {
-        server
-            .add_grant(device.id, &signed)
-            .await
-            .context("The grant was signed, but the server did not take it")?;
-    } else {
-        note("no server carries it: give the line to the client yourself");
+    let carried = match context.maybe_server()? {
+        Some(server) => server.add_grant(device.id, &signed).await.map_err(|error| error.to_string()),
+        None => Err("you are not signed in".to_owned()),
+    };
+    if let Err(why) = carried {
+        note(format!(
+            "no server carries it ({why}): on the client, `foreman trust {} --grant LINE` takes the line below",
+            device.name
+        ));
     }
     if context.json {
         return json(&serde_json::json!({ "grant": grant, "signed": signed }));
