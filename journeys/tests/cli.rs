@@ -178,6 +178,14 @@ async fn tasks_and_shells_give_their_output_and_their_code() {
     assert!(said.contains("got typed"), "{said}{}", String::from_utf8_lossy(&shell.stderr));
     assert_eq!(shell.status.code(), Some(7));
 
+    let there = scene.folder.path().canonicalize().expect("it is there");
+    let there = there.to_str().expect("text");
+    let told = ["run", "journey", "--env", "WORD=told", "--cwd", there, "--shell", "--", "echo $WORD; pwd"];
+    assert_eq!(scene.says(&told).await, format!("told\n{there}\n"));
+    assert!(scene.says(&["shell", "journey", "--cwd", there, "--", "pwd"]).await.contains(there));
+    let late = scene.output(&["run", "journey", "--timeout", "1s", "--", "sleep", "600"], "").await;
+    assert_eq!(late.status.code(), Some(128 + 15), "{}", String::from_utf8_lossy(&late.stderr));
+
     let mut running = scene.foreman(&["run", "journey", "--", "sleep", "600"]).spawn().expect("it runs");
     let tasks = eventually("the task runs", || async {
         let devices = scene.json(&["devices", "--json"]).await;
@@ -219,6 +227,13 @@ async fn files_are_copied_listed_and_printed_also_with_the_server_down() {
     assert!(back.join("empty").exists() && back.join("deep/er/small").exists());
     let again = scene.output(&["cp", &format!("{remote}/large"), arrived], "").await;
     assert!(String::from_utf8_lossy(&again.stderr).contains("is there already"));
+    let (changed, target) = (scene.folder.join("changed"), format!("{remote}/deep/er/small"));
+    std::fs::write(&changed, "changed\n").expect("written");
+    let replace = ["cp", changed.to_str().expect("text"), &target];
+    assert!(!scene.output(&replace, "").await.status.success(), "nothing is written over by itself");
+    assert_eq!(scene.says(&["cat", &target]).await, "small\n");
+    scene.says(&[&replace[..], &["--force"]].concat()).await;
+    assert_eq!(scene.says(&["cat", &target]).await, "changed\n");
     // A part that was left is gone on with: its first half is not fetched again.
     let etag = scene.json(&["ls", &format!("{remote}/large"), "--json"]).await[0]["etag"].clone();
     let version: String = etag.as_str().expect("a tag").chars().filter(char::is_ascii_alphanumeric).collect();
@@ -269,6 +284,14 @@ async fn ports_lead_through_and_logs_are_shown() {
     std::fs::write(&log, "one\ntwo\nthree\n").expect("written");
     let source = format!("file:{}", log.display());
     assert_eq!(scene.says(&["logs", "journey", &source, "-n", "2"]).await, "two\nthree\n");
+
+    let (levels, _) = scene.place("levels.log");
+    std::fs::write(&levels, "INFO ready\nWARN warm\nERROR stuck\n").expect("written");
+    let levels = format!("file:{}", levels.display());
+    let only =
+        async |filter: [&str; 2]| scene.says(&["logs", "journey", &levels, filter[0], filter[1]]).await;
+    assert_eq!(only(["--level", "warn"]).await, "WARN warm\nERROR stuck\n");
+    assert_eq!(only(["--grep", "ready|stuck"]).await, "INFO ready\nERROR stuck\n");
 
     let mut follows = scene.foreman(&["logs", "journey", &source, "-f", "-n", "1"]).spawn().expect("it runs");
     let mut shown = tokio::io::BufReader::new(follows.stdout.take().expect("piped")).lines();

@@ -131,3 +131,20 @@ async fn a_shell_follows_its_window_is_left_watched_gone_back_to_and_ended() {
     let ended = list().await;
     assert!(ended.as_array().is_none_or(|all| all.iter().all(|one| !one["ended"].is_null())), "{ended}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_in_a_window_has_its_levels_in_colours() {
+    let scene = Scene::new().await;
+    let (log, _) = scene.place("levels.log");
+    std::fs::write(&log, "DEBUG tick\nINFO ready\nWARN warm\nERROR stuck\n").expect("written");
+    let mut window = Window::open(&scene, &["logs", "journey", &format!("file:{}", log.display())], (90, 20));
+    for coloured in [
+        "\x1b[2mDEBUG tick\x1b[0m",
+        "\r\nINFO ready\r\n",
+        "\x1b[33mWARN warm\x1b[0m",
+        "\x1b[31mERROR stuck\x1b[0m",
+    ] {
+        window.shows(coloured).await;
+    }
+    assert!(window.ended().await.success());
+}
