@@ -2,10 +2,10 @@
 // The logs of a device: which there are and which not and why, only those bad enough, levels in colours, where lines
 // are missing, and what is shown as a file.
 import assert from 'node:assert/strict';
-import { appendFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { CUT_OFF, open, shown, signIn } from './browser.mjs';
+import { CUT_OFF, DESKTOP, PHONE, open, shown, signIn } from './browser.mjs';
 import { eventually, stack } from './stack.mjs';
 import { say } from './words.mjs';
 
@@ -116,4 +116,30 @@ test('a log is cut down to a level, shows what is missing and is saved', async (
 			'ERROR ERROR of another day'
 		]
 	);
+});
+
+test('a log that cannot be read now says why, and begins as soon as it can', async (t) => {
+	const { server, agent, folder } = await stack(t, { device: 'bench' });
+	const file = join(folder, 'arm.log');
+	// Leads to itself, so that nobody reads it, an administrator neither.
+	symlinkSync(file, file);
+	for (const size of [DESKTOP, PHONE]) {
+		const page = await open(t, { ...size, expectErrors: AWAY });
+		await signIn(page, server);
+		await page.goto(
+			`${server.url}/devices/${agent.id}/logs?${new URLSearchParams({ source: `file:${file}` })}`
+		);
+		const status = page.getByRole('main').getByRole('status');
+		await status.getByText(new RegExp(`${file} cannot be read`)).waitFor();
+		assert.equal(await page.getByText(say('logs_nothing_yet'), { exact: true }).count(), 0);
+		await page.screenshot({ path: `test-results/log-unread-${size.viewport.width}.png` });
+		rmSync(file);
+		writeFileSync(file, 'INFO ready\n');
+		await page
+			.getByRole('log', { name: say('logs_lines') })
+			.getByText('INFO ready')
+			.waitFor();
+		rmSync(file);
+		symlinkSync(file, file);
+	}
 });
