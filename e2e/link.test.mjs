@@ -342,6 +342,13 @@ test('what the device does not allow is explained, not failed', async (t) => {
 		await page.goto(`${server.url}/devices/${agent.id}/${tool}`);
 		await shown(page, new RegExp(`${setting}=true`)).waitFor();
 	}
+	// Allowed there, it goes on here by itself.
+	appendFileSync(join(agent.state, 'policy.env'), '\nALLOW_LOGS=true\n');
+	await page
+		.getByRole('heading', { name: say('logs_none') })
+		.or(page.getByRole('log'))
+		.first()
+		.waitFor();
 	await page.goto(`${server.url}/devices/${agent.id}/files`);
 	const upload = page.getByRole('button', { name: new RegExp(`^${say('files_upload')}`) });
 	await eventually(() => upload.isDisabled());
