@@ -40,8 +40,9 @@ pub async fn run(context: &Context, options: Options) -> Result<()> {
     tokio::select! {
         done = &mut downward => done?,
         sent = &mut upward => {
-            sent?;
-            downward.await?;
+            // Also when nothing more can be sent, what the device said before is passed on.
+            let heard = downward.await;
+            sent.and(heard)?;
         }
     }
     Ok(())
