@@ -39,3 +39,41 @@ describe('the catalogue', () => {
 		}
 	});
 });
+
+describe('what a phone’s system says for the app', () => {
+	const raw = import.meta.glob<string>(
+		[
+			'/src-tauri/Info.ios.plist',
+			'/src-tauri/ios/words/*/InfoPlist.strings',
+			'/src-tauri/gen/android/app/src/main/res/values*/strings.xml'
+		],
+		{ eager: true, query: '?raw', import: 'default' }
+	);
+	const said = (path: string, pair: RegExp) =>
+		Object.fromEntries([...(raw[path] ?? '').matchAll(pair)].map(([, key, words]) => [key, words]));
+	const apple = (locale: string) =>
+		said(`/src-tauri/ios/words/${locale}.lproj/InfoPlist.strings`, /^"(\w+)" = "(.+)";$/gm);
+	const android = (folder: string) =>
+		said(
+			`/src-tauri/gen/android/app/src/main/res/${folder}/strings.xml`,
+			/<string name="(\w+)">(.+)<\/string>/g
+		);
+
+	it('is on an iPhone what is asked for without a language, and the same in German', () => {
+		const asked = said(
+			'/src-tauri/Info.ios.plist',
+			/<key>(\w+UsageDescription)<\/key>\s*<string>(.+)<\/string>/g
+		);
+		expect(Object.keys(asked).length).toBeGreaterThan(0);
+		expect(apple('en')).toEqual(asked);
+		expect(Object.keys(apple('de'))).toEqual(Object.keys(asked));
+		for (const [key, words] of Object.entries(apple('de'))) expect(words, key).not.toBe(asked[key]);
+	});
+
+	it('is on Android in German what is not a name', () => {
+		const names = ['app_name', 'main_activity_title'];
+		const asked = Object.keys(android('values')).filter((key) => !names.includes(key));
+		expect(asked.length).toBeGreaterThan(0);
+		expect(Object.keys(android('values-de'))).toEqual(asked);
+	});
+});
