@@ -14,6 +14,7 @@ mod last_known;
 mod looks;
 #[cfg(feature = "last-known")]
 mod outbox;
+mod place;
 mod preferences;
 pub mod providers_sign_in;
 mod save;
@@ -36,6 +37,7 @@ pub use last_known::{KeptAnswer, LastKnown, LastKnownError};
 pub use looks::{Encryption, ServerLooks};
 #[cfg(feature = "last-known")]
 pub use outbox::{Change, Outbox, OutboxError, Queued, Refusal, Step};
+pub use place::place_of;
 pub use preferences::{Language, Preferences, PreferencesFile};
 pub use save::{Progress, SaveError, SavePart, SaveSource, Saving, UnfinishedSave, UnfinishedSaves};
 #[cfg(feature = "secret-file")]

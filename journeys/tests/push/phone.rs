@@ -4,6 +4,8 @@
 use std::process::Command;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use foreman_client::app::{ServerId, notices::Subject, place_of};
+use foreman_protocol::{DeviceId, TaskId};
 use journeys::{database::Database, push::Pushed, skipped::skipped, stack::Folder};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -12,7 +14,7 @@ use super::{fill, plain, scene, wanting};
 
 const PACKAGE: &str = "java/dev/foreman/app/push";
 /// What of the app's Java knows nothing of Android, and the way in for a test.
-const PLAIN: [&str; 4] = ["main Keys", "main Sealed", "main Registrations", "test Phone"];
+const PLAIN: [&str; 5] = ["main Keys", "main Sealed", "main Registrations", "main Place", "test Phone"];
 
 /// A phone, as far as there is one here.
 struct Phone {
@@ -151,6 +153,22 @@ fn a_phone_knows_whose_token_is_whose_through_every_start() {
     assert!(phone.registration(&["of", "cabin"]).is_none());
 }
 
+#[test]
+fn what_the_app_showed_itself_stays_where_the_same_is_brought_at_once_and_not_for_long() {
+    let Some(phone) = Phone::new() else { return };
+    let stays = |after: u64| phone.ask(&["stays", "1800000000000", &(1_800_000_000_000 + after).to_string()]);
+    assert_eq!((stays(0), stays(2_000), stays(3_600_000)), ("true".into(), "true".into(), "false".into()));
+    let (home, cabin) = (ServerId::fresh(), ServerId::fresh());
+    let things = [Subject::Many, Subject::Task(TaskId::fresh()), Subject::Reach(DeviceId::fresh())];
+    for thing in things {
+        for server in [&home, &cabin] {
+            let place = phone.ask(&["place", server.as_str(), &thing.to_string()]);
+            assert_eq!(place, place_of(server, thing).to_string());
+        }
+        assert_ne!(place_of(&home, thing), place_of(&cabin, thing));
+    }
+}
+
 async fn a_phone_opens_what_the_server_seals_also_at_a_new_address(database: Database) {
     let Some(phone) = Phone::new() else { return };
     let scene = scene(database, plain).await;
@@ -170,6 +188,11 @@ async fn a_phone_opens_what_the_server_seals_also_at_a_new_address(database: Dat
     let said = phone.read(&first.token, &pushed);
     assert_eq!(said["title"], "GPU memory is nearly full on Spark");
     assert_eq!((&said["page"], &said["urgent"]), (&json!(format!("/devices/{}", device.id)), &json!(true)));
+    // The app itself shows the same there.
+    let home = ServerId::fresh();
+    let subject = said["subject"].as_str().expect("what it is about");
+    let place = phone.ask(&["place", home.as_str(), subject]);
+    assert_eq!(place, place_of(&home, Subject::GpuMemory(device.id)).to_string());
 
     // Neither changed on its way nor by another's keys.
     let other = phone.registration(&["begin", "cabin", "io.heckel.ntfy"]).expect("one");

@@ -22,6 +22,8 @@ pub struct Message {
     pub body: String,
     /// A newer one with the same tag takes its place. 32 characters of base64url that say nothing.
     pub tag: String,
+    /// What it is about, as the app writes it, which shows it in the place of its own word.
+    pub subject: String,
     /// A page of the dashboard.
     pub page: String,
     /// The same with this server's address.
@@ -65,15 +67,24 @@ impl Voice<'_> {
 
     pub fn test(&self) -> Message {
         let message = self.message(Subject::Many, notices::test(self.words), false, false);
-        Message { tag: self.tag("test"), page: "/settings/notifications".into(), ttl_s: MINUTE_S, ..message }
+        let subject = "test".to_owned();
+        Message {
+            tag: self.tag(&subject),
+            subject,
+            page: "/settings/notifications".into(),
+            ttl_s: MINUTE_S,
+            ..message
+        }
     }
 
     fn message(&self, subject: Subject, said: Said, urgent: bool, over: bool) -> Message {
         let page = subject.page();
+        let subject = subject.to_string();
         Message {
             title: cut(said.title, LONGEST_TITLE),
             body: cut(said.body, LONGEST_BODY),
-            tag: self.tag(&subject.to_string()),
+            tag: self.tag(&subject),
+            subject,
             url: format!("{}{page}", self.public_url),
             page,
             urgent,

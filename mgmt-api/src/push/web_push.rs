@@ -58,7 +58,9 @@ fn vapid(carriers: &Carriers, url: &reqwest::Url) -> ApiResult<String> {
 
 /// What the service worker and the app read.
 fn payload(message: &Message) -> String {
-    let mut payload = json!({ "title": message.title, "tag": message.tag, "page": message.page });
+    let mut payload = json!({
+        "title": message.title, "tag": message.tag, "subject": message.subject, "page": message.page,
+    });
     if !message.body.is_empty() {
         payload["body"] = json!(message.body);
     }

@@ -1,7 +1,7 @@
 //! What travels with a notification of systems whose notifications outlive the app, and what a press there means. A
 //! system that starts the app with a press gives back what it was given and nothing else.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use foreman_client::app::place_of;
 
 use super::{Act, Card, Name};
 
@@ -9,12 +9,16 @@ use super::{Act, Card, Name};
 const TAP: &str = "tap";
 const DISMISSED: &str = "dismiss";
 
+/// Of no server, so no thing's but by a chance of one in two thousand millions.
+const TEST_PLACE: i32 = 1;
+
 /// The same for the same thing at each start, so that a newer one takes the place of one from before and what holds no
 /// longer is found. Never negative.
 pub fn id_of(name: &Name) -> i32 {
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    i32::try_from(hasher.finish() >> 33).unwrap_or_default()
+    match name {
+        Name::Thing(server, subject) => place_of(server, *subject),
+        Name::Test => TEST_PLACE,
+    }
 }
 
 /// The name as it is given along.

@@ -8,24 +8,29 @@ import android.content.Context;
 import android.content.Intent;
 import android.net.Uri;
 import android.os.Build;
+import android.service.notification.StatusBarNotification;
 import dev.foreman.app.MainActivity;
 import dev.foreman.app.R;
+import java.security.GeneralSecurityException;
 import org.json.JSONObject;
 
 /** What was told, on the screen. */
 final class Shown {
-    /** A thing's tag says which one it is. */
-    private static final int ID = 0;
+    /** Marks what was brought: the app's own has none of it. */
+    private static final String BROUGHT = "dev.foreman.app.BROUGHT";
 
     private Shown() {}
 
-    static void tell(Context context, Registrations.One one, JSONObject told) {
+    static void tell(Context context, Registrations.One one, JSONObject told) throws GeneralSecurityException {
         NotificationManager screen = context.getSystemService(NotificationManager.class);
         String tag = told.optString("tag");
+        // An older server does not say what it is about.
+        int place = Place.of(one.server, told.optString("subject", tag));
         if (told.optBoolean("over")) {
-            screen.cancel(tag, ID);
+            screen.cancel(place);
             return;
         }
+        if (isToldByApp(screen, place)) return;
         Intent open = new Intent(context, MainActivity.class)
             .setAction(PushPlugin.PRESSED)
             // Two that differ only in what goes with them are one to the system.
@@ -41,7 +46,18 @@ final class Shown {
             .setStyle(new Notification.BigTextStyle().bigText(body))
             .setContentIntent(PendingIntent.getActivity(context, 0, open, asIs))
             .setAutoCancel(true);
-        screen.notify(tag, ID, card.build());
+        card.getExtras().putBoolean(BROUGHT, true);
+        screen.notify(place, card.build());
+    }
+
+    private static boolean isToldByApp(NotificationManager screen, int place) {
+        for (StatusBarNotification shown : screen.getActiveNotifications()) {
+            boolean isThere = shown.getTag() == null && shown.getId() == place;
+            if (isThere && !shown.getNotification().extras.getBoolean(BROUGHT)) {
+                return Place.stays(shown.getPostTime(), System.currentTimeMillis());
+            }
+        }
+        return false;
     }
 
     /** What needs somebody comes over what is on the screen, the rest does not. */

@@ -32,6 +32,12 @@ public final class Phone {
             case "ended":
                 System.out.println(all.ended(said[2]));
                 break;
+            case "place":
+                System.out.println(Place.of(said[2], said[3]));
+                break;
+            case "stays":
+                System.out.println(Place.stays(Long.parseLong(said[2]), Long.parseLong(said[3])));
+                break;
             case "open":
                 print(Sealed.open(READ.decode(said[3]), all.known(said[2]).keys));
                 break;
