@@ -32,10 +32,10 @@ impl PushKind {
         }
     }
 
-    /// Nobody on the way can read it.
+    /// A browser or an app: it tells one account of a server at a time.
     #[must_use]
-    pub const fn is_sealed(self) -> bool {
-        matches!(self, Self::WebPush | Self::UnifiedPush)
+    pub const fn is_of_one(self) -> bool {
+        !matches!(self, Self::Ntfy)
     }
 }
 
@@ -53,10 +53,7 @@ pub enum PushTarget {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         token: Option<String>,
     },
-    /// The device token that the system gave the app, hex.
-    Apns {
-        token: String,
-    },
+    Apns(AppleDevice),
     /// The registration token that the system gave the app.
     Fcm {
         token: String,
@@ -70,7 +67,7 @@ impl PushTarget {
             Self::WebPush(_) => PushKind::WebPush,
             Self::UnifiedPush(_) => PushKind::UnifiedPush,
             Self::Ntfy { .. } => PushKind::Ntfy,
-            Self::Apns { .. } => PushKind::Apns,
+            Self::Apns(_) => PushKind::Apns,
             Self::Fcm { .. } => PushKind::Fcm,
         }
     }
@@ -93,6 +90,19 @@ pub struct PushEndpoint {
     pub p256dh: String,
     /// 16 bytes that only the receiver and this server know.
     pub auth: String,
+}
+
+/// The app on one of Apple's devices.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AppleDevice {
+    /// The device token that the system gave the app, hex.
+    pub token: String,
+    /// Goes back to the app with each message: one token serves all its servers, and a press has to lead to the right one. At
+    /// most 64 letters, digits, `-` and `_`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
 }
 
 /// How much a push says. Whatever is not said is read after opening Foreman.
@@ -251,13 +261,21 @@ pub struct UpdatePushReceiver {
 #[serde(deny_unknown_fields)]
 pub struct RenewPushReceiver {
     /// Where it is told from now on.
-    pub target: PushEndpoint,
-    /// `web_push`, also where it is absent, or `unified_push`.
+    pub target: RenewedTarget,
+    /// `web_push`, also where it is absent, `unified_push`, or `apns` with a device token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<PushKind>,
     /// The endpoint it had before, where it still knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub was: Option<String>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum RenewedTarget {
+    Endpoint(PushEndpoint),
+    Apple(AppleDevice),
 }
 
 /// Why a receiver is told nothing any more.

@@ -3,8 +3,9 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use journeys::{
     database::Database,
+    device::BareDevice,
     eventually,
-    push::{ACCESS_TOKEN, claims},
+    push::{ACCESS_TOKEN, Pushed, claims},
 };
 use reqwest::{Method, StatusCode};
 use ring::{
@@ -13,7 +14,7 @@ use ring::{
 };
 use serde_json::{Value, json};
 
-use super::{fill, plain, scene, wanting};
+use super::{Scene, fill, plain, scene, wanting};
 
 async fn a_ntfy_topic_is_told_and_its_message_deleted(database: Database) {
     let dumped = database.clone();
@@ -48,14 +49,17 @@ async fn a_ntfy_topic_is_told_and_its_message_deleted(database: Database) {
     assert!(!page.to_string().contains("my-topic"), "{page}");
 }
 
-async fn apple_is_told_over_http_2_with_a_signed_token(database: Database) {
+/// A team's account with Apple: its key as Apple gives it, and the public half.
+fn team() -> (String, Vec<u8>) {
     let pkcs8 =
         EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).expect("a key");
     let pair =
         EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &SystemRandom::new());
-    let public = pair.expect("just made").public_key().as_ref().to_vec();
-    let pem = pem(pkcs8.as_ref());
-    let scene = scene(database, |folder, carriers, setting| {
+    (pem(pkcs8.as_ref()), pair.expect("just made").public_key().as_ref().to_vec())
+}
+
+async fn with_apple(database: Database, pem: String) -> Scene {
+    scene(database, |folder, carriers, setting| {
         let file = folder.join("AuthKey.p8");
         std::fs::write(&file, pem).expect("written");
         let setting =
@@ -64,7 +68,12 @@ async fn apple_is_told_over_http_2_with_a_signed_token(database: Database) {
             setting.env("FOREMAN_APNS_KEY_ID", "KEYID12345").env("FOREMAN_APNS_TEAM_ID", "TEAM123456");
         setting.env("FOREMAN_APNS_TOPIC", "run.foreman.app")
     })
-    .await;
+    .await
+}
+
+async fn apple_is_told_over_http_2_with_a_signed_token(database: Database) {
+    let (pem, public) = team();
+    let scene = with_apple(database, pem).await;
     let device = scene.device("Spark").await;
     let token = "ab".repeat(32);
     let target = json!({ "kind": "apns", "token": token });
@@ -94,6 +103,56 @@ async fn apple_is_told_over_http_2_with_a_signed_token(database: Database) {
     assert_eq!(back.headers["authorization"], pushed.headers["authorization"]);
     assert_eq!(back.headers["apns-collapse-id"], pushed.headers["apns-collapse-id"]);
     eventually("it is removed", || async { scene.receivers().await.is_empty().then_some(()) }).await;
+}
+
+/// What is pushed when a device fills up.
+async fn told(scene: &Scene, device: &BareDevice, nth: usize) -> Pushed {
+    fill(device, 95).await;
+    scene.carriers.nth(nth).await
+}
+
+async fn an_app_of_apples_is_told_of_whose_it_is_and_goes_on_with_a_new_token(database: Database) {
+    let scene = with_apple(database, team().0).await;
+    let (_, mia) = scene.server.client("operator").await;
+    let (_, noor) = scene.server.client("viewer").await;
+    let target = |token: &str| json!({ "token": token.repeat(32), "mark": "c0ffee" });
+    let receiver = |token: &str| {
+        let mut target = target(token);
+        target["kind"] = json!("apns");
+        wanting(json!({ "name": "iPhone", "target": target }), "little")
+    };
+    let (status, made) = scene.ask_as(&mia, Method::POST, "/receivers", Some(receiver("ab"))).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+
+    // Apple reads that there is something, and neither what it is nor on which device.
+    let first = scene.device("Spark").await;
+    let said = told(&scene, &first, 1).await.json();
+    assert_eq!((&said["mark"], &said["page"]), (&json!("c0ffee"), &json!(format!("/devices/{}", first.id))));
+    assert_eq!(said["aps"]["alert"]["body"], "Something needs you.");
+    assert!(!said.to_string().contains("Spark"), "{said}");
+
+    // The system gave another token: told there, by the same receiver.
+    let renew = |token: &str| Some(json!({ "kind": "apns", "target": target(token) }));
+    let (status, renewed) = scene.ask_as(&mia, Method::POST, "/receivers/renew", renew("cd")).await;
+    assert_eq!((status, &renewed["id"]), (StatusCode::OK, &made["id"]), "{renewed}");
+    assert_ne!(renewed["fingerprint"], made["fingerprint"]);
+    let second = scene.device("Anvil").await;
+    let pushed = told(&scene, &second, 2).await;
+    assert_eq!(pushed.path, format!("/3/device/{}", "cd".repeat(32)));
+    assert_eq!(pushed.json()["mark"], "c0ffee");
+
+    // Somebody else signed in on the phone: it tells them from now on, and nobody else.
+    let (status, problem) = scene.ask_as(&noor, Method::POST, "/receivers/renew", renew("cd")).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("not_found")));
+    let (status, _) = scene.ask_as(&noor, Method::POST, "/receivers", Some(receiver("cd"))).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let (_, left) = scene.ask_as(&mia, Method::GET, "/receivers", None).await;
+    assert_eq!(left["items"], json!([]));
+
+    let mut unmarked = receiver("ef");
+    unmarked["target"]["mark"] = json!("two words");
+    let (status, problem) = scene.ask(Method::POST, "/receivers", Some(unmarked)).await;
+    assert_eq!((status, &problem["details"]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("mark")));
 }
 
 async fn google_is_told_with_an_access_token_of_the_account(database: Database) {
@@ -148,5 +207,6 @@ fn pem(pkcs8: &[u8]) -> String {
 crate::on_both_databases!(
     a_ntfy_topic_is_told_and_its_message_deleted,
     apple_is_told_over_http_2_with_a_signed_token,
+    an_app_of_apples_is_told_of_whose_it_is_and_goes_on_with_a_new_token,
     google_is_told_with_an_access_token_of_the_account,
 );

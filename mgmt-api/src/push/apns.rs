@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use foreman_protocol::PushFailureCode;
+use foreman_protocol::{AppleDevice, PushFailureCode};
 use serde_json::{Value, json};
 
 use super::{
@@ -51,8 +51,7 @@ impl Apns {
         Ok(token)
     }
 
-    /// `device` is hex.
-    pub async fn carry(&self, device: &str, message: &Message) -> Result<Outcome, Outcome> {
+    pub async fn carry(&self, device: &AppleDevice, message: &Message) -> Result<Outcome, Outcome> {
         let level = match (message.urgent, message.over) {
             (true, _) => "time-sensitive",
             (false, false) => "active",
@@ -65,16 +64,20 @@ impl Apns {
         if !message.over {
             aps["sound"] = json!("default");
         }
+        let mut body = json!({ "aps": aps, "page": message.page, "tag": message.tag, "over": message.over });
+        if let Some(mark) = &device.mark {
+            body["mark"] = json!(mark);
+        }
         let answer = self
             .client
-            .post(format!("{}/3/device/{device}", self.url))
+            .post(format!("{}/3/device/{}", self.url, device.token))
             .bearer_auth(self.bearer()?)
             .header("apns-topic", &self.topic)
             .header("apns-push-type", "alert")
             .header("apns-priority", if message.over { "5" } else { "10" })
             .header("apns-expiration", now() / 1_000 + i64::from(message.ttl_s))
             .header("apns-collapse-id", &message.tag)
-            .json(&json!({ "aps": aps, "page": message.page, "tag": message.tag, "over": message.over }))
+            .json(&body)
             .send()
             .await?;
         let (status, after) = (answer.status(), wait_asked(&answer));

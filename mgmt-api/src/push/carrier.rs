@@ -115,8 +115,8 @@ impl Carriers {
             PushTarget::Ntfy { address, token } => {
                 ntfy::carry(self, address, token.as_deref(), message).await
             }
-            PushTarget::Apns { token } => match &self.apns {
-                Some(apns) => apns.carry(token, message).await,
+            PushTarget::Apns(device) => match &self.apns {
+                Some(apns) => apns.carry(device, message).await,
                 None => Ok(Outcome::refused(PushFailureCode::NotConfigured)),
             },
             PushTarget::Fcm { token } => match &self.fcm {

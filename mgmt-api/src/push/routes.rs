@@ -2,8 +2,9 @@
 
 use axum::{extract::State, http::StatusCode};
 use foreman_protocol::{
-    CreatePushReceiver, Page, ProblemCode, PushChoice, PushFailure, PushFailureCode, PushKind, PushOffer,
-    PushReceiver, PushReceiverId, PushRemoved, PushTarget, RenewPushReceiver, Role, UpdatePushReceiver,
+    AppleDevice, CreatePushReceiver, Page, ProblemCode, PushChoice, PushFailure, PushFailureCode, PushKind,
+    PushOffer, PushReceiver, PushReceiverId, PushRemoved, PushTarget, RenewPushReceiver, RenewedTarget, Role,
+    UpdatePushReceiver,
 };
 use sha2::{Digest, Sha256};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -30,6 +31,7 @@ use base64::Engine;
 /// Between two tests of one receiver.
 const TEST_EVERY_MS: i64 = 3_000;
 const LONGEST_TOKEN: usize = 4_096;
+const LONGEST_MARK: usize = 64;
 
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -95,10 +97,14 @@ async fn renew(
     Json(request): Json<RenewPushReceiver>,
 ) -> ApiResult<Json<PushReceiver>> {
     caller.at_least(Role::Viewer)?;
-    let mut target = match request.kind {
-        None | Some(PushKind::WebPush) => PushTarget::WebPush(request.target),
-        Some(PushKind::UnifiedPush) => PushTarget::UnifiedPush(request.target),
-        Some(_) => return Err(ApiError::invalid("kind", "Only web_push and unified_push are renewed.")),
+    let mut target = match (request.kind, request.target) {
+        (None | Some(PushKind::WebPush), RenewedTarget::Endpoint(endpoint)) => PushTarget::WebPush(endpoint),
+        (Some(PushKind::UnifiedPush), RenewedTarget::Endpoint(endpoint)) => PushTarget::UnifiedPush(endpoint),
+        (Some(PushKind::Apns), RenewedTarget::Apple(device)) => PushTarget::Apns(device),
+        _ => {
+            let only = "Only web_push and unified_push are renewed, and apns with a device token.";
+            return Err(ApiError::invalid("kind", only));
+        }
     };
     let (kind, kept) = (target.kind(), kept(&app, &caller, &mut target)?);
     let (was, cause) = (request.was.map(|was| hashed(&was)), caller.cause());
@@ -218,9 +224,13 @@ fn check_target(app: &App, target: &mut PushTarget) -> ApiResult<Option<String>>
             }
             address
         }
-        PushTarget::Apns { token } => {
+        PushTarget::Apns(AppleDevice { token, mark }) => {
             if !(32..=400).contains(&token.len()) || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return Err(ApiError::invalid("token", "This is not a device token."));
+            }
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            if mark.as_ref().is_some_and(|mark| mark.len() > LONGEST_MARK || !mark.bytes().all(plain)) {
+                return Err(ApiError::invalid("mark", "This is not a mark."));
             }
             return Ok(None);
         }
@@ -244,7 +254,7 @@ fn place_of(target: &PushTarget) -> String {
     let address = match target {
         PushTarget::WebPush(endpoint) | PushTarget::UnifiedPush(endpoint) => &endpoint.endpoint,
         PushTarget::Ntfy { address, .. } => address,
-        PushTarget::Apns { token } | PushTarget::Fcm { token } => token,
+        PushTarget::Apns(AppleDevice { token, .. }) | PushTarget::Fcm { token } => token,
     };
     hashed(address)
 }

@@ -142,7 +142,7 @@ pub async fn put(
 ) -> ApiResult<(PushReceiver, bool)> {
     let tenant = kept.owner.tenant.to_string();
     let kind = request.target.kind();
-    if kind.is_sealed() {
+    if kind.is_of_one() {
         hand_over(tx, cause, kept).await?;
     }
     let known =

@@ -1708,6 +1708,16 @@ export interface components {
          * @description A bearer token for programs.
          */
         ApiTokenId: string;
+        /** @description The app on one of Apple's devices. */
+        AppleDevice: {
+            /**
+             * @description Goes back to the app with each message: one token serves all its servers, and a press has to lead to the right one. At
+             *     most 64 letters, digits, `-` and `_`.
+             */
+            mark?: string | null;
+            /** @description The device token that the system gave the app, hex. */
+            token: string;
+        };
         /** @description `POST /api/v1/auth/device/{user_code}/approve` */
         ApproveDeviceCode: {
             role?: components["schemas"]["Role"] | null;
@@ -3736,11 +3746,10 @@ export interface components {
             kind: "ntfy";
             /** @description An access token, where the topic wants one. */
             token?: string | null;
-        } | {
+        } | (components["schemas"]["AppleDevice"] & {
             /** @enum {string} */
             kind: "apns";
-            token: string;
-        } | {
+        }) | {
             /** @enum {string} */
             kind: "fcm";
             token: string;
@@ -3764,10 +3773,11 @@ export interface components {
         RenewPushReceiver: {
             kind?: components["schemas"]["PushKind"] | null;
             /** @description Where it is told from now on. */
-            target: components["schemas"]["PushEndpoint"];
+            target: components["schemas"]["RenewedTarget"];
             /** @description The endpoint it had before, where it still knows it. */
             was?: string | null;
         };
+        RenewedTarget: components["schemas"]["PushEndpoint"] | components["schemas"]["AppleDevice"];
         /** @description `POST /api/v1/devices/{id}/reports`: acknowledged commands and what became of tasks. Idempotent. */
         Reports: {
             /**
