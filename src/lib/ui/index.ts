@@ -33,5 +33,6 @@ export { default as Tabs } from './Tabs.svelte';
 export { default as Time } from './Time.svelte';
 export { default as Toasts } from './Toasts.svelte';
 export { default as TransferRow } from './TransferRow.svelte';
+export { Press } from './press.svelte';
 export { toasts, type Toast } from './toasts.svelte';
 export { oneLineFor, wordsFor, type ProblemWords } from './problem-words';
