@@ -484,6 +484,10 @@ const PLACES = {
 				{ id: 'org.example', name: 'Überbringer mit einem langen Namen' }
 			])
 	},
+	'an iPhone that Apple brings nothing to': {
+		path: '/settings/notifications',
+		first: (app) => (app.distributors = null)
+	},
 	'notifications not asked about': { path: '/settings/notifications' },
 	'notifications not allowed': {
 		path: '/settings/notifications',
@@ -519,9 +523,7 @@ const PLACES = {
 		path: '/waiting',
 		first: (app) => (app.aside = { changes: 2, drafts: 1 }),
 		then: (page, words) =>
-			page
-				.getByText(say('waiting_aside_count', { changes: 2, drafts: 1 }, words), { exact: true })
-				.waitFor()
+			page.getByText(say('waiting_aside_count', { changes: 2, drafts: 1 }, words), { exact: true }).waitFor()
 	},
 	'dropping a waiting change': {
 		path: '/waiting',

@@ -150,8 +150,13 @@ export class App {
 				quiet: /** @type {{ from: number, to: number } | null} */ (null)
 			}
 		};
-		/** Other apps that bring messages while this one is closed. @type {Commands.Distributor[]} */
+		/**
+		 * Other apps that bring messages while this one is closed; nothing on an iPhone, where Apple does.
+		 * @type {Commands.Distributor[] | null}
+		 */
 		this.distributors = [];
+		/** What Apple knows this app by, on an iPhone. */
+		this.token = 'ab'.repeat(32);
 		/** Where they go then, as the one that brings them says. */
 		this.endpoint = '';
 		/** What is registered with one of them. @type {Commands.PushRegistration | null} */
@@ -415,8 +420,12 @@ export class App {
 		lock: () => (this.phone.locked ||= this.phone.checks.at_start),
 		push_state: () => ({ distributors: this.distributors, mine: this.registration }),
 		register_push: ({ distributor }) => {
-			const keys = this.registration?.target ?? subscription();
-			return (this.registration = { distributor, target: { ...keys, endpoint: this.endpoint } });
+			const known = this.registration?.target;
+			const keys = known?.kind === 'unified_push' ? known : subscription();
+			const target = this.distributors
+				? { ...keys, kind: /** @type {const} */ ('unified_push'), endpoint: this.endpoint }
+				: { kind: /** @type {const} */ ('apns'), token: this.token, mark: 'c0ffee' };
+			return (this.registration = { distributor, target });
 		},
 		unregister_push: () => void (this.registration = null),
 		'plugin:barcode-scanner|request_permissions': () => ({

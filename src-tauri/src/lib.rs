@@ -97,7 +97,7 @@ fn plugins(builder: tauri::Builder<tauri::Wry>) -> tauri::Builder<tauri::Wry> {
         .plugin(tauri_plugin_biometric::init())
         .plugin(tauri_plugin_haptics::init())
         .plugin(tauri_plugin_sharekit::init());
-    #[cfg(target_os = "android")]
+    #[cfg(mobile)]
     let builder = builder.plugin(pushes::plugin());
     builder.plugin(tauri_plugin_deep_link::init()).plugin(tauri_plugin_opener::init())
 }
@@ -121,7 +121,7 @@ fn set_up(app: &AppHandle) -> Result<(), Box<dyn std::error::Error>> {
     window.on_navigation(is_own_page).build()?;
     // The page is under way: whatever does not need to be there before it comes now.
     links::listen(app)?;
-    #[cfg(target_os = "android")]
+    #[cfg(mobile)]
     pushes::listen(app);
     #[cfg(any(target_os = "linux", all(debug_assertions, windows)))]
     links::register(app);

@@ -1,22 +1,32 @@
-//! Messages by a push service of the person's own choice, for while the app is closed: on Android by UnifiedPush. Who brings
-//! them, what opens them and how they are shown is in the Android project (`dev/foreman/app/push`), because that runs
-//! without this program; this only asks it. Elsewhere there are none.
+//! Messages by a push service, for while the app is closed: on Android by UnifiedPush and one of the person's own choice, on
+//! iPhones by Apple's. Who brings them, what opens them and how they are shown is in the Android project
+//! (`dev/foreman/app/push`) and in `ios-push/`, because that runs without this program; this only asks it. Elsewhere there
+//! are none.
 
 #[cfg(target_os = "android")]
 mod android;
+#[cfg(target_os = "ios")]
+mod apple;
+#[cfg(mobile)]
+mod pressed;
 
-#[cfg(not(target_os = "android"))]
+#[cfg(desktop)]
 use foreman_client::app::KnownServer;
-use foreman_protocol::PushEndpoint;
+use foreman_protocol::PushTarget;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 #[cfg(any(target_os = "android", test))]
 use crate::failure::AppCode;
+#[cfg(not(target_os = "ios"))]
 use crate::failure::Failure;
 
 #[cfg(target_os = "android")]
-pub use android::{forget, listen, plugin, register, state};
+pub use android::{forget, plugin, register, state};
+#[cfg(target_os = "ios")]
+pub use apple::{forget, plugin, register, state};
+#[cfg(mobile)]
+pub use pressed::listen;
 
 /// An app of the phone that brings messages.
 #[derive(Serialize, Deserialize, TS)]
@@ -29,16 +39,19 @@ pub struct Distributor {
 /// What there is for one server.
 #[derive(Serialize, Deserialize, TS)]
 pub struct PushRegistration {
-    /// By its id.
-    pub distributor: String,
+    /// By its id; nothing where the system brings them.
+    pub distributor: Option<String>,
     /// What the server writes to, and for whom it seals.
-    #[ts(type = "{ endpoint: string, p256dh: string, auth: string, }")]
-    pub target: PushEndpoint,
+    #[ts(
+        type = "{ kind: 'unified_push', endpoint: string, p256dh: string, auth: string, } | { kind: 'apns', token: string, mark?: string, }"
+    )]
+    pub target: PushTarget,
 }
 
 #[derive(Serialize, Deserialize, TS)]
 pub struct PushState {
-    pub distributors: Vec<Distributor>,
+    /// Nothing where the system itself brings messages.
+    pub distributors: Option<Vec<Distributor>>,
     /// That of the shown server.
     pub mine: Option<PushRegistration>,
 }
@@ -47,7 +60,7 @@ pub struct PushState {
 ///
 /// # Errors
 /// When the system does not answer.
-#[cfg(not(target_os = "android"))]
+#[cfg(desktop)]
 pub async fn state(_app: &tauri::AppHandle, _server: &KnownServer) -> Result<Option<PushState>, Failure> {
     Ok(None)
 }
@@ -56,18 +69,18 @@ pub async fn state(_app: &tauri::AppHandle, _server: &KnownServer) -> Result<Opt
 ///
 /// # Errors
 /// When who should bring them does not, or does not answer.
-#[cfg(not(target_os = "android"))]
+#[cfg(desktop)]
 pub async fn register(
     _app: &tauri::AppHandle,
     _server: &KnownServer,
-    _distributor: String,
+    _distributor: Option<String>,
     _key: String,
 ) -> Result<PushRegistration, Failure> {
     Err(Failure::new(crate::failure::AppCode::NotTaken, "Nothing here brings messages to a closed app."))
 }
 
 /// Has no messages of a server brought here any more.
-#[cfg(not(target_os = "android"))]
+#[cfg(desktop)]
 pub async fn forget(_app: &tauri::AppHandle, _server: &KnownServer) {}
 
 /// Why it was not registered, by the reason of UnifiedPush.
@@ -85,7 +98,7 @@ fn refused(reason: Option<&str>) -> Failure {
 }
 
 /// The page that a message is about, held to those that a link may open: who sent it is known, and more is not needed.
-#[cfg(any(target_os = "android", test))]
+#[cfg(any(mobile, test))]
 fn page_of(text: &str) -> Option<String> {
     use foreman_client::app::AppLink;
     match AppLink::parse(&format!("foreman://open{text}")) {

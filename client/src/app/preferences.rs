@@ -1,6 +1,10 @@
 //! What a person chose for this app on this device: kept in a file of its own, without any secret.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::PathBuf,
+};
 
 pub use foreman_protocol::Language;
 use serde::{Deserialize, Serialize};
@@ -23,6 +27,10 @@ pub struct Preferences {
     /// And before what cannot be undone.
     pub ask_before_acts: bool,
     notices: BTreeMap<ServerId, NoticeRules>,
+    /// What Apple's push service knows this app by, of no use without the account of whoever made it …
+    apple_token: Option<String>,
+    /// … and the servers that have it.
+    told_by_apple: BTreeSet<ServerId>,
 }
 
 impl Preferences {
@@ -36,9 +44,31 @@ impl Preferences {
         self.notices.insert(server.clone(), rules.bounded());
     }
 
+    /// What a server reaches this app by through Apple; nothing where it does not.
+    #[must_use]
+    pub fn apple_token(&self, server: &ServerId) -> Option<&str> {
+        self.apple_token.as_deref().filter(|_| self.told_by_apple.contains(server))
+    }
+
+    /// A server has the token that Apple gave last.
+    pub fn set_apple_token(&mut self, server: &ServerId, token: String) {
+        self.apple_token = Some(token);
+        self.told_by_apple.insert(server.clone());
+    }
+
+    /// A server does not reach this app through Apple any more. True where none does.
+    pub fn forget_apple_token(&mut self, server: &ServerId) -> bool {
+        self.told_by_apple.remove(server);
+        if self.told_by_apple.is_empty() {
+            self.apple_token = None;
+        }
+        self.apple_token.is_none()
+    }
+
     /// Nothing is kept of a server that was forgotten.
     pub fn forget(&mut self, server: &ServerId) {
         self.notices.remove(server);
+        self.forget_apple_token(server);
     }
 }
 
@@ -98,5 +128,24 @@ mod tests {
         assert_eq!(PreferencesFile::load(path.clone()).get().notices(&server), NoticeRules::default());
         fs::write(&path, "{").unwrap();
         assert_eq!(PreferencesFile::load(path).get(), &Preferences::default());
+    }
+
+    #[test]
+    fn one_token_of_apples_is_there_for_each_server_that_has_it_until_none_has() {
+        let (home, cabin) = (ServerId::fresh(), ServerId::fresh());
+        let mut kept = Preferences::default();
+        kept.set_apple_token(&home, "ab".to_owned());
+        assert_eq!((kept.apple_token(&home), kept.apple_token(&cabin)), (Some("ab"), None));
+        kept.set_apple_token(&cabin, "cd".to_owned());
+        assert_eq!(
+            (kept.apple_token(&home), kept.apple_token(&cabin)),
+            (Some("cd"), Some("cd")),
+            "a newer one"
+        );
+        assert!(!kept.forget_apple_token(&home), "the other one has it");
+        assert_eq!((kept.apple_token(&home), kept.apple_token(&cabin)), (None, Some("cd")));
+        kept.forget(&cabin);
+        assert_eq!(kept, Preferences::default());
+        assert!(kept.forget_apple_token(&cabin));
     }
 }

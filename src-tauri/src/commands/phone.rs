@@ -106,7 +106,7 @@ pub async fn push_state(desk: State<'_, Desk>, app: AppHandle) -> Result<Option<
 pub async fn register_push(
     desk: State<'_, Desk>,
     app: AppHandle,
-    distributor: String,
+    distributor: Option<String>,
     key: String,
 ) -> Result<PushRegistration, Failure> {
     let server = desk.selected()?;

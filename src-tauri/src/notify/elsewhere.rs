@@ -47,6 +47,16 @@ impl Screen {
         let _ = self.app.set(app);
     }
 
+    /// On an iPhone the plugin does not say what was given along, so its press comes by another way.
+    #[cfg(target_os = "ios")]
+    pub fn pressed(&self, written: &str, action: &str) {
+        if let Some(app) = self.app.get()
+            && let Some(touched) = touched(app, written, action)
+        {
+            let _ = self.touched.send(touched);
+        }
+    }
+
     fn permission(&self) -> Option<PermissionState> {
         self.app.get()?.notification().permission_state().ok()
     }
@@ -137,10 +147,14 @@ fn action_type(name: &str, buttons: &[(&'static str, String)]) -> ActionType {
 
 /// What was pressed, where the notification is one of this app's things.
 fn understood(app: &AppHandle, press: &ActionPerformed) -> Option<Touched> {
-    let name = press::read(press.notification()?.extra().get(NAME)?.as_str()?)?;
+    touched(app, press.notification()?.extra().get(NAME)?.as_str()?, press.action_id())
+}
+
+fn touched(app: &AppHandle, written: &str, action: &str) -> Option<Touched> {
+    let name = press::read(written)?;
     // A press that started the app comes before its desk is there: then it is asked for.
     let guarded = app
         .try_state::<Desk>()
         .is_none_or(|desk| desk.is_locked() || desk.preferences().get().ask_before_acts);
-    Some(Touched { name, act: press::act_of(press.action_id(), guarded) })
+    Some(Touched { name, act: press::act_of(action, guarded) })
 }

@@ -1,6 +1,7 @@
-// Pushes to this very browser: whether it can, and its subscription. In the app on a phone, what another app brings takes
-// their place.
+// Pushes to this very browser: whether it can, and its subscription. In the app on a phone, what another app or the system
+// brings takes their place.
 
+import type { PushRegistration } from './app/commands';
 import { app, inApp } from './transport';
 
 const WORKER = '/push-worker.js';
@@ -10,7 +11,11 @@ const FINGERPRINT = 16;
 /** Why this browser cannot be told, or whether it may be. */
 export type PushAbility = 'insecure' | 'home-screen' | 'missing' | 'denied' | 'ask' | 'granted';
 
-export interface BrowserEndpoint {
+/** Where a push goes: to this browser, or to this app. */
+export type PushTarget = BrowserTarget | PushRegistration['target'];
+
+interface BrowserTarget {
+	kind: 'web_push';
 	endpoint: string;
 	p256dh: string;
 	auth: string;
@@ -39,17 +44,18 @@ async function current(): Promise<PushSubscription | undefined> {
 }
 
 /** Where this browser is told, or this app while it is closed; nothing without a subscription. */
-export async function pushEndpoint(): Promise<BrowserEndpoint | undefined> {
+export async function pushTarget(): Promise<PushTarget | undefined> {
 	if (inApp) return (await app().phone.pushState())?.mine?.target;
 	const subscription = await current();
-	return subscription && endpointOf(subscription);
+	return subscription && targetOf(subscription);
 }
 
 /** What the server calls it; nothing without one. */
 export async function pushFingerprint(): Promise<string | undefined> {
-	const here = await pushEndpoint();
+	const here = await pushTarget();
 	if (!here) return undefined;
-	const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(here.endpoint));
+	const address = here.kind === 'apns' ? here.token : here.endpoint;
+	const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(address));
 	return [...new Uint8Array(digest)]
 		.map((byte) => byte.toString(16).padStart(2, '0'))
 		.join('')
@@ -62,19 +68,19 @@ export async function askForPush(): Promise<boolean> {
 }
 
 /** Subscribes with the server's key; an older subscription with another key is given up. */
-export async function subscribeToPush(key: string): Promise<BrowserEndpoint> {
+export async function subscribeToPush(key: string): Promise<BrowserTarget> {
 	const registered = await navigator.serviceWorker.register(WORKER, { scope: '/', updateViaCache: 'none' });
 	const worker = (await navigator.serviceWorker.ready) ?? registered;
 	const applicationServerKey = bytesOf(key);
 	const old = await worker.pushManager.getSubscription();
 	const known = old?.options.applicationServerKey;
 	if (old && known && !same(new Uint8Array(known), applicationServerKey)) await old.unsubscribe();
-	return endpointOf(await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey }));
+	return targetOf(await worker.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey }));
 }
 
-function endpointOf(subscription: PushSubscription): BrowserEndpoint {
+function targetOf(subscription: PushSubscription): BrowserTarget {
 	const { endpoint, keys } = subscription.toJSON();
-	return { endpoint: endpoint ?? '', p256dh: keys?.p256dh ?? '', auth: keys?.auth ?? '' };
+	return { kind: 'web_push', endpoint: endpoint ?? '', p256dh: keys?.p256dh ?? '', auth: keys?.auth ?? '' };
 }
 
 export async function unsubscribeFromPush(): Promise<void> {

@@ -8,11 +8,12 @@ export {
 	askForPush,
 	browserName,
 	pushAbility,
-	pushEndpoint,
 	pushFingerprint,
+	pushTarget,
 	subscribeToPush,
 	unsubscribeFromPush,
-	type PushAbility
+	type PushAbility,
+	type PushTarget
 } from './browser-push';
 export { ProblemError, problemOf, type FailureCode } from './problem';
 export {

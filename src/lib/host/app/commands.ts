@@ -78,14 +78,18 @@ export type Distributor = { id: string,
 name: string, };
 export type PushRegistration = { 
 /**
- * By its id.
+ * By its id; nothing where the system brings them.
  */
-distributor: string, 
+distributor: string | null, 
 /**
  * What the server writes to, and for whom it seals.
  */
-target: { endpoint: string, p256dh: string, auth: string, }, };
-export type PushState = { distributors: Array<Distributor>, 
+target: { kind: 'unified_push', endpoint: string, p256dh: string, auth: string, } | { kind: 'apns', token: string, mark?: string, }, };
+export type PushState = { 
+/**
+ * Nothing where the system itself brings messages.
+ */
+distributors: Array<Distributor> | null, 
 /**
  * That of the shown server.
  */

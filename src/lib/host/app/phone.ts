@@ -21,10 +21,13 @@ export const unlock = (reason: string) => call<void>('unlock', { reason });
 /** Where that is wanted; true when it is locked now. */
 export const lock = () => call<boolean>('lock');
 
-/** Who brings messages while the app is closed, and what there is for the shown server; null where there is no such thing. */
+/** Who brings messages while the app is closed, and what there is for the shown server; null where nobody can. */
 export const pushState = () => call<PushState | null>('push_state');
-/** Also again, which says where it is reached by now. `key` is the server's own. */
-export const registerPush = (distributor: string, key: string) =>
+/**
+ * Also again, which says where it is reached by now. The distributor is by its id, or null where the system itself brings
+ * messages; `key` is the server's own.
+ */
+export const registerPush = (distributor: string | null, key: string) =>
 	call<PushRegistration>('register_push', { distributor, key });
 export const unregisterPush = () => call<void>('unregister_push');
 

@@ -6,7 +6,7 @@ import {
 	app,
 	inApp,
 	problemOf,
-	pushEndpoint,
+	pushTarget,
 	request,
 	unsubscribeFromPush
 } from '$lib/host';
@@ -14,9 +14,9 @@ import {
 /** Once for each start of a page: somebody else may have signed in since, or the browser got another address. */
 export async function renewPush(): Promise<void> {
 	if (!inApp) answerWorker();
-	const target = await (inApp ? askedAgain() : pushEndpoint()).catch(() => undefined);
-	if (!target) return;
-	const kind = inApp ? 'unified_push' : 'web_push';
+	const here = await (inApp ? askedAgain() : pushTarget()).catch(() => undefined);
+	if (!here) return;
+	const { kind, ...target } = here;
 	try {
 		await answer(request.POST('/api/v1/push/receivers/renew', { body: { target, kind } }));
 	} catch (thrown) {

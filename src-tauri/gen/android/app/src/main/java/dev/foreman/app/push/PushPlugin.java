@@ -163,6 +163,7 @@ public final class PushPlugin extends Plugin {
 
     private static Map<String, Object> said(Registrations.One one) {
         Map<String, Object> target = new HashMap<>();
+        target.put("kind", "unified_push");
         target.put("endpoint", one.endpoint);
         target.put("p256dh", Base64.encodeToString(one.keys.point, PLAIN));
         target.put("auth", Base64.encodeToString(one.keys.auth, PLAIN));
