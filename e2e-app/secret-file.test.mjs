@@ -64,10 +64,11 @@ async function keepUnsent(window, path) {
 	await window.until('return window.foremanKept');
 }
 
-test('a keychain that is locked is asked again once it is open, or a sealed file takes its place and nothing is taken from it', async (t) => {
+/** A desk whose keychain sealed a change and a draft, unsent, before it was locked. @param {import('node:test').TestContext} t */
+async function lockedWithUnsent(t) {
 	const { server } = await stack(t, { device: 'forge' });
 	const desk = await Desk.of(t, { services: true });
-	let window = await desk.open();
+	const window = await desk.open();
 	await enter(window, server);
 	await window.text('forge');
 	const [device] = (await server.api('/api/v1/devices')).items;
@@ -77,9 +78,30 @@ test('a keychain that is locked is asked again once it is open, or a sealed file
 	await window.close();
 	await server.start();
 	const kept = (await desk.services.secrets()).sort();
-
 	await desk.lock();
-	window = await desk.open();
+	return { server, desk, path, kept };
+}
+
+/**
+ * A file takes the place of the locked keychain, and what that one sealed waits for it and is spoken of.
+ * @param {Desk} desk @param {import('../e2e/stack.mjs').Server} server
+ */
+async function asideBehindFile(desk, server) {
+	const window = await desk.open();
+	await window.press(say('signin_file_instead_use'));
+	await makeFile(window, PASSPHRASE);
+	await window.text(say('app_again'));
+	await enter(window, server, undefined, 'admin');
+	await window.text('forge');
+	await window.text(say('waiting_aside'));
+	await window.go('/waiting');
+	await window.text(say('waiting_aside_count', { changes: 1, drafts: 1 }));
+	return window;
+}
+
+test('a keychain that is locked is asked again once it is open, or a sealed file takes its place and nothing is taken from it', async (t) => {
+	const { server, desk, path, kept } = await lockedWithUnsent(t);
+	let window = await desk.open();
 	await window.text(say('signin_file_locked_lead').slice(0, 40));
 	await desk.keep('keychain-locked');
 	await desk.unlock();
@@ -87,18 +109,9 @@ test('a keychain that is locked is asked again once it is open, or a sealed file
 	await window.text('forge');
 	await window.close();
 
+	// It goes on where it was once the keychain opens.
 	await desk.lock();
-	window = await desk.open();
-	await window.press(say('signin_file_instead_use'));
-	await makeFile(window, PASSPHRASE);
-	await window.text(say('app_again'));
-	await enter(window, server, undefined, 'admin');
-	await window.text('forge');
-
-	// What the keychain's keys sealed waits for it, is spoken of, and goes on where it was once the keychain opens.
-	await window.text(say('waiting_aside'));
-	await window.go('/waiting');
-	await window.text(say('waiting_aside_count', { changes: 1, drafts: 1 }));
+	window = await asideBehindFile(desk, server);
 	await desk.keep('aside');
 	await desk.unlock();
 	await window.press(say('waiting_aside_open'));
@@ -109,6 +122,33 @@ test('a keychain that is locked is asked again once it is open, or a sealed file
 		DRAFT.join(),
 		say('waiting_aside')
 	);
+	assert.deepEqual((await desk.services.secrets()).sort(), kept);
+});
+
+test('what a keychain sealed before a file took its place is discarded once that is confirmed, and never sent', async (t) => {
+	const { server, desk, path, kept } = await lockedWithUnsent(t);
+	let window = await asideBehindFile(desk, server);
+	await window.press(say('waiting_discard'));
+	await window.text(say('waiting_aside_discard_lead', { changes: 1, drafts: 1 }));
+	await desk.keep('aside-discard');
+	await window.pressInDialog(say('cancel'));
+	await window.until("return !document.querySelector('[role=dialog]')");
+	await window.text(say('waiting_aside_count', { changes: 1, drafts: 1 }));
+	await window.press(say('waiting_discard'));
+	await window.pressInDialog(say('waiting_discard'));
+	await window.until('return !document.body.textContent.includes(arguments[0])', say('waiting_aside'));
+	await window.close();
+
+	// Neither the next start nor an open keychain brings it back, and of the keychain's own nothing is gone.
+	await desk.unlock();
+	window = await desk.open();
+	await openFile(window, PASSPHRASE);
+	await window.text('forge');
+	const counted = await window.until(
+		`window.__TAURI_INTERNALS__.invoke('aside').then((aside) => (window.foremanAside = aside)); return window.foremanAside`
+	);
+	assert.deepEqual(counted, { changes: 0, drafts: 0 });
+	assert.equal((await server.api(path)).name, 'forge');
 	assert.deepEqual((await desk.services.secrets()).sort(), kept);
 });
 
