@@ -2,7 +2,7 @@
 // Every page at the width of a phone, in both languages, and of a tablet and a small window in the longer one: nothing scrolls sideways and no word is cut off.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { PHONE, open, settled, signIn } from './browser.mjs';
+import { DESKTOP, PHONE, open, outputOf, settled, signIn } from './browser.mjs';
 import { beyond } from './fit.mjs';
 import { PAGES, busy } from './pages.mjs';
 import { stack } from './stack.mjs';
@@ -70,5 +70,29 @@ test('a file stands beside its folder where there is room, and alone on a phone'
 		const current = page.locator('a[aria-current="true"]', { hasText: 'os-release' });
 		if (beside) await current.waitFor();
 		else assert.equal(await current.count(), 0);
+	}
+});
+
+test('the list of work stays beside what is chosen from it where there is room, and makes way on a phone', async (t) => {
+	const { server, agent } = await stack(t, { device: 'bench' });
+	const run = (/** @type {string} */ shell) =>
+		server.api(`/api/v1/devices/${agent.id}/tasks`, { json: { shell } });
+	const first = await run('echo the first');
+	await run('echo the second');
+	for (const [size, beside] of /** @type {const} */ ([
+		[SIZES.tablet, true],
+		[DESKTOP, true],
+		[PHONE, false]
+	])) {
+		const page = await open(t, size);
+		await signIn(page, server);
+		await page.goto(`${server.url}/tasks/${first.id}`);
+		await outputOf(page).getByText('the first', { exact: true }).waitFor();
+		const list = page.getByRole('region', { name: say('work_list'), exact: true });
+		assert.equal(await list.isVisible(), beside);
+		if (!beside) continue;
+		await list.getByRole('link', { name: /echo the second/ }).click();
+		await outputOf(page).getByText('the second', { exact: true }).waitFor();
+		assert.ok(await list.isVisible());
 	}
 });
