@@ -349,6 +349,13 @@ async fn check_standard_error(answer: reqwest::Response, what: &str) {
     assert!(body["error"].as_str().is_some_and(|code| !code.is_empty()), "{body}\n{what}");
 }
 
+/// More tries that come near to being right, for what has not taken one yet: that enough are taken is no matter of luck.
+const NEARER: usize = 32;
+
+fn was_accepted(statuses: &BTreeMap<u16, i32>) -> bool {
+    statuses.keys().any(|status| (200..300).contains(status))
+}
+
 async fn no_body_breaks_an_endpoint(database: Database) {
     let folder = Folder::new();
     let mut server = Server::start(folder.join("server"), Setting::on(database)).await;
@@ -380,10 +387,19 @@ async fn no_body_breaks_an_endpoint(database: Database) {
             let status = scene.check(operation, &attempt).await;
             *statuses.entry(status.unwrap_or_default()).or_insert(0) += 1;
         }
+        if operation.body.is_some() && !operation.destroys() {
+            for _ in 0..NEARER {
+                if was_accepted(&statuses) {
+                    break;
+                }
+                let status = scene.check(operation, &scene.near(operation, &mut random)).await;
+                *statuses.entry(status.unwrap_or_default()).or_insert(0) += 1;
+            }
+        }
         let _ = writeln!(answered, "{} {}: {statuses:?}", operation.method, operation.path);
         if operation.body.is_some() {
             modifying += 1;
-            accepted += usize::from(statuses.keys().any(|status| (200..300).contains(status)));
+            accepted += usize::from(was_accepted(&statuses));
         }
     }
     // The others need a person and not a program, a provider of models, or what only a request before them makes.

@@ -177,7 +177,7 @@ impl Scene {
             let csv = self.csv().await;
             (csv.lines().count() > requests).then_some(csv)
         });
-        csv.await.matches(&format!(",{outcome}\r\n")).count()
+        csv.await.matches(&format!(",{outcome},")).count()
     }
 
     /// Tells what is known of a provider something else.

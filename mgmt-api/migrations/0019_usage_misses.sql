@@ -1,5 +1,4 @@
--- Models that were first in a request's order and did not answer it, in that order; `miss` is why, as JSON. Most requests
--- have none.
+-- Models that were first in a request's order and did not answer it, in that order; `miss` is why, as JSON.
 CREATE TABLE model_usage_misses (
     usage_id  TEXT NOT NULL,
     nth       BIGINT NOT NULL,

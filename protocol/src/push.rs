@@ -272,7 +272,7 @@ pub struct RenewPushReceiver {
 
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(untagged)]
+#[serde(untagged, expecting = "target should have endpoint, p256dh and auth, or token and mark")]
 pub enum RenewedTarget {
     Endpoint(PushEndpoint),
     Apple(AppleDevice),

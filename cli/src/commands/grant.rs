@@ -84,18 +84,24 @@ pub async fn grant(context: &Context, options: GrantOptions) -> Result<()> {
         lasts: options.lasts,
     };
     let (grant, signed) = make_grant(&context.store.owner_key()?, &device, &new);
-    let carried = match context.maybe_server()? {
-        Some(server) => server.add_grant(device.id, &signed).await.map_err(|error| error.to_string()),
-        None => Err("you are not signed in".to_owned()),
+    let not_carried = match context.maybe_server()? {
+        Some(server) => match server.add_grant(device.id, &signed).await {
+            Ok(_) => None,
+            // A refusal is an answer, and a line to carry by hand is not the way around it.
+            Err(error) if error.code().is_some() => return Err(error.into()),
+            Err(error) => Some(error.to_string()),
+        },
+        None => Some("you are not signed in".to_owned()),
     };
-    if let Err(why) = carried {
+    if let Some(why) = &not_carried {
         note(format!(
             "no server carries it ({why}): on the client, `foreman trust {} --grant LINE` takes the line below",
-            device.name
+            device.id
         ));
     }
     if context.json {
-        return json(&serde_json::json!({ "grant": grant, "signed": signed }));
+        let carried = not_carried.is_none();
+        return json(&serde_json::json!({ "grant": grant, "signed": signed, "carried": carried }));
     }
     note(format!(
         "{} may {} on {} until {}; it counts there as soon as the device trusts your key",

@@ -364,11 +364,18 @@ impl Dialer {
 
     fn change(&self, change: impl FnOnce(&mut KnownDevice)) {
         let mut device = self.device.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let before = device.grant.clone();
         change(&mut device);
         // What becomes of a key that was replaced meanwhile says nothing of the new one.
         let is_current =
             |store: &&Store| store.client_key().is_ok_and(|current| current.public() == self.key.public());
         if let Some(store) = self.store.as_ref().filter(is_current) {
+            // Another program took a right from somebody's hand meanwhile: there may be no other copy of it.
+            let taken = store.device(device.id).ok().flatten();
+            if let Some(taken) = taken.filter(|taken| taken.grant.is_some() && taken.grant != before) {
+                device.grant = taken.grant;
+                device.refused_at = taken.refused_at;
+            }
             // Kept for the next time only; this time it is in memory.
             let _ = store.keep(&device);
         }

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream::BoxStream};
 use super::{
     DeviceConnection,
     ask::Ask,
-    sse::{Said, resuming},
+    sse::{Said, Unavailable, resuming},
 };
 use crate::{Error, devices::wire_name};
 
@@ -70,7 +70,7 @@ impl DeviceConnection {
                 .query("level", filter.level.map(wire_name))
                 .query("follow", Some(filter.follow))
         };
-        let said = resuming(self.clone(), ask);
+        let said = resuming(self.clone(), ask, Unavailable::Stays);
         let updates = said.filter_map(|said| std::future::ready(understand(said)));
         until_over(updates.boxed(), |update| matches!(update, LogUpdate::Ended(_) | LogUpdate::Failed(_)))
     }
@@ -78,16 +78,17 @@ impl DeviceConnection {
     /// Measurements, one each second while this is polled.
     #[must_use]
     pub fn metrics(&self) -> BoxStream<'static, MetricsUpdate> {
-        let updates = resuming(self.clone(), || Ask::get("/metrics")).filter_map(|said| {
-            std::future::ready(match said {
-                Said::Event(event) if event.event == "sample" => {
-                    serde_json::from_str(&event.data).ok().map(MetricsUpdate::Sample)
-                }
-                Said::Event(_) => None,
-                Said::Lost(error) => Some(MetricsUpdate::Lost(error)),
-                Said::Failed(error) => Some(MetricsUpdate::Failed(error)),
-            })
-        });
+        let updates =
+            resuming(self.clone(), || Ask::get("/metrics"), Unavailable::Passes).filter_map(|said| {
+                std::future::ready(match said {
+                    Said::Event(event) if event.event == "sample" => {
+                        serde_json::from_str(&event.data).ok().map(MetricsUpdate::Sample)
+                    }
+                    Said::Event(_) => None,
+                    Said::Lost(error) => Some(MetricsUpdate::Lost(error)),
+                    Said::Failed(error) => Some(MetricsUpdate::Failed(error)),
+                })
+            });
         updates.boxed()
     }
 }

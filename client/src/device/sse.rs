@@ -68,9 +68,19 @@ pub(super) fn events(answer: Answer) -> BoxStream<'static, Result<Event, Error>>
     watched.boxed()
 }
 
-/// Whether asking again later may help. What the device has not got from the start is not waited for.
-fn may_pass(error: &Error, was_open: bool) -> bool {
-    let not_there = !was_open && error.code() == Some(ProblemCode::Unavailable);
+/// What a device says by "unavailable" before it has said anything else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unavailable {
+    /// It has too much to do, or is about to end.
+    Passes,
+    /// It has not got what is asked for, and that is not waited for.
+    Stays,
+}
+
+/// Whether asking again later may help.
+fn may_pass(error: &Error, was_open: bool, unavailable: Unavailable) -> bool {
+    let not_there =
+        !was_open && unavailable == Unavailable::Stays && error.code() == Some(ProblemCode::Unavailable);
     !not_there && (error.is_transient() || matches!(error, Error::Malformed { .. }))
 }
 
@@ -78,6 +88,7 @@ fn may_pass(error: &Error, was_open: bool) -> bool {
 pub(super) fn resuming(
     device: DeviceConnection,
     ask: impl Fn() -> Ask + Send + Sync + 'static,
+    unavailable: Unavailable,
 ) -> BoxStream<'static, Said> {
     struct State<F> {
         device: DeviceConnection,
@@ -97,7 +108,7 @@ pub(super) fn resuming(
         pause: Pause::default(),
         wait: Duration::ZERO,
     };
-    let steps = stream::unfold(Some(state), |state| async move {
+    let steps = stream::unfold(Some(state), move |state| async move {
         let mut state = state?;
         loop {
             let error = match state.open.as_mut() {
@@ -124,7 +135,7 @@ pub(super) fn resuming(
                             state.was_open = true;
                             continue;
                         }
-                        Err(error) if may_pass(&error, state.was_open) => error,
+                        Err(error) if may_pass(&error, state.was_open, unavailable) => error,
                         Err(error) => return Some((Said::Failed(error), None)),
                     }
                 }
@@ -160,7 +171,7 @@ mod tests {
         assert_eq!(events.next().await.unwrap().unwrap().data, "1");
         let error = events.next().await.unwrap().unwrap_err();
         assert!(matches!(error, Error::TooLong { limit: LONGEST_EVENT }), "{error}");
-        assert!(!may_pass(&error, true), "it would be as long again");
+        assert!(!may_pass(&error, true, Unavailable::Passes), "it would be as long again");
     }
 
     #[tokio::test]

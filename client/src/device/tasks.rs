@@ -8,7 +8,7 @@ use super::{
     DeviceConnection,
     ask::Ask,
     logs::until_over,
-    sse::{Said, resuming},
+    sse::{Said, Unavailable, resuming},
 };
 use crate::{Error, OutputUpdate, output::OutputReader};
 
@@ -67,7 +67,7 @@ impl DeviceConnection {
     pub fn live_output(&self, id: TaskId, offset: u64) -> BoxStream<'static, TaskOutputUpdate> {
         let ask = move || Ask::get(format!("/tasks/{id}/output")).query("offset", Some(offset));
         let mut reader = OutputReader { next: offset };
-        let updates = resuming(self.clone(), ask).filter_map(move |said| {
+        let updates = resuming(self.clone(), ask, Unavailable::Passes).filter_map(move |said| {
             std::future::ready(match said {
                 Said::Event(event) => reader.understand(&event.event, &event.data).and_then(of_device),
                 Said::Lost(error) => Some(TaskOutputUpdate::Lost(error)),

@@ -116,3 +116,21 @@ async fn that_a_replaced_key_was_refused_does_not_keep_the_new_one_from_the_devi
     assert_eq!(left.hello().await.unwrap().name, "server", "the old one is refused");
     assert_eq!(store.device(scene.id).unwrap().as_ref(), Some(&fresh));
 }
+
+/// Of a program that was started with another right, as a log that is followed meanwhile.
+#[tokio::test]
+async fn a_right_that_was_taken_from_a_hand_outlives_the_refusal_of_the_one_before() {
+    let (_folder, store) = store();
+    let scene = Scene::new();
+    let (server, _listening) = scene.server().await;
+    let lan = scene.lan().await;
+    scene.tell_addresses(&[&lan]);
+    let right = || Some(scene.grant(&scene.known(), &Issuer::generate()));
+    let given = KnownDevice { grant: right(), refused_at: None, ..scene.known() };
+    let before = KnownDevice { grant: right(), ..given.clone() };
+    store.keep(&given).unwrap();
+    let key = store.client_key().unwrap();
+    let left = DeviceConnection::new(before, key, Some(store.clone()), Some(server), options()).unwrap();
+    assert_eq!(left.hello().await.unwrap().name, "server", "the one before is refused");
+    assert_eq!(store.device(scene.id).unwrap().and_then(|kept| kept.grant), given.grant);
+}

@@ -144,10 +144,10 @@ async fn an_app_of_apples_is_told_of_whose_it_is_and_goes_on_with_a_new_token(da
     // Somebody else signed in on the phone: it tells them from now on, and nobody else.
     let (status, problem) = scene.ask_as(&noor, Method::POST, "/receivers/renew", renew("cd")).await;
     assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("not_found")));
-    let (status, _) = scene.ask_as(&noor, Method::POST, "/receivers", Some(receiver("cd"))).await;
-    assert_eq!(status, StatusCode::CREATED);
     let (_, left) = scene.ask_as(&mia, Method::GET, "/receivers", None).await;
     assert_eq!(left["items"], json!([]));
+    let (status, _) = scene.ask_as(&noor, Method::POST, "/receivers", Some(receiver("cd"))).await;
+    assert_eq!(status, StatusCode::CREATED);
 
     let mut unmarked = receiver("ef");
     unmarked["target"]["mark"] = json!("two words");

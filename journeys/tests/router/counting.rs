@@ -102,11 +102,7 @@ async fn a_kill_loses_no_usage(database: Database) {
     let report = scene.usage("model").await;
     assert_eq!(report["total"]["requests"], 4, "there before the first request is: {report}");
     let csv = scene.csv().await;
-    assert_eq!(
-        (csv.matches(",answered\r\n").count(), csv.matches(",interrupted\r\n").count()),
-        (3, 1),
-        "{csv}"
-    );
+    assert_eq!((csv.matches(",answered,").count(), csv.matches(",interrupted,").count()), (3, 1), "{csv}");
     // And again: each once.
     scene.server.program.kill().await;
     scene.server.start_again().await;
@@ -138,7 +134,7 @@ async fn an_answer_that_speaks_of_the_protocol_is_counted_to_its_end(database: D
         (csv.lines().count() == 3).then_some(csv)
     })
     .await;
-    assert_eq!((csv.matches(",broken\r\n").count(), csv.matches(",yes,").count()), (1, 1), "{csv}");
+    assert_eq!((csv.matches(",broken,").count(), csv.matches(",yes,").count()), (1, 1), "{csv}");
 }
 
 async fn under_a_cap_nothing_is_asked_whose_price_nobody_knows(database: Database) {

@@ -103,7 +103,7 @@ async fn another_model_answers_for_each_cause(database: Database) {
         assert_eq!(times(cause, status), Some(requests), "{cause} {status:?}");
     }
     let csv = scene.csv().await;
-    let said = format!(",openai/{GPT}: rate limited (429),answered\r\n");
+    let said = format!(",answered,openai/{GPT}: rate limited (429)\r\n");
     assert_eq!(csv.matches(&said).count(), 2, "{csv}");
 }
 

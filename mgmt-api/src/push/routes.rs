@@ -113,7 +113,7 @@ async fn renew(
         .write(move |tx| Box::pin(async move { store::renew(tx, &cause, kind, &kept, was.as_deref()).await }))
         .await?;
     app.push.due.notify_one();
-    Ok(Json(renewed))
+    renewed.map(Json).ok_or_else(|| ApiError::not_found("receiver"))
 }
 
 /// Renames it, or chooses what it is told.

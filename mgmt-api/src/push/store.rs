@@ -199,14 +199,15 @@ pub async fn put(
 }
 
 /// The receiver that this browser or app is gets another address, or the session that keeps it from now on: by the
-/// address it has, by the one it had (`was`, hashed), or by its session or token.
+/// address it has, by the one it had (`was`, hashed), or by its session or token. `None` where this person has none and what
+/// others were told at the address ended all the same.
 pub async fn renew(
     tx: &mut Tx,
     cause: &Cause,
     kind: PushKind,
     kept: &Kept,
     was: Option<&str>,
-) -> ApiResult<PushReceiver> {
+) -> ApiResult<Option<PushReceiver>> {
     hand_over(tx, cause, kept).await?;
     let found = sqlx::query(
         "SELECT id, place, origin FROM push_receivers WHERE tenant_id = $1 AND owner = $2 AND kind = $3 \
@@ -220,14 +221,17 @@ pub async fn renew(
     .bind(was.unwrap_or(&kept.place))
     .bind(&kept.origin)
     .fetch_optional(tx.conn())
-    .await?
-    .ok_or_else(|| ApiError::not_found("receiver"))?;
+    .await?;
+    let Some(found) = found else {
+        // A browser gives its address up now. Apple's is of the whole app, which may need it for another server.
+        return if kind == PushKind::Apns { Ok(None) } else { Err(ApiError::not_found("receiver")) };
+    };
     let id = parse::<PushReceiverId>(&found.try_get::<String, _>("id")?)?;
     let before = read(&row(tx.conn(), &kept.owner, id).await?)?;
     let unchanged = found.try_get::<String, _>("place")? == kept.place
         && found.try_get::<String, _>("origin")? == kept.origin;
     if unchanged {
-        return Ok(before);
+        return Ok(Some(before));
     }
     sqlx::query(
         "UPDATE push_receivers SET place = $1, target = $2, via = $3, origin = $4, failures = 0, next_at = 0 WHERE id = $5",
@@ -241,7 +245,7 @@ pub async fn renew(
     .await?;
     let event = Event::PushReceiverUpdated { receiver_id: id, kind: before.kind, name: before.name };
     tx.emit(cause, event).await?;
-    read(&row(tx.conn(), &kept.owner, id).await?)
+    read(&row(tx.conn(), &kept.owner, id).await?).map(Some)
 }
 
 /// A browser or an app tells whoever signed in last: what others of this tenant were told there ends.

@@ -221,7 +221,7 @@ impl Asked<'_> {
 }
 
 const HEAD: &str = "time,account,key,project,provider,model,device,input_tokens,output_tokens,cached_tokens,\
-                    cost_usd,estimated,latency_ms,first_token_ms,missed,outcome\r\n";
+                    cost_usd,estimated,latency_ms,first_token_ms,outcome,missed\r\n";
 
 /// Every request as a line, oldest first.
 #[utoipa::path(get, path = "/api/v1/usage.csv", tag = "models", params(Wanted),
@@ -289,9 +289,11 @@ impl CsvReader {
     async fn missed(&self, last: &str) -> ApiResult<HashMap<String, String>> {
         let rows = sqlx::query(
             "SELECT usage_id, miss FROM model_usage_misses \
-             WHERE tenant_id = $1 AND usage_id > $2 AND usage_id <= $3 ORDER BY usage_id, nth",
+             WHERE tenant_id = $1 AND at >= $2 AND at < $3 AND usage_id > $4 AND usage_id <= $5 ORDER BY usage_id, nth",
         )
         .bind(self.tenant.to_string())
+        .bind(self.from)
+        .bind(self.to)
         .bind(&self.after)
         .bind(last)
         .fetch_all(self.app.db.read())
@@ -332,8 +334,8 @@ fn line(row: &AnyRow, missed: &str) -> ApiResult<String> {
         if row.try_get::<i64, _>("estimated")? != 0 { "yes".into() } else { "no".into() },
         number("latency_ms")?,
         number("first_token_ms")?,
-        field(missed),
         text("outcome")?,
+        field(missed),
     ];
     Ok(format!("{}\r\n", fields.join(",")))
 }

@@ -19,6 +19,8 @@ const COLUMNS: &str = "tenant_id, account, key_id, project, provider_id, provide
 const WIDTH: usize = 20;
 /// Rows in one statement.
 const ROWS: usize = 50;
+const MISSED_WIDTH: usize = 5;
+const MISSED_ROWS: usize = 100;
 
 pub const fn outcome_name(outcome: UsageOutcome) -> &'static str {
     match outcome {
@@ -47,7 +49,7 @@ pub async fn insert(db: &Db, entries: Vec<Arc<Entry>>, tried: Tried) -> ApiResul
             let mut sums = Sums::default();
             for some in entries.chunks(ROWS) {
                 let new = insert_some(tx, engine, some, tried).await?;
-                insert_missed(tx, some, new.as_ref()).await?;
+                insert_missed(tx, engine, some, new.as_ref()).await?;
                 sums.add_new(some, new);
             }
             sums.write(tx).await
@@ -57,11 +59,11 @@ pub async fn insert(db: &Db, entries: Vec<Arc<Entry>>, tried: Tried) -> ApiResul
 }
 
 /// SQLite looks for a parameter's number among all of them, one after the other: without numbers it looks for nothing.
-fn values(engine: Engine, rows: usize) -> String {
+fn values(engine: Engine, rows: usize, width: usize) -> String {
     match engine {
-        Engine::Sqlite => vec![format!("({})", ["?"; WIDTH].join(", ")); rows].join(", "),
+        Engine::Sqlite => vec![format!("({})", vec!["?"; width].join(", ")); rows].join(", "),
         Engine::PostgreSql => {
-            let row = |row: usize| format!("({})", placeholders(row * WIDTH + 1, WIDTH));
+            let row = |row: usize| format!("({})", placeholders(row * width + 1, width));
             (0..rows).map(row).collect::<Vec<_>>().join(", ")
         }
     }
@@ -78,7 +80,7 @@ async fn insert_some(
         Tried::Never => "",
         Tried::Perhaps => " ON CONFLICT (id) DO NOTHING RETURNING id",
     };
-    let values = values(engine, entries.len());
+    let values = values(engine, entries.len(), WIDTH);
     let sql = format!("INSERT INTO model_usage ({COLUMNS}) VALUES {values}{skipping}");
     let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
     for entry in entries {
@@ -112,25 +114,32 @@ async fn insert_some(
     Ok(Some(made.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?))
 }
 
-/// Why models before it did not answer. Few requests have any.
-async fn insert_missed(tx: &mut Tx, entries: &[Arc<Entry>], new: Option<&HashSet<String>>) -> ApiResult<()> {
-    for entry in entries.iter().filter(|entry| !entry.missed.is_empty()) {
-        let id = entry.id.to_string();
-        if new.is_some_and(|new| !new.contains(&id)) {
-            continue;
+/// Why models before it did not answer: with a device that sleeps first in the order, one of each request.
+async fn insert_missed(
+    tx: &mut Tx,
+    engine: Engine,
+    entries: &[Arc<Entry>],
+    new: Option<&HashSet<String>>,
+) -> ApiResult<()> {
+    let is_new = |entry: &&Arc<Entry>| new.is_none_or(|new| new.contains(&entry.id.to_string()));
+    let entries = entries.iter().filter(is_new);
+    let missed: Vec<_> = entries
+        .flat_map(|entry| (0i64..).zip(&entry.missed).map(move |(nth, miss)| (entry, nth, miss)))
+        .collect();
+    for some in missed.chunks(MISSED_ROWS) {
+        let values = values(engine, some.len(), MISSED_WIDTH);
+        let sql =
+            format!("INSERT INTO model_usage_misses (usage_id, nth, tenant_id, at, miss) VALUES {values}");
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql));
+        for (entry, nth, miss) in some {
+            query = query
+                .bind(entry.id.to_string())
+                .bind(nth)
+                .bind(entry.tenant.to_string())
+                .bind(entry.at)
+                .bind(serde_json::to_string(miss)?);
         }
-        for (nth, miss) in (0i64..).zip(&entry.missed) {
-            sqlx::query(
-                "INSERT INTO model_usage_misses (usage_id, nth, tenant_id, at, miss) VALUES ($1, $2, $3, $4, $5)",
-            )
-            .bind(&id)
-            .bind(nth)
-            .bind(entry.tenant.to_string())
-            .bind(entry.at)
-            .bind(serde_json::to_string(miss)?)
-            .execute(tx.conn())
-            .await?;
-        }
+        query.execute(tx.conn()).await?;
     }
     Ok(())
 }

@@ -11,10 +11,13 @@ const MOST_TOKENS: u32 = 4_096;
 /// `model` replaces the request's; `most` is how much the model can answer, tokens, where known.
 ///
 /// # Errors
-/// `invalid_request` for what Anthropic's models cannot do: several answers, sound.
+/// `invalid_request` for what Anthropic's models cannot do: several answers, sound, OpenAI's own search of the web.
 pub fn request(asked: &Value, model: &str, most: Option<u32>) -> ApiResult<Value> {
     if asked["n"].as_u64().is_some_and(|n| n > 1) {
         return Err(ApiError::invalid("n", "This model gives one answer to a request."));
+    }
+    if !asked["web_search_options"].is_null() {
+        return Err(ApiError::invalid("web_search_options", "Only OpenAI's models search the web so."));
     }
     let mut system = Vec::new();
     let mut messages: Vec<Value> = Vec::new();

@@ -83,8 +83,10 @@ fn part(block: &Value) -> ApiResult<Value> {
         ("text", _) => text(&block["text"]),
         ("image", _) => json!({ "type": "image_url", "image_url": { "url": url(source)? } }),
         ("document", Some("text")) => text(&source["data"]),
-        ("document", Some("content")) => text(&json!(text_of(&source["content"]))),
-        ("search_result", _) => {
+        ("document", Some("content")) if is_text(&source["content"]) => {
+            text(&json!(text_of(&source["content"])))
+        }
+        ("search_result", _) if is_text(&block["content"]) => {
             let said = [text_of(&block["title"]), text_of(source), text_of(&block["content"])];
             text(&json!(said.join("\n\n")))
         }
@@ -99,6 +101,10 @@ fn part(block: &Value) -> ApiResult<Value> {
             ));
         }
     })
+}
+
+fn is_text(content: &Value) -> bool {
+    list(content).iter().all(|block| block["type"] == "text")
 }
 
 /// Where the content is, or the content itself.
@@ -145,7 +151,7 @@ fn assistant(content: &Value) -> Value {
 }
 
 fn tools(asked: &Value, out: &mut Value) -> ApiResult<()> {
-    // Tools that run at Anthropic have no schema, and nobody else has them. Beside others they can be done without.
+    // Anthropic's own tools have no schema, and no other model knows them. Beside others they can be done without.
     let all = list(&asked["tools"]);
     let tools: Vec<Value> = all
         .iter()
@@ -158,10 +164,13 @@ fn tools(asked: &Value, out: &mut Value) -> ApiResult<()> {
         .collect();
     let choice = &asked["tool_choice"];
     let is_left_out = |tool: &Value| !tool["input_schema"].is_object() && tool["name"] == choice["name"];
-    if tools.is_empty() && !all.is_empty() || choice["type"] == "tool" && all.iter().any(is_left_out) {
+    let none_is_called = choice["type"] == "none";
+    if tools.is_empty() && !all.is_empty() && !none_is_called
+        || choice["type"] == "tool" && all.iter().any(is_left_out)
+    {
         return Err(ApiError::invalid(
             "tools",
-            "These tools run at Anthropic, and this model is of another provider. Ask one of Anthropic's.",
+            "Only Anthropic's models know these tools, and this one is of another provider. Ask one of Anthropic's.",
         ));
     }
     if tools.is_empty() {

@@ -72,6 +72,7 @@ fn what_the_other_format_cannot_do_is_refused_not_forgotten() {
         ask_anthropic::request(&body, "claude", Some(64_000))
     };
     assert!(request(json!({ "n": 2 })).is_err());
+    assert!(request(json!({ "web_search_options": {} })).is_err());
     let sound = json!({ "messages": [{ "role": "user", "content": [{ "type": "input_audio", "input_audio": {} }] }] });
     assert!(request(sound).is_err());
     let plain = request(json!({})).unwrap();
@@ -103,6 +104,9 @@ fn what_only_anthropic_can_do_is_refused_not_forgotten() {
     let words = json!([{ "type": "text", "text": "one" }, { "type": "text", "text": "two" }]);
     let sent = plain(of(json!({ "type": "content", "content": words.clone() }))).unwrap();
     assert_eq!(sent["messages"][0]["content"], "one\n\ntwo");
+    let picture =
+        json!([{ "type": "image", "source": { "type": "url", "url": "https://example.org/a.png" } }]);
+    assert!(plain(of(json!({ "type": "content", "content": picture }))).is_err());
     let found =
         json!({ "type": "search_result", "source": "https://example.org", "title": "A", "content": words });
     let sent = plain(json!([found])).unwrap();
@@ -114,6 +118,7 @@ fn what_only_anthropic_can_do_is_refused_not_forgotten() {
     let weather = json!({ "name": "weather", "input_schema": { "type": "object" } });
     let wish = |name: &str| json!({ "type": "tool", "name": name });
     assert!(request(json!("x"), json!([search]), Value::Null).is_err());
+    assert!(request(json!("x"), json!([search]), json!({ "type": "none" })).is_ok());
     assert!(request(json!("x"), json!([search, weather]), wish("web_search")).is_err());
     assert!(request(json!("x"), json!([search, weather]), wish("weather")).is_ok());
     assert!(
