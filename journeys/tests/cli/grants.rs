@@ -145,7 +145,6 @@ async fn with_the_server_down_a_right_goes_from_hand_to_hand() {
     for other in [&mia, &ben] {
         assert_eq!(other.stands().await.0, "server");
     }
-    drop((mia, ben));
     scene.server.program.kill().await;
     let given = ["grant", "journey", "--client", &mias, "--name", "Mia", "--level", "operate", "--for", "1h"];
     let output = scene.output(&given, "").await;
