@@ -121,16 +121,17 @@ async fn that_a_replaced_key_was_refused_does_not_keep_the_new_one_from_the_devi
 #[tokio::test]
 async fn a_right_that_was_taken_from_a_hand_outlives_the_refusal_of_the_one_before() {
     let (_folder, store) = store();
-    let scene = Scene::new();
+    let mut scene = Scene::new();
+    scene.client = store.client_key().unwrap();
     let (server, _listening) = scene.server().await;
     let lan = scene.lan().await;
     scene.tell_addresses(&[&lan]);
-    let right = || Some(scene.grant(&scene.known(), &Issuer::generate()));
-    let given = KnownDevice { grant: right(), refused_at: None, ..scene.known() };
-    let before = KnownDevice { grant: right(), ..given.clone() };
+    let known = scene.known();
+    let given = KnownDevice { grant: Some(scene.grant(&known, &scene.owner)), ..known.clone() };
+    let before = KnownDevice { grant: Some(scene.grant(&known, &Issuer::generate())), ..known };
     store.keep(&given).unwrap();
     let key = store.client_key().unwrap();
     let left = DeviceConnection::new(before, key, Some(store.clone()), Some(server), options()).unwrap();
-    assert_eq!(left.hello().await.unwrap().name, "server", "the one before is refused");
+    assert_ne!(left.hello().await.unwrap().name, "server", "it is taken up here too");
     assert_eq!(store.device(scene.id).unwrap().and_then(|kept| kept.grant), given.grant);
 }
