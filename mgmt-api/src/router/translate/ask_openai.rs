@@ -8,7 +8,7 @@ use crate::problem::{ApiError, ApiResult};
 /// `model` replaces the request's. OpenAI itself wants another name for the answer's length than the others.
 ///
 /// # Errors
-/// `invalid_request` for what only Anthropic can do: files that lie there, tools that run there and nothing else.
+/// `invalid_request` for what only Anthropic can do: files that lie there, tools that only its models know and nothing else.
 pub fn request(asked: &Value, model: &str, new_length: bool) -> ApiResult<Value> {
     let mut messages = Vec::new();
     let system = text_of(&asked["system"]);
