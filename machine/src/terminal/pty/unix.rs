@@ -19,7 +19,11 @@ use nix::{
     unistd::Pid,
 };
 use portable_pty::{CommandBuilder, MasterPty, native_pty_system};
-use rustix::{buffer::spare_capacity, io::Errno};
+use rustix::{
+    buffer::spare_capacity,
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     signal::unix::{Signal, SignalKind, signal},
@@ -30,8 +34,14 @@ use super::{Left, PIECE, Taken, size};
 
 /// So many full pieces without a pause are much output.
 const MUCH: usize = 4;
-/// Full pieces that were read ahead and wait.
+/// Pieces that were read ahead and wait.
 const AHEAD: usize = 1;
+/// Less than this in one piece is little output, bytes: what the kernel hands over at a time.
+const LITTLE: usize = 4096;
+/// Without output for so long a program pauses.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+/// How often the thread that reads ahead gives its turn away before there is no output: some 50 µs where nobody else wants to run.
+const TURNS: usize = 50;
 
 /// The end that shows what is printed and takes what is typed. Dropping it hangs up.
 pub(in super::super) struct Pty {
@@ -221,21 +231,44 @@ impl Source {
     }
 }
 
-/// Reads full pieces until the program pauses.
+/// Reads until the program pauses or prints only little.
 fn read_ahead(pty: Arc<Pty>) -> mpsc::Receiver<Vec<u8>> {
     let (give, ahead) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
-        loop {
+        while !give.is_closed() && (there_at_once(&pty.file) || printed_soon(&pty.file)) {
             let mut piece = Vec::with_capacity(PIECE);
             // Whoever waits for the next output finds the same end, or the same error.
-            let _ = take(&pty.file, &mut piece);
-            let full = piece.len() == PIECE;
-            if piece.is_empty() || give.blocking_send(piece).is_err() || !full {
+            while piece.len() < PIECE
+                && there_at_once(&pty.file)
+                && rustix::io::read(&pty.file, spare_capacity(&mut piece)).is_ok_and(|read| read > 0)
+            {
+            }
+            let little = piece.len() < LITTLE;
+            if piece.is_empty() || give.blocking_send(piece).is_err() || little {
                 return;
             }
         }
     });
     ahead
+}
+
+/// Whether there is output, or some comes before the program can be said to pause.
+fn printed_soon(file: &File) -> bool {
+    let mut ends = [PollFd::new(file, PollFlags::IN)];
+    poll(&mut ends, Some(&PAUSE)).is_ok_and(|ready| ready == 1) && ends[0].revents() == PollFlags::IN
+}
+
+/// Whether there is output now or a moment later. Whoever reads when there is none is put to sleep until the kernel has moved the
+/// next of its small pieces, however soon that is; whoever gives their turn away lets it be moved.
+fn there_at_once(file: &File) -> bool {
+    for _ in 0..TURNS {
+        match rustix::io::ioctl_fionread(file) {
+            Ok(0) => std::thread::yield_now(),
+            Ok(_) => return true,
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 enum Rest {
