@@ -68,7 +68,7 @@ check_fuzz() {
     skip "types of the fuzz targets" "The C++ compiler is missing (apt-get install g++)."
     return
   fi
-  # cargo fuzz sets the same; in a folder of its own, because other flags would build everything else anew.
+  # ./dev fuzz sets the same; in a folder of its own, because other flags would build everything else anew.
   check "Types of the fuzz targets" env RUSTFLAGS="--cfg fuzzing" CARGO_TARGET_DIR="$ROOT/target/fuzz" \
     cargo check --locked --manifest-path fuzz/Cargo.toml
 }
