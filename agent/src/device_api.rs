@@ -22,7 +22,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use axum::{Extension, Json, Router, extract::State, routing::get};
 use foreman_machine::{
-    files::Files, logs::Logs, probe::ProbeOptions, sample::SamplerOptions, terminal::Terminals,
+    files::Files,
+    logs::{Logs, SYSTEM},
+    probe::ProbeOptions,
+    sample::SamplerOptions,
+    terminal::Terminals,
 };
 use foreman_protocol::{
     DeviceHello, DeviceId, LINK_VERSION, Level, LinkUse, Millis, Policy, ProblemCode, TaskId,
@@ -164,6 +168,7 @@ impl Parts {
         let logs = Logs {
             policy: state.policy(),
             state_dir: state.dir().to_owned(),
+            system: SYSTEM.into(),
             tasks: state.tasks(),
             search_path: None,
         };

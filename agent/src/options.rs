@@ -150,7 +150,7 @@ pub enum Allow {
     Read,
     /// Write files.
     Write,
-    /// Read logs.
+    /// Read logs: the journal, containers, tasks, and files in /var/log; any other file where files may be read too.
     Logs,
     /// Nothing.
     None,

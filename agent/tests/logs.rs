@@ -23,6 +23,7 @@ use reqwest::{Client, Response};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch, time::Instant};
 
+const POLICY: &str = "ALLOW_LOGS=true\nALLOW_FILE_READ=true\n";
 /// Nothing here takes this long, unless it never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -46,6 +47,7 @@ impl Place {
         let device = Device::new(DeviceId::fresh(), "test".to_owned(), rules.clone());
         let logs = Logs {
             policy: rules,
+            system: folder.path().join("system"),
             tasks: state.join("tasks"),
             state_dir: state.clone(),
             search_path: Some(programs.clone().into()),
@@ -144,7 +146,7 @@ impl Events {
 
 #[tokio::test]
 async fn a_log_is_streamed_and_goes_on_where_the_reader_was() {
-    let place = Place::new("ALLOW_LOGS=true\n").await;
+    let place = Place::new(POLICY).await;
     let path = place.path("app.log");
     fs::write(&path, "one\ntwo\nERROR three\n").unwrap();
     let address = format!("/logs/stream?source=file:{}", path.display());
@@ -170,7 +172,7 @@ async fn a_log_is_streamed_and_goes_on_where_the_reader_was() {
 
 #[tokio::test]
 async fn sources_are_named_and_what_is_missing_too() {
-    let place = Place::new("ALLOW_LOGS=true\n").await;
+    let place = Place::new(POLICY).await;
     let sources: LogSources = place.get("/logs", None).await.json().await.unwrap();
     let reasons: Vec<_> = sources.unavailable.iter().map(|missing| missing.reason.as_str()).collect();
     assert_eq!(reasons, ["not installed", "not installed"]);
@@ -184,7 +186,7 @@ async fn what_the_device_forbids_is_refused_with_the_setting() {
         assert_eq!(problem.code, ProblemCode::PolicyForbids);
         assert_eq!(problem.details.unwrap()["setting"], "ALLOW_LOGS");
     }
-    let place = Place::new("ALLOW_LOGS=true\nBLOCKED_PATHS=@/secret\n").await;
+    let place = Place::new("ALLOW_LOGS=true\nALLOW_FILE_READ=true\nBLOCKED_PATHS=@/secret\n").await;
     fs::create_dir(place.path("secret")).unwrap();
     fs::write(place.path("secret/a.log"), "x\n").unwrap();
     let of = |path: &Path| format!("/logs/stream?source=file:{}", path.display());
@@ -198,7 +200,7 @@ async fn what_the_device_forbids_is_refused_with_the_setting() {
 
 #[tokio::test]
 async fn what_cannot_be_understood_is_refused_with_the_field() {
-    let place = Place::new("ALLOW_LOGS=true\n").await;
+    let place = Place::new(POLICY).await;
     let bad = [
         ("/logs/stream", "query"),
         ("/logs/stream?source=journal&level=loud", "query"),
@@ -215,7 +217,7 @@ async fn what_cannot_be_understood_is_refused_with_the_field() {
 
 #[tokio::test]
 async fn a_permission_that_is_taken_back_ends_what_is_being_read() {
-    let place = Place::new("ALLOW_LOGS=true\n").await;
+    let place = Place::new(POLICY).await;
     let path = place.path("app.log");
     fs::write(&path, "one\n").unwrap();
     let mut events = place.stream(&format!("/logs/stream?source=file:{}", path.display()), None).await;
@@ -235,7 +237,7 @@ async fn a_permission_that_is_taken_back_ends_what_is_being_read() {
 
 #[tokio::test]
 async fn a_client_who_leaves_takes_the_program_along() {
-    let place = Place::new("ALLOW_LOGS=true\n").await;
+    let place = Place::new(POLICY).await;
     let played = Path::new(env!("CARGO_MANIFEST_DIR")).join("../machine/tests/programs/journalctl");
     std::os::unix::fs::symlink(played, place.path("bin/journalctl")).unwrap();
     fs::write(place.path("bin/journal.json"), "{\"__CURSOR\":\"s=1\",\"MESSAGE\":\"one\"}\n").unwrap();

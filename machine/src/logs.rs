@@ -32,6 +32,9 @@ pub use stream::{Item, LogStream};
 pub const LINES: usize = 200;
 pub const MOST_LINES: usize = 5_000;
 
+/// Where systems keep logs as files. Any other file can be read as a log where files can be read.
+pub const SYSTEM: &str = "/var/log";
+
 /// Where the logs of this machine are.
 #[derive(Debug, Clone)]
 pub struct Logs {
@@ -39,6 +42,8 @@ pub struct Logs {
     pub policy: PathBuf,
     /// The agent's directory: nothing in it is a log.
     pub state_dir: PathBuf,
+    /// Where the system keeps logs as files, usually [`SYSTEM`].
+    pub system: PathBuf,
     /// Where the tasks' folders are.
     pub tasks: PathBuf,
     /// Where programs are looked for; `None` is `PATH` and the places vendors install to.
@@ -171,7 +176,11 @@ impl Logs {
     }
 
     fn rules(&self) -> file::Rules {
-        file::Rules { policy: self.policy.clone(), private: self.state_dir.clone() }
+        file::Rules {
+            policy: self.policy.clone(),
+            private: self.state_dir.clone(),
+            system: self.system.clone(),
+        }
     }
 }
 

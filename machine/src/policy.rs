@@ -129,7 +129,11 @@ pub fn render(policy: &Policy) -> String {
         ),
         (ALLOW_FILE_READ, policy.allow_file_read, "List and read files."),
         (ALLOW_FILE_WRITE, policy.allow_file_write, "Create, change and delete files."),
-        (ALLOW_LOGS, policy.allow_logs, "Read the system's logs."),
+        (
+            ALLOW_LOGS,
+            policy.allow_logs,
+            "Read the logs of the system, of containers and of tasks. A file outside /var/log needs ALLOW_FILE_READ too.",
+        ),
         (
             ALLOW_MODELS,
             policy.allow_models,

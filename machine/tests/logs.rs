@@ -32,7 +32,7 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
-        Self::with_policy("ALLOW_LOGS=true\n")
+        Self::with_policy("ALLOW_LOGS=true\nALLOW_FILE_READ=true\n")
     }
 
     /// In the policy, `@` is the directory of the files.
@@ -44,6 +44,7 @@ impl Machine {
         std::fs::write(state_dir.join("policy.env"), policy).unwrap();
         let logs = Logs {
             policy: state_dir.join("policy.env"),
+            system: folder.path().join("system"),
             tasks: state_dir.join("tasks"),
             state_dir,
             search_path: None,

@@ -24,6 +24,9 @@ pub enum FilesError {
     /// Something in the question cannot be understood.
     #[error("{why}")]
     Invalid { field: &'static str, why: String },
+    /// What is there has no bytes of its own: a directory, a pipe, a device, a window into the kernel.
+    #[error("{0}")]
+    NoFile(&'static str),
     /// It does not fit what is there.
     #[error("{0}")]
     Conflict(String),

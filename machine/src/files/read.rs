@@ -33,7 +33,7 @@ impl Rules {
     /// Opens a file, links followed.
     ///
     /// # Errors
-    /// As everywhere; [`FilesError::Conflict`] for what is no regular file.
+    /// As everywhere; [`FilesError::NoFile`] for what is no regular file.
     pub fn open(&self, path: &str) -> Result<Opened> {
         let spot = self.walk(parse(path)?, Last::Follow)?;
         let (file, stat) = open_regular(self, &spot)?;
@@ -48,6 +48,21 @@ impl Rules {
             path: spot.path,
             file: file.into(),
         })
+    }
+
+    /// Opens a file as [`Self::open`] does, and says nothing of it.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn open_file(&self, path: &str) -> Result<File> {
+        let spot = self.walk(parse(path)?, Last::Follow)?;
+        Ok(open_regular(self, &spot)?.0.into())
+    }
+
+    /// Whether a path leads out of what is allowed.
+    pub(crate) fn leads_out(&self, path: &str) -> bool {
+        let walked = parse(path).and_then(|path| self.walk(path, Last::Follow));
+        matches!(walked, Err(FilesError::Outside))
     }
 }
 
@@ -101,7 +116,7 @@ pub(super) fn open_regular(rules: &Rules, spot: &Spot) -> Result<(OwnedFd, Stat)
     refuse_special(&stat)?;
     rules.admit_handle(&file)?;
     if made_up(&file) {
-        return Err(FilesError::conflict(
+        return Err(FilesError::NoFile(
             "This is a window into the system and no file; it is not read from afar.",
         ));
     }
@@ -111,8 +126,8 @@ pub(super) fn open_regular(rules: &Rules, spot: &Spot) -> Result<(OwnedFd, Stat)
 pub(super) fn refuse_special(stat: &Stat) -> Result<()> {
     match kind(stat) {
         FileType::RegularFile => Ok(()),
-        FileType::Directory => Err(Errno::ISDIR.into()),
-        _ => Err(FilesError::conflict(
+        FileType::Directory => Err(FilesError::NoFile("This is a directory.")),
+        _ => Err(FilesError::NoFile(
             "This is a pipe, a socket or a device and no file; it is not read from afar.",
         )),
     }

@@ -51,7 +51,7 @@ struct Traced {
 
 impl Rules {
     /// `allowed` empty means every path, as in the policy. `own` is the agent's own directory.
-    pub(super) fn new(allowed: &[String], blocked: &[String], own: &Path) -> Self {
+    pub(crate) fn new(allowed: &[String], blocked: &[String], own: &Path) -> Self {
         let everything = ["/".to_owned()];
         let allowed = if allowed.is_empty() { &everything[..] } else { allowed };
         let mut rules = Self { roots: Vec::new(), blocked: Vec::new(), pins: Vec::new() };
@@ -65,7 +65,26 @@ impl Rules {
             rules.block(path, false);
         }
         rules.block(own, true);
+        // The keys lie right in it, and none of them is shown under a second name either.
+        let files = fs::read_dir(own).into_iter().flatten().flatten();
+        rules.blocked.extend(files.filter_map(|file| {
+            let found = file.metadata().ok().filter(fs::Metadata::is_file)?;
+            Some(Blocked { real: file.path(), id: Some((found.dev(), found.ino())), own: true })
+        }));
         rules
+    }
+
+    /// The same rules for what lies in this directory, and nothing else.
+    #[must_use]
+    pub(crate) fn within(&self, folder: &Path) -> Self {
+        let Traced { real, .. } = trace(folder);
+        let narrowed = self.roots.iter().filter_map(|root| {
+            if real.starts_with(&root.real) {
+                return Some(Root { written: folder.components().collect(), real: real.clone() });
+            }
+            root.real.starts_with(&real).then(|| root.clone())
+        });
+        Self { roots: narrowed.collect(), ..self.clone() }
     }
 
     fn block(&mut self, path: &Path, own: bool) {

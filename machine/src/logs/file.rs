@@ -16,16 +16,14 @@ use super::{OpenError, filter::Filter, tail};
 pub(super) use follow::Follower;
 pub(super) use open::Rules;
 
-/// Where most systems keep logs as files; any other can be named by its path.
-const USUAL: &str = "/var/log";
 const NAMES: [&str; 8] = ["syslog", "messages", "auth.log", "kern.log", "dmesg", "secure", "cron", "maillog"];
 const MOST_LISTED: usize = 200;
 /// Something that was written this long ago is still being written.
 const RECENT: Duration = Duration::from_secs(600);
 
-/// The files in the usual place that may be read, by name.
+/// The files in the system's place that may be read, by name; any other can be named by its path.
 pub(super) fn list(rules: &Rules) -> Vec<LogSource> {
-    let Ok(entries) = std::fs::read_dir(USUAL) else { return Vec::new() };
+    let (Ok(entries), Ok(rules)) = (std::fs::read_dir(&rules.system), rules.now()) else { return Vec::new() };
     let is_log = |name: &str| name.ends_with(".log") || NAMES.contains(&name);
     let mut paths: Vec<PathBuf> = entries
         .flatten()

@@ -1,7 +1,7 @@
-//! Opens a log file so that no link, pipe or device leads anywhere else than the device's rules allow.
+//! Opens a log file where the device's rules allow it, and nothing else.
 //!
-//! What is decided about is the open handle, not the path: first a handle that can do nothing, then what it really
-//! is and where it really lies, and only then a way to read it. So nothing can be put in between.
+//! A file is read as a log under the rules of files: no link, pipe or device leads anywhere else than they allow, and
+//! what is blocked is so under its other names too. The right to read logs alone is one to those of the system.
 
 #[cfg(unix)]
 mod unix;
@@ -9,7 +9,7 @@ mod unix;
 mod windows;
 
 use std::{
-    fs::{File, Metadata},
+    fs::File,
     io,
     path::{Path, PathBuf},
 };
@@ -20,9 +20,9 @@ use super::super::OpenError;
 use crate::policy;
 
 #[cfg(unix)]
-use unix::{handle, place, reopen};
+pub(in crate::logs) use unix::Now;
 #[cfg(windows)]
-use windows::{handle, place, reopen};
+pub(in crate::logs) use windows::Now;
 
 /// Which files may be read as logs.
 #[derive(Debug, Clone)]
@@ -31,19 +31,17 @@ pub(in crate::logs) struct Rules {
     pub policy: PathBuf,
     /// The agent's own directory, with its keys: never, whatever the policy says.
     pub private: PathBuf,
+    /// Where the system keeps logs: what lies elsewhere is a file like any other.
+    pub system: PathBuf,
 }
 
 impl Rules {
     pub(in crate::logs) fn open(&self, path: &Path) -> Result<File, OpenError> {
-        let told = |error: io::Error| unreadable(path, &error);
-        let handle = handle(path).map_err(told)?;
-        regular(path, &handle.metadata().map_err(told)?)?;
-        let real = place(&handle, path).map_err(told)?;
-        self.admit(&real)?;
-        reopen(handle).map_err(told)
+        self.now()?.open(path)
     }
 
-    fn admit(&self, real: &Path) -> Result<(), OpenError> {
+    /// The rules as the policy's file has them now.
+    pub(in crate::logs) fn now(&self) -> Result<Now, OpenError> {
         let policy = policy::load(&self.policy).unwrap_or_else(|error| {
             tracing::error!(error = format!("{error:#}"), "the policy cannot be read, so nothing is allowed");
             Policy::default()
@@ -55,27 +53,20 @@ impl Rules {
                     .to_owned(),
             });
         }
-        let private = dunce::canonicalize(&self.private).unwrap_or_else(|_| self.private.clone());
-        if real.starts_with(&private) {
-            return Err(OpenError::Refused {
-                setting: "BLOCKED_PATHS",
-                message: format!("{} belongs to the agent itself and is never shown.", real.display()),
-            });
-        }
-        policy::admit(&policy, real)
-            .map_err(|refusal| OpenError::Refused { setting: "ALLOWED_PATHS", message: refusal.to_string() })
+        Ok(Now::new(policy, self))
     }
 }
 
-fn regular(path: &Path, facts: &Metadata) -> Result<(), OpenError> {
-    if facts.is_file() {
-        return Ok(());
+/// The right to read logs is not one to read everything.
+fn only_as_file(path: &Path, system: &Path) -> OpenError {
+    let (path, system) = (path.display(), system.display());
+    OpenError::Refused {
+        setting: "ALLOW_FILE_READ",
+        message: format!(
+            "{path} is not in {system}, so reading it takes the right to read files too: ALLOW_FILE_READ is off. \
+             Only the device can change that, in its policy.env."
+        ),
     }
-    let kind = if facts.is_dir() { "a directory" } else { "a pipe, a socket or a device" };
-    Err(OpenError::Invalid {
-        field: "source",
-        message: format!("{} is {kind}; only a file has lines to read.", path.display()),
-    })
 }
 
 pub(in crate::logs) fn unreadable(path: &Path, error: &io::Error) -> OpenError {

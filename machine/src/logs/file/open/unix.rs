@@ -1,4 +1,4 @@
-//! By handles, which say where they lead.
+//! By the walk that files are opened with.
 
 use std::{
     fs::File,
@@ -6,66 +6,46 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A handle that names the file and touches nothing: opening a device can already do something.
-#[cfg(target_os = "linux")]
-pub(super) fn handle(path: &Path) -> io::Result<File> {
-    use nix::{
-        fcntl::{OFlag, open},
-        sys::stat::Mode,
-    };
-    Ok(File::from(open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?))
+use foreman_protocol::Policy;
+
+use super::{OpenError, only_as_file, unreadable};
+use crate::files::{self, FilesError};
+
+/// See [`super::Rules::now`].
+pub(in crate::logs) struct Now {
+    allowed: files::Rules,
+    /// What is left of it where no files may be read, and the directory it is left to.
+    system: Option<(files::Rules, PathBuf)>,
 }
 
-#[cfg(target_os = "linux")]
-fn own_link(handle: &File) -> PathBuf {
-    use std::os::fd::AsRawFd as _;
-    PathBuf::from(format!("/proc/self/fd/{}", handle.as_raw_fd()))
-}
-
-#[cfg(target_os = "linux")]
-pub(super) fn place(handle: &File, _asked: &Path) -> io::Result<PathBuf> {
-    use std::os::unix::fs::MetadataExt as _;
-    if handle.metadata()?.nlink() == 0 {
-        return Err(io::ErrorKind::NotFound.into());
+impl Now {
+    pub(super) fn new(policy: Policy, rules: &super::Rules) -> Self {
+        let allowed = files::Rules::new(&policy.allowed_paths, &policy.blocked_paths, &rules.private);
+        let system = (!policy.allow_file_read).then(|| (allowed.within(&rules.system), rules.system.clone()));
+        Self { allowed, system }
     }
-    std::fs::read_link(own_link(handle))
-}
 
-#[cfg(target_os = "linux")]
-pub(super) fn reopen(handle: File) -> io::Result<File> {
-    File::open(own_link(&handle))
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn handle(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
+    pub(in crate::logs) fn open(&self, path: &Path) -> Result<File, OpenError> {
+        let Some(text) = path.to_str() else { return Err(unreadable(path, &io::ErrorKind::NotFound.into())) };
+        let Some((within, system)) = &self.system else {
+            return self.allowed.open_file(text).map_err(|error| told(path, error));
+        };
+        within.open_file(text).map_err(|error| match error {
+            FilesError::Outside if !self.allowed.leads_out(text) => only_as_file(path, system),
+            error => told(path, error),
+        })
     }
-    let flags = nix::fcntl::OFlag::O_NONBLOCK | nix::fcntl::OFlag::O_NOCTTY;
-    std::fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
 }
 
-#[cfg(target_os = "macos")]
-pub(super) fn place(handle: &File, _asked: &Path) -> io::Result<PathBuf> {
-    let mut real = PathBuf::new();
-    nix::fcntl::fcntl(handle, nix::fcntl::FcntlArg::F_GETPATH(&mut real))?;
-    Ok(real)
-}
-
-/// Where the system does not say where a handle lies, the path has to lead to the same file twice.
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
-pub(super) fn place(handle: &File, asked: &Path) -> io::Result<PathBuf> {
-    use std::os::unix::fs::MetadataExt as _;
-    let real = asked.canonicalize()?;
-    let (there, here) = (std::fs::symlink_metadata(&real)?, handle.metadata()?);
-    if (there.dev(), there.ino()) != (here.dev(), here.ino()) {
-        return Err(io::ErrorKind::NotFound.into());
+fn told(path: &Path, error: FilesError) -> OpenError {
+    let message = error.to_string();
+    if let Some(setting) = error.setting() {
+        return OpenError::Refused { setting, message };
     }
-    Ok(real)
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn reopen(handle: File) -> io::Result<File> {
-    Ok(handle)
+    match error {
+        FilesError::NotFound => unreadable(path, &io::ErrorKind::NotFound.into()),
+        FilesError::NoRight => unreadable(path, &io::ErrorKind::PermissionDenied.into()),
+        FilesError::NoFile(_) | FilesError::Invalid { .. } => OpenError::Invalid { field: "source", message },
+        _ => OpenError::Unavailable(format!("{} cannot be read: {message}", path.display())),
+    }
 }
