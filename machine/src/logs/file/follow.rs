@@ -19,7 +19,7 @@ use super::{
     },
     family::{self, Member},
     open::Rules,
-    place::{Beginning, FileId, Place},
+    place::{Beginning, FileId, Place, reaches},
 };
 
 /// Bytes read in one step.
@@ -261,7 +261,7 @@ impl Reading {
         };
         bytes.truncate(count);
         // Looked at after reading: a file that still begins as it did was not emptied before.
-        if (count == 0 && self.file.metadata()?.len() < self.at) || !self.beginning.holds(&self.file)? {
+        if (count == 0 && !reaches(&self.file, self.at)?) || !self.beginning.holds(&self.file)? {
             return Ok(Piece::Emptied);
         }
         if count == 0 {
@@ -312,4 +312,23 @@ fn next(path: &Path, reading: &Reading, follow: bool) -> io::Result<Next> {
         Some((path, id)) if packed => Next::Behind(path, id),
         Some((path, id)) => Next::File(path, id),
     })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// The kernel says that its own files are empty, and a file system of a user may do so too.
+    #[test]
+    fn a_file_that_says_it_is_empty_is_read_once() {
+        let path = PathBuf::from("/proc/version");
+        let rules = || Rules { policy: "/none".into(), private: "/none".into(), system: "/none".into() };
+        let file = File::open(&path).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 0);
+        let mut follower = Follower::start(path.clone(), rules(), Filter::default(), true, file, 0).unwrap();
+        let (first, then) = (follower.step().unwrap(), follower.step().unwrap());
+        let [Item::Line { cursor, .. }] = first.items.as_slice() else { panic!("{:?}", first.items) };
+        assert!(then.items.is_empty() && matches!(then.state, State::Idle), "{:?}", then.items);
+        assert!(cursor.parse::<Place>().unwrap().lies_in(&File::open(&path).unwrap()).unwrap());
+    }
 }

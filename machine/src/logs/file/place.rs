@@ -101,7 +101,7 @@ pub(super) struct Place {
 impl Place {
     /// Whether this file has, up to the offset, what was read then.
     pub(super) fn lies_in(&self, file: &File) -> io::Result<bool> {
-        if file.metadata()?.len() < self.offset {
+        if !reaches(file, self.offset)? {
             return Ok(false);
         }
         let beginning = read(file, self.length)?;
@@ -126,6 +126,20 @@ impl FromStr for Place {
         let length = length.parse().ok().filter(|length| *length <= BEGINNING).ok_or(())?;
         let offset = offset.parse().map_err(|_| ())?;
         Ok(Self { file: FileId { dev: hex(dev)?, ino: hex(ino)? }, offset, length, hash: hex(hash)? })
+    }
+}
+
+/// Whether a file has bytes up to an offset. Some file systems say of a file that it is empty and have bytes in it all
+/// the same, so where its length says no it is read.
+pub(super) fn reaches(file: &File, offset: u64) -> io::Result<bool> {
+    if file.metadata()?.len() >= offset {
+        return Ok(true);
+    }
+    loop {
+        match read_at(file, &mut [0], offset - 1) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => return Ok(read? > 0),
+        }
     }
 }
 
