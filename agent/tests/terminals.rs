@@ -162,6 +162,26 @@ async fn the_policy_has_the_last_word() {
 }
 
 #[tokio::test]
+async fn who_only_watches_is_cut_when_the_policy_says_no() {
+    let desk = Desk::new();
+    let (mia, guest) = (desk.client("mia", Level::Admin).await, desk.client("guest", Level::View).await);
+    for line in ["stty -echo; echo ready; cat", "yes ready"] {
+        desk.allow("ALLOW_BASH=true");
+        let terminal = mia.open(&shell(line)).await;
+        let mut writer = mia.attach(terminal.id, 0, Some("mia-1")).await.unwrap();
+        let mut watcher = guest.attach(terminal.id, 0, None).await.unwrap();
+        writer.until("ready").await;
+        watcher.until("ready").await;
+        desk.allow("ALLOW_BASH=false");
+        // Neither of them types a thing.
+        tokio::time::timeout(desk::PATIENCE, async { tokio::join!(writer.cut(), watcher.cut()) })
+            .await
+            .unwrap_or_else(|_| panic!("{line:?} is still shown"));
+        mia.end(terminal.id).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_lost_connection_loses_and_repeats_nothing() {
     let desk = Desk::new();
     let first = desk.client("mia", Level::Operate).await;

@@ -1,7 +1,7 @@
 //! The terminals of this device, for callers of the link.
 //!
 //! Who may look may not type; who may type may end what they opened themselves; the rest is the owner's. While the
-//! policy does not allow commands nobody opens or attaches to a terminal, and one who is attached types no further.
+//! policy does not allow commands nobody opens or attaches to a terminal, and one who is attached sees and types no more.
 
 mod attach;
 

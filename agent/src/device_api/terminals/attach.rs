@@ -14,12 +14,15 @@ use foreman_machine::terminal::{AttachError, Typing, Watching};
 use foreman_protocol::{Level, ProblemCode, TerminalFrame};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, Interval, MissedTickBehavior, interval},
+};
 
 use super::{ALLOW_BASH, Desk, IdOf, gone, id_of};
 use crate::device_api::{ApiError, ApiResult, Caller};
 
-/// How long the policy that was read last holds for what is typed.
+/// How long the policy that was read last holds for what is shown and typed.
 const POLICY_READ_EVERY: Duration = Duration::from_secs(1);
 /// Frames shorter than this take the next one with them, bytes.
 const LITTLE: usize = 64;
@@ -44,8 +47,11 @@ pub(super) async fn attach(
     let Query(query) = query.map_err(|error| ApiError::invalid("query", error.body_text()))?;
     let writer = query.writer.as_deref().filter(|_| caller.level >= Level::Operate);
     let (typing, watching) = desk.terminals.attach(id, query.from, writer).map_err(not_attached)?;
-    let reading = tokio::spawn(read(desk, typing, body.into_data_stream()));
-    let viewer = Viewer { watching, reading, listens: true };
+    let mut looks = interval(POLICY_READ_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks.reset();
+    let reading = tokio::spawn(read(desk.clone(), typing, body.into_data_stream()));
+    let viewer = Viewer { desk, watching, reading, looks, listens: true };
     let frames = stream::unfold(Some(viewer), |viewer| async {
         let mut viewer = viewer?;
         let next = viewer.next().await?;
@@ -65,8 +71,11 @@ fn not_attached(error: AttachError) -> ApiError {
 }
 
 struct Viewer {
+    desk: Desk,
     watching: Watching,
     reading: JoinHandle<Result<(), Cut>>,
+    /// When the policy is asked: one alarm that stays set, whatever is shown meanwhile.
+    looks: Interval,
     /// Whether something may still come from the client.
     listens: bool,
 }
@@ -92,7 +101,11 @@ impl Viewer {
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         loop {
             tokio::select! {
+                // First, so that what prints fast does not go on for it.
                 biased;
+                _ = self.looks.tick() => if let Err(cut) = allowed(&self.desk) {
+                    return Some(Err(io::Error::other(cut)));
+                },
                 frame = self.watching.next() => return frame.map(|frame| Ok(self.with_more(&frame))),
                 read = &mut self.reading, if self.listens => {
                     self.listens = false;
@@ -103,6 +116,11 @@ impl Viewer {
             }
         }
     }
+}
+
+/// What the device forbids holds for those who are attached, too.
+fn allowed(desk: &Desk) -> Result<(), Cut> {
+    desk.device.allow(ALLOW_BASH, |policy| policy.allow_bash).map(|_| ()).map_err(|_| NOT_ALLOWED)
 }
 
 impl Drop for Viewer {
@@ -122,7 +140,7 @@ async fn read(desk: Desk, typing: Typing, mut body: BodyDataStream) -> Result<()
             buffer.advance(length);
             if policy_read.elapsed() >= POLICY_READ_EVERY {
                 policy_read = Instant::now();
-                desk.device.allow(ALLOW_BASH, |policy| policy.allow_bash).map_err(|_| NOT_ALLOWED)?;
+                allowed(&desk)?;
             }
             if let TerminalFrame::Input { data, .. } = &frame {
                 desk.device.precedence.typed(data.len());
