@@ -2,13 +2,13 @@
 //!
 //! The file is an [asciicast](https://docs.asciinema.org/manual/asciicast/v2/) of version 2: a line of JSON for each
 //! piece of output, with the time since the beginning. What is typed is not in it, unless the terminal shows it.
+//!
+//! A recording has at most [`MOST`] bytes, and all together have [`MOST_TOGETHER`]: for a new one the oldest go, never
+//! one that is being written.
 
-use std::{
-    io::Write as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+mod kept;
+
+use std::{io::Write as _, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use serde::Serialize;
@@ -21,21 +21,27 @@ use tokio::{
 };
 
 use super::session::{Recorder, Session};
-use crate::{private, run::Moment};
+use crate::run::Moment;
+
+pub(super) use kept::Recordings;
+use kept::Writing;
 
 /// The largest recording, in bytes.
 const MOST: u64 = 64 << 20;
+/// All of them, in bytes.
+const MOST_TOGETHER: u64 = 1 << 30;
 const PIECE: usize = 64 * 1024;
 /// How long the end of a terminal waits for its recording.
 const FINISH: Duration = Duration::from_secs(2);
 
 /// Begins a recording with the byte `from`; one that is under way goes on.
-pub(super) fn start(session: &Arc<Session>, recordings: &Path, from: u64) -> anyhow::Result<()> {
+pub(super) fn start(session: &Arc<Session>, recordings: &Arc<Recordings>, from: u64) -> anyhow::Result<()> {
     if session.lock().terminal.recording.is_some() {
         return Ok(());
     }
     let number = session.lock().next_number();
-    let (path, mut file) = create(&format!("{}-{number}.cast", session.id), recordings)?;
+    let (writing, mut file) = recordings.create(&format!("{}-{number}.cast", session.id))?;
+    let path = writing.path().to_owned();
     let (header, size) = {
         let terminal = session.describe();
         let header = json!({
@@ -59,6 +65,7 @@ pub(super) fn start(session: &Arc<Session>, recordings: &Path, from: u64) -> any
             size,
             written: 0,
             cut: Vec::new(),
+            _writing: writing,
         };
         let task = Some(tokio::spawn(cast.follow(changed)));
         inner.recorder = Some(Recorder { number, position: from, stalled: false, until: None, task });
@@ -91,15 +98,6 @@ pub(super) async fn finish(session: &Session) {
     }
 }
 
-/// A file of its own for each recording, for this user alone.
-fn create(name: &str, recordings: &Path) -> anyhow::Result<(PathBuf, std::fs::File)> {
-    let context = || format!("cannot make a file in {}", recordings.display());
-    private::make_directory(recordings).with_context(context)?;
-    let path = recordings.join(name);
-    let file = private::options().write(true).create_new(true).open(&path);
-    Ok((path, file.with_context(context)?))
-}
-
 struct Cast {
     session: Arc<Session>,
     number: u64,
@@ -109,6 +107,7 @@ struct Cast {
     written: u64,
     /// The beginning of a character whose end was not printed yet.
     cut: Vec<u8>,
+    _writing: Writing,
 }
 
 enum Piece {

@@ -38,7 +38,7 @@ const USUAL_SIZE: (u16, u16) = (80, 24);
 pub struct Setup {
     /// Program and first arguments of a process that calls [`super::hold`] with the arguments behind them.
     pub holder: Vec<OsString>,
-    /// Where recordings go. Made when needed.
+    /// Where recordings go, up to 1 GiB of them. Made when needed.
     pub recordings: PathBuf,
     /// Environment variables that begin with this are the agent's own.
     pub hidden_env: &'static str,
@@ -93,6 +93,7 @@ pub struct Terminals {
 
 struct Shared {
     setup: Setup,
+    recordings: Arc<record::Recordings>,
     sessions: Mutex<BTreeMap<TerminalId, Arc<Session>>>,
 }
 
@@ -123,7 +124,8 @@ impl Shared {
 impl Terminals {
     #[must_use]
     pub fn new(setup: Setup) -> Self {
-        Self { shared: Arc::new(Shared { setup, sessions: Mutex::default() }) }
+        let recordings = record::Recordings::at(setup.recordings.clone());
+        Self { shared: Arc::new(Shared { setup, recordings, sessions: Mutex::default() }) }
     }
 
     /// Starts a terminal. Must be called inside a tokio runtime, in which it then lives.
@@ -172,7 +174,7 @@ impl Terminals {
         };
         let session = self.start(terminal, program, opener.owner).await.map_err(OpenError::Failed)?;
         if request.record {
-            record::start(&session, &self.shared.setup.recordings, 0).map_err(|error| {
+            record::start(&session, &self.shared.recordings, 0).map_err(|error| {
                 session.end("");
                 OpenError::Failed(error)
             })?;
@@ -244,7 +246,7 @@ impl Terminals {
                 if ended {
                     return Err(UpdateError::Ended);
                 }
-                record::start(&session, &self.shared.setup.recordings, end).map_err(UpdateError::Failed)?;
+                record::start(&session, &self.shared.recordings, end).map_err(UpdateError::Failed)?;
             }
             Some(false) => record::stop(&session),
             None => {}

@@ -1,6 +1,11 @@
 //! Recordings: only when asked for, private, and all of it.
 
-use std::os::unix::fs::PermissionsExt;
+use std::{
+    collections::BTreeSet,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use foreman_protocol::{OpenTerminal, TerminalFrame, UpdateTerminal};
 use serde_json::Value;
@@ -65,4 +70,34 @@ async fn a_recording_begins_and_ends_when_somebody_says_so() {
     place.terminals.end(id, "mia");
     client.until_end().await;
     assert!(place.terminals.update(id, &record(true)).is_err());
+}
+
+#[tokio::test]
+async fn the_oldest_recordings_go_when_a_new_one_needs_their_room() {
+    let place = Place::new();
+    let folder = place.path().join("recordings");
+    std::fs::create_dir(&folder).unwrap();
+    let old = |name: &str, age: u64| {
+        // Holes, so that no disk is filled.
+        let file = std::fs::File::create(folder.join(name)).unwrap();
+        file.set_len(300 << 20).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+    };
+    for (name, age) in [("b.cast", 400), ("a.cast", 300), ("c.cast", 200), ("not-ours", 500)] {
+        old(name, age);
+    }
+    let there = || {
+        let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+        names.map(|name| name.into_string().unwrap()).filter(|name| name.len() == 6).collect::<BTreeSet<_>>()
+    };
+    let recorded = || OpenTerminal { record: true, ..shell("cat") };
+    let first = place.request(recorded()).await.unwrap().recording.unwrap();
+    assert_eq!(there(), BTreeSet::from(["a.cast", "b.cast", "c.cast"].map(str::to_owned)), "there is room");
+    // The oldest of all now, and being written.
+    std::fs::File::options().write(true).open(&first).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    let second = place.request(recorded()).await.unwrap().recording.unwrap();
+    assert_eq!(there(), BTreeSet::from(["a.cast", "c.cast"].map(str::to_owned)));
+    for path in [first.as_ref(), second.as_ref(), folder.join("not-ours").as_path()] {
+        assert!(Path::new(path).exists(), "{}", path.display());
+    }
 }
