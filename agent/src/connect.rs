@@ -136,7 +136,7 @@ async fn make_way(state: &State, force: bool) -> anyhow::Result<Lock> {
 
 /// Whom to trust from now on.
 fn wanted_trust(state: &State, options: &Connect) -> anyhow::Result<Trust> {
-    let mut trust = Trust::load(&state.trust())?;
+    let mut trust = Trust::load_for_joining(&state.trust())?;
     for key in &options.owners {
         trust.add(&owner_key(key)?, None, Moment::now().wall_ms);
     }

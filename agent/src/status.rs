@@ -270,6 +270,7 @@ fn ago(since: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::trust::Dashboard;
 
     #[test]
     fn people_read_what_is_so() {
@@ -283,7 +284,7 @@ mod tests {
             line: None,
             tasks: Vec::new(),
             ways: None,
-            trust: Some(Trust::default()),
+            trust: Some(Trust { dashboard: Dashboard::Operate, ..Trust::default() }),
             trust_error: None,
             policy: Some(Policy {
                 allow_bash: true,

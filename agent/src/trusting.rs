@@ -35,15 +35,14 @@ pub enum Trusting {
 /// With one sentence that says what happened, what was kept and what to do.
 pub fn change(state: &State, what: Trusting) -> anyhow::Result<Vec<String>> {
     let path = state.trust();
-    let mut trust = Trust::load(&path)?;
+    let identity = Identity::load(&state.identity());
+    let to_join = matches!(identity, Ok(None));
+    let mut trust = if to_join { Trust::load_for_joining(&path)? } else { Trust::load(&path)? };
     if !matches!(what, Trusting::List) {
         state.prepare()?;
     }
     match what {
-        Trusting::List => {
-            let identity = Identity::load(&state.identity())?;
-            Ok(lines(&trust, identity.map(|identity| public_key(&identity.key)).as_deref()))
-        }
+        Trusting::List => Ok(lines(&trust, identity?.map(|identity| public_key(&identity.key)).as_deref())),
         Trusting::Add { key, name } => {
             let key = owner_key(&key)?;
             if !trust.add(&key, name.as_deref(), Moment::now().wall_ms) {
@@ -151,6 +150,25 @@ mod tests {
         assert!(said(Trusting::Remove { owner: "Mia".to_owned() }).unwrap().contains("no more"));
         assert!(said(Trusting::Dashboard(Dashboard::None)).unwrap().contains("tasks are refused"));
         assert_eq!(Trust::load(&state.trust()).unwrap().dashboard, Dashboard::None);
+    }
+
+    #[test]
+    fn naming_an_owner_gives_a_server_nothing_on_a_device_that_lost_its_trust() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::at(dir.path().to_owned());
+        let identity = Identity {
+            server: "http://127.0.0.1:1".to_owned(),
+            device_id: foreman_protocol::DeviceId::fresh(),
+            name: "spark".to_owned(),
+            key: crate::identity::fresh_key(),
+        };
+        identity.save(&state.identity()).unwrap();
+        assert!(
+            change(&state, Trusting::List).unwrap().join("\n").contains("none: the server reaches nothing")
+        );
+        change(&state, Trusting::Add { key: Issuer::generate().public(), name: None }).unwrap();
+        let kept = Trust::load(&state.trust()).unwrap();
+        assert_eq!((kept.owners.len(), kept.dashboard), (1, Dashboard::None));
     }
 
     #[test]

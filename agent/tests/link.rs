@@ -202,6 +202,27 @@ async fn the_dashboard_does_what_the_device_lets_it() {
 }
 
 #[tokio::test]
+async fn a_device_that_loses_whom_it_trusts_trusts_nobody_until_somebody_says_so() {
+    let house = House::new(&["--allow", "bash"]).await;
+    let trust = house.state().join("trust.json");
+    assert!(
+        std::fs::read_to_string(&trust).unwrap().contains(r#""dashboard": "operate""#),
+        "said by joining"
+    );
+    std::fs::remove_file(&trust).unwrap();
+    // A server that is a thief, with a key of its own.
+    house.server.with(|inner| inner.link_key = Some(LinkSecret::generate().public()));
+    house.until_facts("no grant", |facts| facts.server_grant.is_none()).await;
+    let task = house.server.shell("true");
+    let reason = house.server.until_state(task, TaskState::Refused).await.reason.unwrap();
+    assert!(reason.contains("foreman-agent trust dashboard operate"), "{reason}");
+    assert!(!trust.exists());
+    house.say(&["trust", "dashboard", "operate"]).await;
+    let task = house.server.shell("true");
+    house.server.until_state(task, TaskState::Succeeded).await;
+}
+
+#[tokio::test]
 async fn each_level_does_what_it_may_and_the_policy_has_the_last_word() {
     let house = House::new(&["--allow", "none"]).await;
     let (view, operate) = (house.caller(Level::View).await, house.caller(Level::Operate).await);

@@ -81,7 +81,11 @@ fn trust(state: &State) -> Finding {
         Err(error) => Finding::bad(
             name,
             format!("{error:#}"),
-            format!("Correct {}, or remove it and name the owners again", state.trust().display()),
+            format!(
+                "Correct {}, or remove it and say again whom to trust: foreman-agent trust add KEY, foreman-agent trust \
+                 dashboard LEVEL",
+                state.trust().display()
+            ),
         ),
         Ok(trust) if trust.owners.is_empty() && trust.dashboard.level().is_none() => Finding::doubtful(
             name,
@@ -197,6 +201,8 @@ mod tests {
         fs::write(state.link_key(), "{").unwrap();
         assert_eq!(key(&state).remedy.as_deref(), Some("foreman-agent rotate-key"));
 
+        assert_eq!(trust(&state).outcome, Outcome::Doubtful, "nobody said anything");
+        fs::write(state.trust(), r#"{"dashboard":"view"}"#).unwrap();
         assert_eq!(trust(&state).outcome, Outcome::Good);
         fs::write(state.trust(), r#"{"dashboard":"none"}"#).unwrap();
         assert_eq!(trust(&state).outcome, Outcome::Doubtful);

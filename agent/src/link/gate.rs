@@ -91,7 +91,7 @@ impl Gate {
             held: Mutex::new(Held {
                 keys: None,
                 keys_seen: None,
-                trust: Trust::nobody(),
+                trust: Trust::default(),
                 trust_seen: None,
                 revocations: known,
                 server_grant: None,
@@ -277,7 +277,7 @@ impl Gate {
         held.trust_seen = stamp(&self.trust);
         held.trust = Trust::load(&self.trust).unwrap_or_else(|error| {
             tracing::error!("{error:#}");
-            Trust::nobody()
+            Trust::default()
         });
         held.server_grant = None;
         tracing::info!(

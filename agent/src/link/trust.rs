@@ -41,11 +41,11 @@ pub struct Owner {
 #[serde(rename_all = "snake_case")]
 pub enum Dashboard {
     /// Nothing; tasks of the server are refused too.
+    #[default]
     None,
     /// Watch terminals, read files and logs; tasks are refused.
     View,
     /// Also open terminals, change files, forward ports and run tasks.
-    #[default]
     Operate,
     /// Also end and record what others opened.
     Admin,
@@ -69,29 +69,39 @@ impl Dashboard {
 }
 
 impl Trust {
-    /// The trust in a file; nobody but the server when there is none.
+    /// The trust in a file; in nobody, the server included, when there is none.
     ///
     /// # Errors
     /// When the file cannot be read or understood. Then nobody may be trusted.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self::kept(path)?.unwrap_or_default())
+    }
+
+    /// The trust that a machine joins with: where nothing was said yet, its server may do what the policy allows.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_for_joining(path: &Path) -> anyhow::Result<Self> {
+        Ok(Self::kept(path)?.unwrap_or(Self { dashboard: Dashboard::Operate, ..Self::default() }))
+    }
+
+    /// The trust in a file; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn kept(path: &Path) -> anyhow::Result<Option<Self>> {
         let unusable = || {
             format!(
-                "{} cannot be read, so nobody is trusted. Correct it, or remove it and say again whom to trust with \
-                 `foreman-agent trust`",
+                "{} cannot be read, so nobody is trusted. Correct it; or remove it, which trusts nobody either, and say \
+                 again whom to trust with `foreman-agent trust add` and `foreman-agent trust dashboard`",
                 path.display()
             )
         };
         let bytes = match fs::read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes.with_context(unusable)?,
         };
         serde_json::from_slice(&bytes).with_context(unusable)
-    }
-
-    /// For a file that cannot be read.
-    #[must_use]
-    pub fn nobody() -> Self {
-        Self { dashboard: Dashboard::None, ..Self::default() }
     }
 
     /// Writes the trust so that it survives a power failure.
@@ -153,7 +163,15 @@ mod tests {
     fn what_is_trusted_is_kept_and_a_damaged_file_trusts_nobody() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("trust.json");
-        let mut trust = Trust::load(&path).unwrap();
+        assert_eq!(Trust::load(&path).unwrap(), Trust::default());
+        fs::write(&path, "{}").unwrap();
+        assert_eq!(
+            Trust::load_for_joining(&path).unwrap().dashboard.level(),
+            None,
+            "what it does not say, too"
+        );
+        fs::remove_file(&path).unwrap();
+        let mut trust = Trust::load_for_joining(&path).unwrap();
         assert_eq!((trust.owners.len(), trust.dashboard), (0, Dashboard::Operate));
         let (mia, tom) = (Issuer::generate().public(), Issuer::generate().public());
         assert!(trust.add(&mia, None, 5));
@@ -169,7 +187,8 @@ mod tests {
 
         fs::write(&path, "[").unwrap();
         assert!(Trust::load(&path).unwrap_err().to_string().contains("nobody is trusted"));
-        assert_eq!(Trust::nobody().dashboard.level(), None);
+        assert!(Trust::load_for_joining(&path).is_err());
+        assert_eq!(Trust::default().dashboard.level(), None);
     }
 
     #[test]

@@ -60,8 +60,9 @@ impl Gate {
             return;
         }
         let trust = Trust { server_link_key: Some(key.to_owned()), ..held.trust.clone() };
-        // A file that cannot be read trusts nobody, and is for a person to mend.
-        if Trust::load(&self.trust).is_ok_and(|stored| stored == held.trust)
+        // A file that is missing or cannot be read trusts nobody, and is for a person to mend: whatever server is there
+        // now would put itself in the place of the one this device joined.
+        if Trust::kept(&self.trust).is_ok_and(|stored| stored.as_ref() == Some(&held.trust))
             && let Err(error) = trust.save(&self.trust)
         {
             tracing::warn!(

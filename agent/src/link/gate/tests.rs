@@ -17,7 +17,7 @@ impl House {
         let dir = tempfile::tempdir().unwrap();
         let state = State::at(dir.path().to_owned());
         let (identity, owner) = (Issuer::generate(), Issuer::generate());
-        let mut trust = Trust::default();
+        let mut trust = Trust::load_for_joining(&state.trust()).unwrap();
         trust.add(&owner.public(), Some("Mia"), 0);
         trust.server_link_key = Some(LinkSecret::generate().public());
         trust.save(&state.trust()).unwrap();
@@ -123,6 +123,25 @@ fn a_damaged_trust_file_lets_nobody_in() {
     std::fs::write(house.state.trust(), "{").unwrap();
     assert_eq!(house.judge(&grant, &house.owner), Err(RefusedBecause::Forged));
     assert!(house.gate.tasks_allowed().is_err());
+}
+
+#[test]
+fn what_is_missing_is_not_trusted() {
+    let house = House::new();
+    let grant = house.grant(Level::View);
+    let signed = house.gate.facts(Vec::new(), None).unwrap().server_grant.unwrap();
+    let servers = grant::read_grant(&signed).unwrap();
+    let mut admission = house.gate.open(servers.clone(), &house.gate.lock().unwrap()).unwrap();
+    std::fs::remove_file(house.state.trust()).unwrap();
+    // Somebody else's, that says it is this device's server.
+    house.gate.meet_server(&LinkSecret::generate().public());
+    assert!(!house.state.trust().exists());
+    assert_eq!(house.judge(&grant, &house.owner), Err(RefusedBecause::Forged));
+    assert_eq!(house.gate.judge(&servers.client, &signed), Err(RefusedBecause::Revoked));
+    assert!(is_ended(&mut admission) && !house.gate.server_may_look());
+    assert!(house.gate.tasks_allowed().unwrap_err().contains("is not trusted on this device"));
+    let facts = house.gate.facts(Vec::new(), None).unwrap();
+    assert_eq!((facts.server_grant, facts.link.server_level), (None, None));
 }
 
 #[test]
