@@ -19,6 +19,7 @@ pub mod journal;
 pub mod line;
 pub mod link;
 pub mod options;
+mod places;
 mod process;
 pub mod service;
 pub mod state;

@@ -16,7 +16,7 @@ mod ways;
 use std::time::Duration;
 
 use foreman_link::{
-    carrier::connect_tcp,
+    carrier::{Dialer, connect_tcp},
     channel::ConnectError,
     grant::{Issuer, LinkSecret, sign_grant, sign_revocation},
     h2::Body,
@@ -25,6 +25,7 @@ use foreman_protocol::{
     CommandAction, Grant, Level, LinkUse, ProblemCode, RefusedBecause, Revoked, TaskState,
 };
 use house::{House, PATIENCE, hello, now, over, problem, send, until_closed, whole};
+use hyper::header::HeaderName;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -157,6 +158,35 @@ async fn ten_wrong_callers_are_enough_and_the_server_is_told() {
     house.server.until("a report", is_told).await;
     let reports = house.server.with(|inner| inner.links.iter().filter(|link| told(&link.what)).count());
     assert_eq!(reports, 1, "a flood is one report");
+}
+
+#[tokio::test]
+async fn a_program_on_the_device_shuts_nobody_out_who_comes_by_a_proxy() {
+    let house = House::new(&[]).await;
+    let client = LinkSecret::generate();
+    let forged = sign_grant(&house.grant(&client, Level::Admin), &Issuer::generate());
+    let right = house.signed(&client, Level::View);
+    let dialer = Dialer::from_environment().unwrap();
+    let address = format!("ws://{}/link", house.address());
+    let forwarded = async |who: &str, grant: &str| {
+        let headers = [(HeaderName::from_static("x-forwarded-for"), who.parse().unwrap())];
+        let way = dialer.connect_websocket(&address, headers.into_iter().collect()).await;
+        match way {
+            Ok(way) => over(way, &house.keys(&client), grant, "cloudflare").await.map(drop),
+            Err(error) => Err(ConnectError::Io(std::io::Error::other(error))),
+        }
+    };
+    for _ in 0..10 {
+        assert_eq!(refused(house.call(&client, &forged).await), RefusedBecause::Forged);
+    }
+    assert!(house.call(&client, &right).await.is_err(), "the program itself is");
+    forwarded("203.0.113.9", &right).await.unwrap();
+    // It names somebody else's address, or a real caller does what only costs itself.
+    for _ in 0..10 {
+        assert_eq!(refused(forwarded("203.0.113.9", &forged).await), RefusedBecause::Forged);
+    }
+    assert!(forwarded("203.0.113.9", &right).await.is_err());
+    forwarded("203.0.113.10", &right).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,11 +1,7 @@
 //! Where every way to this device ends: a caller proves who it is, the gate says what it may do, and then the device's
 //! API answers it until it goes or its right does.
 
-use std::{
-    collections::HashMap,
-    net::Ipv4Addr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{net::IpAddr, sync::Arc};
 
 use axum::Router;
 use foreman_link::{channel, h2};
@@ -20,17 +16,23 @@ use super::{
     gate::Gate,
     refusals::{Refusals, Source},
 };
-use crate::device_api::{Caller, Person};
+use crate::{
+    device_api::{Caller, Person},
+    places::{Place, Places},
+};
 
 /// Links open at once.
 const MOST_OPEN: usize = 256;
-/// Callers who have not proven themselves yet. The relay has places of its own, so that nobody near takes them.
+/// Callers who have not proven themselves yet. The relay and the proxies on this machine have places of their own, so
+/// that nobody near takes them.
 const MOST_UNPROVEN: usize = 64;
 const MOST_UNPROVEN_OVER_RELAY: usize = 32;
-/// The same of one address, which could otherwise hold every place without a word, and of this machine, whose proxies
-/// speak for many.
+const MOST_UNPROVEN_FORWARDED: usize = 64;
+/// The same of one address, which could otherwise hold every place without a word, and of this machine.
 const MOST_UNPROVEN_OF_ONE: usize = 8;
 const MOST_UNPROVEN_OF_THIS_MACHINE: usize = 32;
+/// Connections from this machine that have not said yet for whom they speak.
+const MOST_UNHEARD: usize = 128;
 
 /// See the module.
 pub(super) struct Door {
@@ -38,13 +40,11 @@ pub(super) struct Door {
     pub refusals: Refusals,
     router: Router,
     open: Arc<Semaphore>,
-    unproven: Arc<Semaphore>,
-    unproven_over_relay: Arc<Semaphore>,
-    by_source: Arc<BySource>,
+    unproven: Places<Source>,
+    forwarded: Places<Source>,
+    over_relay: Places<Source>,
+    unheard: Arc<Semaphore>,
 }
-
-/// How many of those who have not proven themselves come from where.
-type BySource = Mutex<HashMap<Source, usize>>;
 
 /// Which way a caller came: what they say of it must fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,22 +57,14 @@ pub(super) enum Via {
 }
 
 /// A place among those who may still prove themselves.
-pub(super) struct Unproven {
-    _place: OwnedSemaphorePermit,
-    from: Source,
-    by_source: Arc<BySource>,
-}
+pub(super) type Unproven = Place;
 
-impl Drop for Unproven {
-    fn drop(&mut self) {
-        let mut by_source = self.by_source.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_source.get_mut(&self.from) {
-            *count -= 1;
-            if *count == 0 {
-                by_source.remove(&self.from);
-            }
-        }
-    }
+/// A connection's place until it is known who speaks.
+pub(super) enum Entry {
+    /// It was judged by its address.
+    Judged(Unproven),
+    /// One of this machine, whose proxies speak for many.
+    Local { _place: OwnedSemaphorePermit },
 }
 
 impl Door {
@@ -82,9 +74,28 @@ impl Door {
             refusals: Refusals::default(),
             router,
             open: Arc::new(Semaphore::new(MOST_OPEN)),
-            unproven: Arc::new(Semaphore::new(MOST_UNPROVEN)),
-            unproven_over_relay: Arc::new(Semaphore::new(MOST_UNPROVEN_OVER_RELAY)),
-            by_source: Arc::default(),
+            unproven: Places::new(MOST_UNPROVEN),
+            forwarded: Places::new(MOST_UNPROVEN_FORWARDED),
+            over_relay: Places::new(MOST_UNPROVEN_OVER_RELAY),
+            unheard: Arc::new(Semaphore::new(MOST_UNHEARD)),
+        }
+    }
+
+    /// A connection to the listener. Of this machine's own none is judged before it said for whom it speaks: otherwise
+    /// any program here could shut out everybody who comes by a proxy.
+    pub fn enter(&self, from: IpAddr) -> Option<Entry> {
+        let from = Source::from(from);
+        if from == Source::THIS_MACHINE {
+            return Arc::clone(&self.unheard).try_acquire_owned().ok().map(|_place| Entry::Local { _place });
+        }
+        self.admit(from).map(Entry::Judged)
+    }
+
+    /// The same, now that it is known who speaks.
+    pub fn judge(&self, entry: Entry, from: Source) -> Option<Unproven> {
+        match entry {
+            Entry::Judged(unproven) => Some(unproven),
+            Entry::Local { .. } => self.admit(from),
         }
     }
 
@@ -94,20 +105,13 @@ impl Door {
             return None;
         }
         let (places, most) = match from {
-            Source::Path(_) => (&self.unproven_over_relay, MOST_UNPROVEN_OVER_RELAY),
-            Source::V4(Ipv4Addr::LOCALHOST) | Source::V6([0, 0, 0, 0]) => {
-                (&self.unproven, MOST_UNPROVEN_OF_THIS_MACHINE)
-            }
-            Source::Account(_) => (&self.unproven_over_relay, MOST_UNPROVEN_OF_ONE),
+            Source::Path(_) => (&self.over_relay, MOST_UNPROVEN_OVER_RELAY),
+            Source::Account(_) => (&self.over_relay, MOST_UNPROVEN_OF_ONE),
+            Source::Forwarded(_) => (&self.forwarded, MOST_UNPROVEN_OF_ONE),
+            Source::THIS_MACHINE => (&self.unproven, MOST_UNPROVEN_OF_THIS_MACHINE),
             Source::V4(_) | Source::V6(_) | Source::Others => (&self.unproven, MOST_UNPROVEN_OF_ONE),
         };
-        let mut by_source = self.by_source.lock().unwrap_or_else(PoisonError::into_inner);
-        if by_source.get(&from).is_some_and(|count| *count >= most) {
-            return None;
-        }
-        let place = Arc::clone(places).try_acquire_owned().ok()?;
-        *by_source.entry(from).or_default() += 1;
-        Some(Unproven { _place: place, from, by_source: Arc::clone(&self.by_source) })
+        places.take(from, most).ok()
     }
 
     /// Serves one link to its end.
@@ -188,7 +192,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let gate = Gate::new(&State::at(dir.path().to_owned()), Issuer::generate(), &[]);
         let door = Door::new(gate, Router::new());
-        let from = |text: &str| Source::from(text.parse::<IpAddr>().unwrap());
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let from = |text: &str| Source::from(address(text));
         let silent = |source| std::iter::from_fn(|| door.admit(source)).collect::<Vec<_>>();
         let mut held = silent(from("192.0.2.7"));
         assert_eq!(held.len(), MOST_UNPROVEN_OF_ONE);
@@ -199,7 +204,31 @@ mod tests {
         held.extend((0..20).flat_map(|n| silent(from(&format!("198.51.100.{n}")))));
         assert!(door.admit(from("203.0.113.9")).is_none());
         assert!(door.admit(Source::Path("relay")).is_some());
+        // And so are the proxies on this machine, whatever addresses they tell.
+        let told = |text: &str| Source::forwarded(address(text));
+        let mut forwarded = silent(told("192.0.2.7"));
+        assert_eq!(forwarded.len(), MOST_UNPROVEN_OF_ONE);
+        assert!(door.admit(told("192.0.2.8")).is_some());
         drop(held);
-        assert!(door.by_source.lock().unwrap().is_empty());
+        forwarded.extend((0..20).flat_map(|n| silent(told(&format!("198.51.100.{n}")))));
+        assert!(door.admit(told("192.0.2.8")).is_none() && door.admit(from("192.0.2.8")).is_some());
+    }
+
+    #[test]
+    fn a_connection_of_this_machine_is_judged_by_whom_it_speaks_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let gate = Gate::new(&State::at(dir.path().to_owned()), Issuer::generate(), &[]);
+        let door = Door::new(gate, Router::new());
+        let (local, near): (IpAddr, IpAddr) =
+            (std::net::Ipv4Addr::LOCALHOST.into(), "192.0.2.7".parse().unwrap());
+        for source in [local, near].repeat(10) {
+            door.refusals.failed(source.into(), RefusedBecause::Handshake, Instant::now());
+        }
+        assert!(door.enter(near).is_none(), "nothing is made for it");
+        let judged = |source| door.judge(door.enter(local).unwrap(), source);
+        assert!(judged(local.into()).is_none());
+        assert!(judged(Source::forwarded(near)).is_some());
+        let held: Vec<_> = std::iter::from_fn(|| door.enter(local)).collect();
+        assert_eq!(held.len(), MOST_UNHEARD);
     }
 }

@@ -5,7 +5,7 @@ mod web;
 
 use std::{
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
     sync::Arc,
     time::Duration,
@@ -23,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::door::{Door, Unproven, Via};
+use super::door::{Door, Entry, Via};
 
 /// From a connection to its first words.
 const FIRST_WORDS: Duration = Duration::from_secs(10);
@@ -134,8 +134,8 @@ impl Listener {
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, from)) => {
                         // Before anything is made for it.
-                        if let Some(unproven) = door.admit(from.ip().into()) {
-                            callers.spawn(hear(Arc::clone(door), stream, from, unproven));
+                        if let Some(entry) = door.enter(from.ip()) {
+                            callers.spawn(hear(Arc::clone(door), stream, from.ip(), entry));
                         }
                     }
                     Err(error) => {
@@ -187,16 +187,17 @@ fn bound(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-async fn hear(door: Arc<Door>, mut stream: TcpStream, from: SocketAddr, unproven: Unproven) {
+async fn hear(door: Arc<Door>, mut stream: TcpStream, from: IpAddr, entry: Entry) {
     // A keystroke is a packet of its own.
     let _ = stream.set_nodelay(true);
     let Ok(Ok((first, is_link))) = timeout(FIRST_WORDS, first_words(&mut stream)).await else { return };
     let (read, write) = stream.into_split();
     let whole = join(io::Cursor::new(first).chain(read), write);
     if is_link {
-        door.serve(whole, from.ip().into(), Via::Listener, unproven).await;
+        let Some(unproven) = door.judge(entry, from.into()) else { return };
+        door.serve(whole, from.into(), Via::Listener, unproven).await;
     } else {
-        web::answer(door, whole, from.ip(), unproven).await;
+        web::answer(door, whole, from, entry).await;
     }
 }
 
@@ -278,8 +279,8 @@ mod tests {
                 tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
             let (mut called, (stream, from)) = (called.unwrap(), accepted.unwrap());
             called.write_all(words).await.unwrap();
-            let (unproven, since) = (door.admit(from.ip().into()).unwrap(), Instant::now());
-            let heard = timeout(2 * FIRST_WORDS, hear(Arc::clone(&door), stream, from, unproven));
+            let (entry, since) = (door.enter(from.ip()).unwrap(), Instant::now());
+            let heard = timeout(2 * FIRST_WORDS, hear(Arc::clone(&door), stream, from.ip(), entry));
             heard.await.expect("it is let go");
             assert_eq!(since.elapsed().as_secs(), 10);
             // Closed, or cut off for what was never read.

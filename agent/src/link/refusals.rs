@@ -23,6 +23,9 @@ const TOLD_EVERY: Duration = Duration::from_secs(60);
 const MOST_TOLD: usize = 20;
 /// Beyond this many addresses the others are counted together.
 const MOST_SOURCES: usize = 1024;
+/// Beyond this many addresses that proxies told the others are counted together: a program on this machine can make up
+/// as many as it likes.
+const MOST_FORWARDED: usize = 256;
 /// Beyond this many accounts the others are counted as the relay: who they are is only what a server says.
 const MOST_ACCOUNTS: usize = 256;
 const RELAY: Source = Source::Path("relay");
@@ -33,6 +36,9 @@ pub enum Source {
     V4(Ipv4Addr),
     /// The first 64 bits.
     V6([u16; 4]),
+    /// Where a proxy on this machine says that its caller comes from. Any program here can say so, and it must not
+    /// count against those who really come from there.
+    Forwarded(IpAddr),
     /// A path that hides where its callers come from.
     Path(&'static str),
     /// One of those who come over the relay, as the server tells them apart.
@@ -41,9 +47,21 @@ pub enum Source {
     Others,
 }
 
+impl Source {
+    /// Who speaks for nobody else.
+    pub const THIS_MACHINE: Self = Self::V4(Ipv4Addr::LOCALHOST);
+
+    /// As a proxy on this machine tells it.
+    pub fn forwarded(address: IpAddr) -> Self {
+        Self::Forwarded(household(address))
+    }
+}
+
 impl From<IpAddr> for Source {
     fn from(address: IpAddr) -> Self {
         match household(address) {
+            // It has millions.
+            _ if address.to_canonical().is_loopback() => Self::THIS_MACHINE,
             IpAddr::V4(address) => Self::V4(address),
             IpAddr::V6(address) => {
                 let [a, b, c, d, ..] = address.segments();
@@ -58,6 +76,7 @@ impl fmt::Display for Source {
         match *self {
             Self::V4(address) => address.fmt(f),
             Self::V6([a, b, c, d]) => write!(f, "{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)),
+            Self::Forwarded(address) => write!(f, "forwarded, {}", Self::from(address)),
             Self::Path(path) => f.write_str(path),
             Self::Account(account) => write!(f, "relay, {account}"),
             Self::Others => f.write_str("many addresses"),
@@ -118,7 +137,7 @@ impl Refusals {
         let record = records.entry(source).or_insert_with(|| Record::new(now));
         record.count(reason, now);
         let most = match source {
-            Source::V4(_) | Source::V6(_) | Source::Account(_) => MOST,
+            Source::V4(_) | Source::V6(_) | Source::Forwarded(_) | Source::Account(_) => MOST,
             Source::Path(_) => MOST_SHARED,
             // Whoever is in here did nothing that is known of them.
             Source::Others => return,
@@ -161,8 +180,10 @@ impl Refusals {
 /// Under which name a caller is counted while there is room for so many.
 fn counted_as(source: Source, records: &HashMap<Source, Record>) -> Source {
     let accounts = || records.keys().filter(|known| matches!(known, Source::Account(_))).count();
+    let forwarded = || records.keys().filter(|known| matches!(known, Source::Forwarded(_))).count();
     match source {
         known if records.contains_key(&known) => known,
+        Source::Forwarded(_) if forwarded() >= MOST_FORWARDED => Source::Others,
         Source::Account(_) if accounts() >= MOST_ACCOUNTS => RELAY,
         Source::Path(_) => source,
         _ if records.len() < MOST_SOURCES => source,
@@ -286,6 +307,35 @@ mod tests {
         }
         assert!(refusals.is_blocked(user(), now) && !refusals.is_blocked(source("192.0.2.7"), now));
         assert!(refusals.records().len() <= MOST_ACCOUNTS + 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_proxy_tells_counts_against_nobody_who_really_comes_from_there() {
+        let (refusals, now) = (Refusals::default(), Instant::now());
+        let told = |text: &str| Source::forwarded(text.parse().unwrap());
+        fail(&refusals, told("192.0.2.7"), MOST, now);
+        assert!(refusals.is_blocked(told("192.0.2.7"), now) && !refusals.is_blocked(told("192.0.2.8"), now));
+        assert!(!refusals.is_blocked(source("192.0.2.7"), now));
+        assert!(!refusals.is_blocked(Source::THIS_MACHINE, now));
+        fail(&refusals, Source::THIS_MACHINE, MOST, now);
+        assert!(refusals.is_blocked(source("127.9.9.9"), now) && refusals.is_blocked(source("::1"), now));
+        assert!(!refusals.is_blocked(told("192.0.2.8"), now));
+        let Some(LinkUse::Refused { from, .. }) = refusals
+            .due(now)
+            .into_iter()
+            .find(|told| matches!(told, LinkUse::Refused { from, .. } if from.contains("192.0.2.7")))
+        else {
+            panic!("it is not told")
+        };
+        assert_eq!(from, "forwarded, 192.0.2.7");
+        // A program that makes up one after the other takes no room from those who call directly.
+        for n in 0..20_000_u32 {
+            refusals.failed(Source::forwarded(IpAddr::V4(Ipv4Addr::from_bits(n))), BAD, now);
+        }
+        assert!(refusals.records().len() <= MOST_FORWARDED + 3, "{}", refusals.records().len());
+        fail(&refusals, source("203.0.113.9"), MOST, now);
+        assert!(refusals.is_blocked(source("203.0.113.9"), now), "who calls directly is still counted");
+        assert!(!refusals.is_blocked(told("203.0.113.9"), now));
     }
 
     #[test]

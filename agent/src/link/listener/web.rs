@@ -30,7 +30,7 @@ use tokio::{
 };
 
 use crate::link::{
-    door::{Door, Unproven, Via},
+    door::{Door, Entry, Via},
     refusals::Source,
 };
 
@@ -43,15 +43,15 @@ const MESSAGE: usize = 128 * 1024;
 struct Entrance {
     door: Arc<Door>,
     from: IpAddr,
-    unproven: Mutex<Option<Unproven>>,
+    entry: Mutex<Option<Entry>>,
 }
 
 /// Answers one request on a connection, and serves the link when it is the one for that.
-pub(super) async fn answer<IO>(door: Arc<Door>, io: IO, from: IpAddr, unproven: Unproven)
+pub(super) async fn answer<IO>(door: Arc<Door>, io: IO, from: IpAddr, entry: Entry)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let entrance = Arc::new(Entrance { door, from, unproven: Mutex::new(Some(unproven)) });
+    let entrance = Arc::new(Entrance { door, from, entry: Mutex::new(Some(entry)) });
     let router = Router::new()
         .route("/link", get(enter))
         .fallback(nothing)
@@ -77,19 +77,10 @@ async fn enter(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(upgrade) = upgrade else { return nothing().await };
-    let taken = entrance.unproven.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(unproven) = taken else { return nothing().await };
+    let taken = entrance.entry.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(entry) = taken else { return nothing().await };
     let from = source(entrance.from, &headers);
-    // A proxy's own address was let through; now it is known for whom it speaks.
-    let unproven = if from == Source::from(entrance.from) {
-        unproven
-    } else {
-        drop(unproven);
-        match entrance.door.admit(from) {
-            Some(unproven) => unproven,
-            None => return nothing().await,
-        }
-    };
+    let Some(unproven) = entrance.door.judge(entry, from) else { return nothing().await };
     let door = Arc::clone(&entrance.door);
     upgrade.max_message_size(MESSAGE).max_frame_size(MESSAGE).on_upgrade(
         move |socket: WebSocket| async move {
@@ -108,7 +99,11 @@ fn source(from: IpAddr, headers: &HeaderMap) -> Source {
         let forwarded = last("x-forwarded-for").and_then(|all| all.rsplit(',').next());
         forwarded.or_else(|| last("cf-connecting-ip"))?.trim().parse::<IpAddr>().ok()
     };
-    if from.to_canonical().is_loopback() { told().unwrap_or(from).into() } else { from.into() }
+    if from.to_canonical().is_loopback() {
+        told().map_or(from.into(), Source::forwarded)
+    } else {
+        from.into()
+    }
 }
 
 /// How `axum` says it.
@@ -142,12 +137,16 @@ mod tests {
         for headers in
             [told("cf-connecting-ip", "203.0.113.9"), told("x-forwarded-for", "10.0.0.1, 203.0.113.9")]
         {
-            assert_eq!(source(local, &headers), other.into());
+            assert_eq!(source(local, &headers), Source::forwarded(other));
             assert_eq!(source(remote, &headers), remote.into());
         }
         let mut both = told("x-forwarded-for", "203.0.113.9");
         both.insert("cf-connecting-ip", "192.0.2.1".parse().unwrap());
-        assert_eq!(source(local, &both), other.into(), "a tailnet's proxy passes the other header on");
+        assert_eq!(
+            source(local, &both),
+            Source::forwarded(other),
+            "a tailnet's proxy passes the other header on"
+        );
         assert_eq!(source(local, &told("x-forwarded-for", "nobody")), local.into());
         assert_eq!(source(local, &HeaderMap::new()), local.into());
     }
