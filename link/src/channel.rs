@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::grant::{BadKey, LinkSecret, decode_key};
 
-pub use handshake::{HANDSHAKE_TIMEOUT, accept, connect};
+pub use handshake::{HANDSHAKE_TIMEOUT, accept, connect, turn_away};
 pub use io::Channel;
 pub use preamble::is_link_preamble;
 
@@ -96,6 +96,9 @@ pub enum ConnectError {
     NotTheDevice,
     #[error("the device speaks version {0} of the link, this program version {ours}. Update the older one", ours = foreman_protocol::LINK_VERSION)]
     Version(u16),
+    /// What answered did not look at the caller. No more than a hint: nobody has proven to be the device.
+    #[error("too many failed tries from here: wait {0} s, then try again")]
+    TurnedAway(u64),
     /// The device turned the grant away.
     #[error("the device refused: {0:?}")]
     Refused(RefusedBecause),

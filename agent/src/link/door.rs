@@ -1,7 +1,7 @@
 //! Where every way to this device ends: a caller proves who it is, the gate says what it may do, and then the device's
 //! API answers it until it goes or its right does.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use foreman_link::{channel, h2};
@@ -31,6 +31,9 @@ const MOST_UNPROVEN_FORWARDED: usize = 64;
 /// The same of one address, which could otherwise hold every place without a word, and of this machine.
 const MOST_UNPROVEN_OF_ONE: usize = 8;
 const MOST_UNPROVEN_OF_THIS_MACHINE: usize = 32;
+/// Callers who are told at the same time how long they have to wait, and those of one address.
+const MOST_TOLD_TO_WAIT: usize = 16;
+const MOST_TOLD_TO_WAIT_OF_ONE: usize = 2;
 /// Connections from this machine that have not said yet for whom they speak.
 const MOST_UNHEARD: usize = 128;
 
@@ -43,6 +46,7 @@ pub(super) struct Door {
     unproven: Places<Source>,
     forwarded: Places<Source>,
     over_relay: Places<Source>,
+    told_to_wait: Places<Source>,
     unheard: Arc<Semaphore>,
 }
 
@@ -56,13 +60,18 @@ pub(super) enum Via {
     Relay,
 }
 
-/// A place among those who may still prove themselves.
-pub(super) type Unproven = Place;
+/// A caller who may say something, and its place.
+pub(super) enum Admitted {
+    /// Who it is.
+    ToProve(Place),
+    /// Its first words, to be told how long it has to wait.
+    ToWait(Duration, Place),
+}
 
 /// A connection's place until it is known who speaks.
 pub(super) enum Entry {
     /// It was judged by its address.
-    Judged(Unproven),
+    Judged(Admitted),
     /// One of this machine, whose proxies speak for many.
     Local { _place: OwnedSemaphorePermit },
 }
@@ -77,6 +86,7 @@ impl Door {
             unproven: Places::new(MOST_UNPROVEN),
             forwarded: Places::new(MOST_UNPROVEN_FORWARDED),
             over_relay: Places::new(MOST_UNPROVEN_OVER_RELAY),
+            told_to_wait: Places::new(MOST_TOLD_TO_WAIT),
             unheard: Arc::new(Semaphore::new(MOST_UNHEARD)),
         }
     }
@@ -92,17 +102,18 @@ impl Door {
     }
 
     /// The same, now that it is known who speaks.
-    pub fn judge(&self, entry: Entry, from: Source) -> Option<Unproven> {
+    pub fn judge(&self, entry: Entry, from: Source) -> Option<Admitted> {
         match entry {
-            Entry::Judged(unproven) => Some(unproven),
+            Entry::Judged(admitted) => Some(admitted),
             Entry::Local { .. } => self.admit(from),
         }
     }
 
-    /// `None` for a caller who is not even looked at: too many tries from there, or too many at once.
-    pub fn admit(&self, from: Source) -> Option<Unproven> {
-        if self.refusals.is_blocked(from, Instant::now()) {
-            return None;
+    /// `None` for a caller who is not even told so: too many at once.
+    pub fn admit(&self, from: Source) -> Option<Admitted> {
+        if let Some(wait) = self.refusals.wait(from, Instant::now()) {
+            let place = self.told_to_wait.take(from, MOST_TOLD_TO_WAIT_OF_ONE).ok()?;
+            return Some(Admitted::ToWait(wait, place));
         }
         let (places, most) = match from {
             Source::Path(_) => (&self.over_relay, MOST_UNPROVEN_OVER_RELAY),
@@ -111,14 +122,23 @@ impl Door {
             Source::THIS_MACHINE => (&self.unproven, MOST_UNPROVEN_OF_THIS_MACHINE),
             Source::V4(_) | Source::V6(_) | Source::Others => (&self.unproven, MOST_UNPROVEN_OF_ONE),
         };
-        places.take(from, most).ok()
+        places.take(from, most).ok().map(Admitted::ToProve)
     }
 
     /// Serves one link to its end.
-    pub async fn serve<IO>(&self, io: IO, from: Source, via: Via, unproven: Unproven)
+    pub async fn serve<IO>(&self, io: IO, from: Source, via: Via, admitted: Admitted)
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let unproven = match admitted {
+            Admitted::ToProve(place) => place,
+            Admitted::ToWait(wait, _place) => {
+                if let Err(error) = channel::turn_away(io, wait).await {
+                    tracing::debug!(%from, ?via, %error, "a caller was not told that it has to wait");
+                }
+                return;
+            }
+        };
         let Some(lock) = self.gate.lock() else { return };
         let judged =
             channel::accept(io, &lock.keys, |client, hello| self.gate.judge_hello(client, hello)).await;
@@ -224,10 +244,14 @@ mod tests {
         for source in [local, near].repeat(10) {
             door.refusals.failed(source.into(), RefusedBecause::Handshake, Instant::now());
         }
-        assert!(door.enter(near).is_none(), "nothing is made for it");
+        assert!(matches!(door.enter(near), Some(Entry::Judged(Admitted::ToWait(..)))));
         let judged = |source| door.judge(door.enter(local).unwrap(), source);
-        assert!(judged(local.into()).is_none());
-        assert!(judged(Source::forwarded(near)).is_some());
+        assert!(matches!(judged(local.into()), Some(Admitted::ToWait(..))));
+        assert!(matches!(judged(Source::forwarded(near)), Some(Admitted::ToProve(_))));
+        // They are few who are told so, and fewer of one address.
+        let told: Vec<_> = std::iter::from_fn(|| door.enter(near)).collect();
+        assert_eq!(told.len(), MOST_TOLD_TO_WAIT_OF_ONE);
+        assert!(judged(local.into()).is_some());
         let held: Vec<_> = std::iter::from_fn(|| door.enter(local)).collect();
         assert_eq!(held.len(), MOST_UNHEARD);
     }

@@ -194,8 +194,8 @@ async fn hear(door: Arc<Door>, mut stream: TcpStream, from: IpAddr, entry: Entry
     let (read, write) = stream.into_split();
     let whole = join(io::Cursor::new(first).chain(read), write);
     if is_link {
-        let Some(unproven) = door.judge(entry, from.into()) else { return };
-        door.serve(whole, from.into(), Via::Listener, unproven).await;
+        let Some(admitted) = door.judge(entry, from.into()) else { return };
+        door.serve(whole, from.into(), Via::Listener, admitted).await;
     } else {
         web::answer(door, whole, from, entry).await;
     }

@@ -118,16 +118,14 @@ struct Record {
 }
 
 impl Refusals {
-    /// Whether callers from there are turned away unseen; counts this one when they are.
-    pub fn is_blocked(&self, source: Source, now: Instant) -> bool {
+    /// How long callers from there are still turned away unseen; counts this one when they are.
+    pub fn wait(&self, source: Source, now: Instant) -> Option<Duration> {
         let mut records = self.records();
         let source = counted_as(source, &records);
-        let Some(record) = records.get_mut(&source) else { return false };
-        let blocked = record.tries.wait(now).is_some();
-        if blocked {
-            record.count(RefusedBecause::TooMany, now);
-        }
-        blocked
+        let record = records.get_mut(&source)?;
+        let wait = record.tries.wait(now)?;
+        record.count(RefusedBecause::TooMany, now);
+        Some(wait)
     }
 
     /// Counts a caller who was looked at and turned away.
@@ -222,6 +220,12 @@ mod tests {
     use super::*;
 
     const BAD: RefusedBecause = RefusedBecause::Forged;
+
+    impl Refusals {
+        fn is_blocked(&self, source: Source, now: Instant) -> bool {
+            self.wait(source, now).is_some()
+        }
+    }
 
     fn source(text: &str) -> Source {
         text.parse::<IpAddr>().unwrap().into()

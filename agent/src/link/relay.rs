@@ -47,13 +47,13 @@ async fn meet(door: &Door, uplink: &Uplink, dialer: &Dialer, dial: &Dial) -> Res
     // Bounds the dialling too.
     // A server of before says nothing of who it is.
     let from = dial.account.map_or(Source::Path("relay"), Source::Account);
-    let Some(unproven) = door.admit(from) else { return Ok(()) };
+    let Some(admitted) = door.admit(from) else { return Ok(()) };
     let (address, headers) = uplink.relay(dial).await?;
     let way = dialer.connect_websocket(&address, headers).await.inspect_err(|error| {
         if error.status() == Some(401) {
             uplink.forget_bearer();
         }
     })?;
-    door.serve(way, from, Via::Relay, unproven).await;
+    door.serve(way, from, Via::Relay, admitted).await;
     Ok(())
 }

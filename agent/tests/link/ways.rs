@@ -15,7 +15,8 @@ use axum::{
 use bytes::Bytes;
 use foreman_link::{
     carrier::{Dialer, Frame, MessageStream, Wording},
-    grant::LinkSecret,
+    channel::ConnectError,
+    grant::{Issuer, LinkSecret, sign_grant},
 };
 use foreman_protocol::{Dial, Level, TunnelToken};
 use tokio::{
@@ -102,6 +103,21 @@ async fn a_device_that_is_called_over_the_relay_comes() {
         let signed = house.signed(&client, Level::View);
         let (client, _) = over(way, &house.keys(&client), &signed, "relay").await.unwrap();
         assert_eq!(hello(&client).await.level, Level::View);
+    }
+    // Who has to wait is told so at once, with nobody left to wait for.
+    let thief = Issuer::generate();
+    for round in 0..=60 {
+        let dial = Dial { ticket: format!("wrong-{round}"), server: None, account: None };
+        house.server.with(|inner| inner.dials.push(serde_json::to_string(&dial).unwrap()));
+        let (_, socket) = relay.next().await;
+        let client = LinkSecret::generate();
+        let forged = sign_grant(&house.grant(&client, Level::View), &thief);
+        let way = MessageStream::new(socket, WORDING);
+        let called = over(way, &house.keys(&client), &forged, "relay").await.map(drop);
+        match round {
+            60 => assert!(matches!(called, Err(ConnectError::TurnedAway(1..=60))), "{called:?}"),
+            _ => assert!(matches!(called, Err(ConnectError::Refused(_))), "{called:?}"),
+        }
     }
     // A call that leads nowhere is no harm.
     let elsewhere =

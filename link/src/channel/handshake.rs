@@ -14,7 +14,7 @@ use super::{
     AcceptError, Accepted, Answer, Channel, ClientKeys, ConnectError, DeviceKeys, Welcome, crypto,
     preamble::{self, Preamble},
 };
-use crate::grant::encode_key;
+use crate::{grant::encode_key, tries::LONGEST_WAIT};
 
 /// From the first byte to the device's answer.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,6 +25,8 @@ const FIRST_MESSAGE: u16 = 32 + 48 + 16;
 const SECOND_MESSAGE: u16 = 32 + 16;
 /// In place of message 2, in clear: the version that the device speaks.
 const OTHER_VERSION: u16 = 2;
+/// The same: for how many seconds nobody from there is looked at, as four bytes.
+const TURNED_AWAY: u16 = 4;
 
 /// No hello and no answer is longer, in bytes.
 pub(super) const HELLO_LIMIT: usize = 8 * 1024;
@@ -68,6 +70,11 @@ where
     let length = io.read_u16().await.map_err(hung_up)?;
     if length == OTHER_VERSION {
         return Err(ConnectError::Version(io.read_u16().await?));
+    }
+    if length == TURNED_AWAY {
+        // Anybody on the way can say so. It is said to a person, and nothing is concluded from it.
+        let seconds = u64::from(io.read_u32().await?).min(LONGEST_WAIT.as_secs());
+        return Err(ConnectError::TurnedAway(seconds));
     }
     if length != SECOND_MESSAGE {
         return Err(ConnectError::NotTheDevice);
@@ -160,6 +167,29 @@ where
             Err(AcceptError::Refused { client, because })
         }
     }
+}
+
+/// Tells a caller whom nobody looks at for how long that is so.
+///
+/// # Errors
+/// When the caller is no link's, or its way breaks, or it takes too long.
+pub async fn turn_away<IO>(mut io: IO, wait: Duration) -> Result<(), AcceptError>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let told = async {
+        // All that it says first: what is left unread when a way is closed can take the answer with it.
+        let mut first = [0; preamble::LEN + 2 + FIRST_MESSAGE as usize];
+        io.read_exact(&mut first).await?;
+        if !first.first_chunk().is_some_and(|bytes| Preamble::decode(bytes).is_some()) {
+            return Err(AcceptError::NotALink);
+        }
+        let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
+        io.write_all(&[TURNED_AWAY.to_be_bytes().as_slice(), &seconds.to_be_bytes()].concat()).await?;
+        io.flush().await?;
+        Ok(io.shutdown().await?)
+    };
+    timeout(HANDSHAKE_TIMEOUT, told).await.map_err(|_| AcceptError::TimedOut)?
 }
 
 async fn say<IO: AsyncRead + AsyncWrite + Unpin>(

@@ -1,6 +1,6 @@
 //! Who gets a channel, and what a try costs a device.
 
-use std::cell::Cell;
+use std::{cell::Cell, time::Duration};
 
 use foreman_link::{
     channel::{self, AcceptError, ConnectError},
@@ -66,6 +66,43 @@ async fn another_version_is_said_on_both_sides() {
     let refused = channel::connect(client, &parties.keys(), &parties.hello()).await.unwrap_err();
     assert!(matches!(refused, ConnectError::Version(9)), "{refused:?}");
     assert!(refused.to_string().contains("version 9"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_not_looked_at_is_told_how_long_and_believes_no_more_than_an_hour() {
+    let parties = Parties::new();
+    let (client, device) = duplex(4096);
+    let (keys, hello) = (parties.keys(), parties.hello());
+    let (connected, told) = tokio::join!(
+        channel::connect(client, &keys, &hello),
+        channel::turn_away(device, Duration::from_millis(59_001))
+    );
+    told.unwrap();
+    let refused = connected.unwrap_err();
+    assert!(matches!(refused, ConnectError::TurnedAway(60)), "{refused:?}");
+    assert!(refused.to_string().contains("wait 60 s"), "{refused}");
+
+    // Somebody on the way.
+    let (client, mut device) = duplex(4096);
+    device.write_all(&[0, 4, 0xff, 0xff, 0xff, 0xff]).await.unwrap();
+    let refused = channel::connect(client, &keys, &hello).await.unwrap_err();
+    assert!(matches!(refused, ConnectError::TurnedAway(3600)), "{refused:?}");
+    let (client, mut device) = duplex(4096);
+    device.write_all(&[0, 4, 0]).await.unwrap();
+    let refused = channel::connect(client, &keys, &hello).await.unwrap_err();
+    assert!(matches!(refused, ConnectError::TimedOut), "{refused:?}");
+
+    // Whoever speaks something else, or nothing, hears nothing.
+    let (mut client, device) = duplex(4096);
+    client.write_all(&[b'x'; 120]).await.unwrap();
+    let told = channel::turn_away(device, Duration::from_secs(60)).await;
+    assert!(matches!(told, Err(AcceptError::NotALink)), "{told:?}");
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"");
+    let (_client, device) = duplex(4096);
+    let told = channel::turn_away(device, Duration::from_secs(60)).await;
+    assert!(matches!(told, Err(AcceptError::TimedOut)), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

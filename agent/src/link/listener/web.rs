@@ -80,11 +80,11 @@ async fn enter(
     let taken = entrance.entry.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(entry) = taken else { return nothing().await };
     let from = source(entrance.from, &headers);
-    let Some(unproven) = entrance.door.judge(entry, from) else { return nothing().await };
+    let Some(admitted) = entrance.door.judge(entry, from) else { return nothing().await };
     let door = Arc::clone(&entrance.door);
     upgrade.max_message_size(MESSAGE).max_frame_size(MESSAGE).on_upgrade(
         move |socket: WebSocket| async move {
-            door.serve(MessageStream::new(socket, WORDING), from, Via::WebSocket, unproven).await;
+            door.serve(MessageStream::new(socket, WORDING), from, Via::WebSocket, admitted).await;
         },
     )
 }
