@@ -67,6 +67,9 @@ pub struct Person {
     pub id: Option<String>,
 }
 
+/// A caller as far as shared places go: [`Caller::owner`], and whether it is `admin`.
+pub type Sharer = (String, bool);
+
 impl Caller {
     /// # Errors
     /// `grant_not_enough` when the grant says less.
@@ -97,6 +100,15 @@ impl Caller {
         let person = self.on_behalf_of.as_ref();
         let person = person.map_or("", |person| person.id.as_deref().unwrap_or(&person.name));
         format!("{} {person}", self.client_key)
+    }
+
+    /// For places that all callers share: whose they are, and how many of them one may take. Half, so that a right to
+    /// look is none to shut out the others; who may do everything may have all.
+    #[must_use]
+    pub fn share(&self, places: usize) -> (Sharer, usize) {
+        // Whoever asks for less than their right gives is still the same one.
+        let all = self.level == Level::Admin;
+        ((self.owner(), all), if all { places } else { places / 2 })
     }
 }
 

@@ -8,6 +8,8 @@
 mod awkward;
 #[path = "link/house.rs"]
 mod house;
+#[path = "link/shares.rs"]
+mod shares;
 #[path = "link/taken_back.rs"]
 mod taken_back;
 #[path = "link/ways.rs"]

@@ -298,6 +298,8 @@ pub enum RefusedBecause {
     Revoked,
     /// Too many tries from there; not even looked at.
     TooMany,
+    /// Its own share of the links at the same time is open already, or nobody has room for one more.
+    TooManyLinks,
     #[serde(other)]
     Unknown,
 }

@@ -22,7 +22,8 @@ use foreman_protocol::{
 };
 use serde::Deserialize;
 
-use super::{ApiError, ApiResult, Caller, Device};
+use super::{ApiError, ApiResult, Caller, Device, Sharer};
+use crate::places::Places;
 pub(super) use params::{Params, Payload};
 
 /// Entries of a page when nobody says how many.
@@ -35,7 +36,7 @@ pub(super) struct Here {
     pub(super) device: Arc<Device>,
     pub(super) files: Arc<Files>,
     /// Who searches: walks over large trees take turns.
-    searches: Arc<tokio::sync::Semaphore>,
+    searches: Arc<Places<Sharer>>,
 }
 
 /// How long the policy that was read last holds for a file that is on its way.
@@ -60,7 +61,7 @@ pub fn router(device: Arc<Device>, files: Arc<Files>) -> Router {
 
 impl Here {
     pub(super) fn new(device: Arc<Device>, files: Arc<Files>) -> Self {
-        Self { device, files, searches: Arc::new(tokio::sync::Semaphore::new(SEARCHES)) }
+        Self { device, files, searches: Arc::new(Places::new(SEARCHES)) }
     }
 
     /// Asks something that blocks, under the rules for looking.
@@ -184,7 +185,7 @@ async fn find(
     Params(asked): Params<FindParams>,
 ) -> ApiResult<Json<Page<FileEntry>>> {
     caller.need(Level::View)?;
-    let turn = here.turn().await?;
+    let turn = here.turn(&caller).await?;
     let FindParams { path, q, limit, hidden } = asked;
     let find = Find { path, query: q, limit: limit.unwrap_or(USUAL_FOUND), hidden };
     // Dropped with this future, that is when the client goes away.

@@ -19,12 +19,10 @@ use foreman_protocol::{Level, LogEnd, LogLevel, LogSources, PING_INTERVAL_S, Pro
 use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Interval, MissedTickBehavior, interval},
-};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::{ApiError, ApiResult, Caller, Device};
+use super::{ApiError, ApiResult, Caller, Device, Sharer};
+use crate::places::{Full, Place, Places};
 
 /// Logs that are read at the same time, by everyone together.
 const STREAMS: usize = 64;
@@ -36,12 +34,12 @@ const POLICY_READ_EVERY: Duration = Duration::from_secs(1);
 struct Shelf {
     device: Arc<Device>,
     logs: Arc<Logs>,
-    streams: Arc<Semaphore>,
+    streams: Arc<Places<Sharer>>,
 }
 
 /// `/logs` and what is beneath.
 pub fn router(device: Arc<Device>, logs: Arc<Logs>) -> Router {
-    let streams = Arc::new(Semaphore::new(STREAMS));
+    let streams = Arc::new(Places::new(STREAMS));
     Router::new().route("/logs", get(sources)).route("/logs/stream", get(read)).with_state(Shelf {
         device,
         logs,
@@ -86,11 +84,21 @@ async fn read(
     caller.need(Level::View)?;
     shelf.device.allow(SETTING, |policy| policy.allow_logs)?;
     let Query(wanted) = wanted.map_err(|rejection| ApiError::invalid("query", rejection.body_text()))?;
-    let Ok(permit) = Arc::clone(&shelf.streams).try_acquire_owned() else {
-        let message =
-            format!("{STREAMS} logs of this device are read already. Close one of them, then try again.");
-        return Err(ApiError::new(ProblemCode::Unavailable, message).with(json!({ "limit": STREAMS })));
-    };
+    let (who, most) = caller.share(STREAMS);
+    let place = shelf.streams.take(who, most).map_err(|full| {
+        let (code, limit, so) = match full {
+            Full::Share => (
+                ProblemCode::LimitReached,
+                most,
+                format!("You read {most} logs of this device already, as many as one may"),
+            ),
+            Full::All => {
+                (ProblemCode::Unavailable, STREAMS, format!("{STREAMS} logs of this device are read already"))
+            }
+        };
+        ApiError::new(code, format!("{so}. Close one of them, then try again."))
+            .with(json!({ "limit": limit }))
+    })?;
     let after = headers.get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
     let request = Request {
         source: wanted.source.clone(),
@@ -109,7 +117,7 @@ async fn read(
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     looks.reset();
     let source = wanted.source;
-    let reader = Reader { shelf, source, lines, pings, looks, reached: None, over: false, _permit: permit };
+    let reader = Reader { shelf, source, lines, pings, looks, reached: None, over: false, _place: place };
     Ok(Sse::new(stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         Some((Ok(event), reader))
@@ -126,7 +134,7 @@ struct Reader {
     looks: Interval,
     reached: Option<String>,
     over: bool,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Reader {

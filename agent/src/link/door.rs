@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use foreman_link::{channel, h2};
-use foreman_protocol::{Hello, RefusedBecause};
+use foreman_protocol::{Grant, Hello, RefusedBecause};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -17,7 +17,7 @@ use super::{
     refusals::{Refusals, Source},
 };
 use crate::{
-    device_api::{Caller, Person},
+    device_api::{Caller, Person, Sharer},
     places::{Place, Places},
 };
 
@@ -42,7 +42,7 @@ pub(super) struct Door {
     pub gate: Arc<Gate>,
     pub refusals: Refusals,
     router: Router,
-    open: Arc<Semaphore>,
+    open: Places<Sharer>,
     unproven: Places<Source>,
     forwarded: Places<Source>,
     over_relay: Places<Source>,
@@ -82,7 +82,7 @@ impl Door {
             gate,
             refusals: Refusals::default(),
             router,
-            open: Arc::new(Semaphore::new(MOST_OPEN)),
+            open: Places::new(MOST_OPEN),
             unproven: Places::new(MOST_UNPROVEN),
             forwarded: Places::new(MOST_UNPROVEN_FORWARDED),
             over_relay: Places::new(MOST_UNPROVEN_OVER_RELAY),
@@ -140,36 +140,36 @@ impl Door {
             }
         };
         let Some(lock) = self.gate.lock() else { return };
-        let judged =
-            channel::accept(io, &lock.keys, |client, hello| self.gate.judge_hello(client, hello)).await;
+        let mut entered = None;
+        let judged = channel::accept(io, &lock.keys, |client, hello| {
+            let grant = self.gate.judge_hello(client, hello)?;
+            let caller = self.caller(client, hello, &grant, via);
+            let (who, most) = caller.share(MOST_OPEN);
+            let place = self.open.take(who, most).map_err(|full| {
+                tracing::warn!(%from, client = %caller.name, ?full, "too many links are open for one more");
+                RefusedBecause::TooManyLinks
+            })?;
+            entered = Some((caller, place));
+            Ok(grant)
+        })
+        .await;
         drop(unproven);
         let accepted = match judged {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::debug!(%from, ?via, %error, "a caller was not let in");
-                if let Some(because) = error.because() {
+                // Who has a right and uses it too much did not fail to prove it.
+                if let Some(because) = error.because().filter(|why| *why != RefusedBecause::TooManyLinks) {
                     self.refusals.failed(from, because, Instant::now());
                 }
                 return;
             }
         };
-        let Ok(_place) = Arc::clone(&self.open).try_acquire_owned() else {
-            tracing::warn!(%from, "too many links are open, so one more was closed");
-            return;
-        };
+        let Some((caller, _place)) = entered else { return };
         // Between judging and here the right may have gone.
-        let Some(mut admission) = self.gate.open(accepted.grant.clone(), &lock) else {
+        let Some(mut admission) = self.gate.open(accepted.grant, &lock) else {
             self.refusals.failed(from, RefusedBecause::Revoked, Instant::now());
             return;
-        };
-        let grant = accepted.grant;
-        let caller = Caller {
-            level: grant.level,
-            expires_at: grant.expires_at,
-            path: path(&accepted.hello, via),
-            on_behalf_of: person(accepted.hello).filter(|_| self.gate.is_servers(&grant)),
-            name: grant.name,
-            client_key: accepted.client,
         };
         tracing::info!(%from, client = %caller.name, level = caller.level.as_str(), path = %caller.path, "a link is open");
         let (name, path) = (caller.name.clone(), caller.path.clone());
@@ -180,11 +180,22 @@ impl Door {
             done = serve => tracing::info!(client = %name, %path, error = done.err().map(|error| error.to_string()), "a link has ended"),
         }
     }
+
+    fn caller(&self, client: &str, hello: &Hello, grant: &Grant, via: Via) -> Caller {
+        Caller {
+            level: grant.level,
+            expires_at: grant.expires_at,
+            path: path(hello, via),
+            on_behalf_of: person(hello).filter(|_| self.gate.is_servers(grant)),
+            name: grant.name.clone(),
+            client_key: client.to_owned(),
+        }
+    }
 }
 
 /// Whom a caller speaks for, as it says.
-fn person(hello: Hello) -> Option<Person> {
-    hello.on_behalf_of.map(|name| Person { name, id: hello.on_behalf_of_id })
+fn person(hello: &Hello) -> Option<Person> {
+    hello.on_behalf_of.clone().map(|name| Person { name, id: hello.on_behalf_of_id.clone() })
 }
 
 /// What the caller says of its way, as far as that can be.

@@ -111,6 +111,9 @@ pub(super) fn sentence(because: RefusedBecause) -> String {
         RefusedBecause::Expired => "this client's right on it has expired",
         RefusedBecause::Revoked => "this client's right on it was taken back",
         RefusedBecause::TooMany => "it had too many failed tries from here and waits a while",
+        RefusedBecause::TooManyLinks => {
+            "it has too many links open at the same time. Close some of this client's"
+        }
         RefusedBecause::Handshake | RefusedBecause::Unknown => "it turned the call away",
     };
     text.to_owned()

@@ -13,7 +13,7 @@ use foreman_link::{
     channel::{self, ClientKeys, ConnectError},
     h2::Client,
 };
-use foreman_protocol::{AccountId, Device, DeviceId, Hello, Level, ProblemCode};
+use foreman_protocol::{AccountId, Device, DeviceId, Hello, Level, ProblemCode, RefusedBecause};
 use serde_json::json;
 use sqlx::Row;
 use tokio::time::Instant;
@@ -162,6 +162,9 @@ fn not_trusted(device: &Device) -> ApiError {
 
 fn failed(device: &Device, error: &ConnectError) -> ApiError {
     match error {
+        ConnectError::Refused(RefusedBecause::TooManyLinks) => {
+            dial::unreachable(device, "It has too many links open at the same time. Close some, then try again.")
+        }
         ConnectError::Refused(because) => ApiError::new(
             ProblemCode::GrantNotEnough,
             format!(

@@ -3768,7 +3768,7 @@ export interface components {
          * @description Why a caller was turned away.
          * @enum {string}
          */
-        RefusedBecause: "handshake" | "forged" | "expired" | "revoked" | "too_many" | "unknown";
+        RefusedBecause: "handshake" | "forged" | "expired" | "revoked" | "too_many" | "too_many_links" | "unknown";
         /** @description A browser or an app that is told already has another address now, or is somebody's who signed in there anew. */
         RenewPushReceiver: {
             kind?: components["schemas"]["PushKind"] | null;

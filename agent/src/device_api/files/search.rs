@@ -21,10 +21,13 @@ use foreman_machine::files::{Case, FilesError, LineStart, Rules, Search};
 use foreman_protocol::{Level, Problem, SearchEnd, SearchHit};
 use futures_util::{Stream, stream};
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
-use super::{Here, Params};
-use crate::device_api::{ApiError, ApiResult, Caller};
+use super::{Here, Params, SEARCHES};
+use crate::{
+    device_api::{ApiError, ApiResult, Caller},
+    places::{Full, Place},
+};
 
 /// Hits that wait to be sent.
 const QUEUE: usize = 256;
@@ -77,11 +80,20 @@ enum Told {
 
 impl Here {
     /// A turn to walk over a tree.
-    pub(super) async fn turn(&self) -> ApiResult<OwnedSemaphorePermit> {
-        let busy =
-            || FilesError::Limit("Other searches are running on this device; try again shortly.".into());
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.searches).acquire_owned()).await;
-        Ok(turn.map_err(|_| busy())?.map_err(|_| busy())?)
+    pub(super) async fn turn(&self, caller: &Caller) -> ApiResult<Place> {
+        let (who, most) = caller.share(SEARCHES);
+        if let Ok(Some(turn)) = tokio::time::timeout(PATIENCE, self.searches.wait(who.clone(), most)).await {
+            return Ok(turn);
+        }
+        self.searches.take(who, most).map_err(|full| {
+            let why = match full {
+                Full::Share => format!(
+                    "{most} searches of yours are running on this device, as many as one may. Try again when one has ended."
+                ),
+                Full::All => "Other searches are running on this device; try again shortly.".to_owned(),
+            };
+            FilesError::Limit(why).into()
+        })
     }
 }
 
@@ -91,7 +103,7 @@ pub(super) async fn search(
     Params(asked): Params<SearchParams>,
 ) -> ApiResult<Response> {
     caller.need(Level::View)?;
-    let turn = here.turn().await?;
+    let turn = here.turn(&caller).await?;
     let search = Search::from(asked);
     let stop = Arc::new(AtomicBool::new(false));
     let (tell, mut told) = mpsc::channel(QUEUE);
@@ -150,4 +162,44 @@ fn event(told: Told) -> Event {
         }
     };
     event.unwrap_or_default().event(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use foreman_machine::files::Files;
+    use foreman_protocol::DeviceId;
+
+    use super::*;
+    use crate::device_api::Device;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_may_only_look_leaves_turns_to_search_for_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let device = Device::new(DeviceId::fresh(), "spark".to_owned(), dir.path().join("policy.env"));
+        let here = Here::new(Arc::new(device), Arc::new(Files::new(dir.path().to_owned())));
+        let caller = |name: &str, level| Caller {
+            name: name.to_owned(),
+            client_key: name.to_owned(),
+            level,
+            expires_at: i64::MAX,
+            path: "lan".to_owned(),
+            on_behalf_of: None,
+        };
+        let (mia, tom) = (caller("mia", Level::View), caller("tom", Level::Operate));
+        let more = caller("mia", Level::Operate);
+        let mias = [here.turn(&mia).await.unwrap(), here.turn(&more).await.unwrap()];
+        let refused = here.turn(&mia).await.unwrap_err();
+        assert!(refused.message.contains("2 searches of yours"), "{}", refused.message);
+        let toms = [here.turn(&tom).await.unwrap(), here.turn(&tom).await.unwrap()];
+        let refused = here.turn(&caller("eve", Level::View)).await.unwrap_err();
+        assert!(refused.message.contains("Other searches"), "{}", refused.message);
+        drop(mias);
+        drop(here.turn(&mia).await.unwrap());
+        drop(toms);
+        let admin = caller("eve", Level::Admin);
+        let mut all = Vec::new();
+        for _ in 0..SEARCHES {
+            all.push(here.turn(&admin).await.unwrap());
+        }
+    }
 }
