@@ -122,7 +122,9 @@ pub async fn run(
         desk.stop_all().await;
         forget(state)?;
     }
-    withdraw(state).await;
+    if let Err(error) = withdraw(state).await {
+        tracing::warn!("{error:#}");
+    }
     status::write(state, &Said::Stopped);
     Ok(ended)
 }
@@ -130,12 +132,19 @@ pub async fn run(
 /// Whoever waits for this agent to end does not wait for a tailnet.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// Nobody answers any more at what was offered elsewhere.
-pub(crate) async fn withdraw(state: &State) {
+/// Nobody answers any more at what was offered elsewhere. Says whether something was.
+///
+/// # Errors
+/// With what still stands, and how to take it back.
+pub(crate) async fn withdraw(state: &State) -> anyhow::Result<bool> {
     let withdrawn = tokio::time::timeout(FAREWELL, tailscale::withdraw(&state.tailscale())).await;
-    if let Err(error) = withdrawn.unwrap_or_else(|elapsed| Err(elapsed.into())) {
-        tracing::warn!("what was offered in the tailnet still stands there: {error:#}");
-    }
+    withdrawn.unwrap_or_else(|elapsed| Err(elapsed.into())).map_err(|error| {
+        anyhow::anyhow!(
+            "What was offered in the tailnet still stands there: {error:#}. Take it back with `{}`, or let \
+             `foreman-agent disconnect` try again",
+            tailscale::undo()
+        )
+    })
 }
 
 /// Removes everything that belongs to this device's life on its server; the policy and the owners stay.

@@ -19,7 +19,7 @@ const AGENT_LIMIT: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Removes this device's key from the server, stops its tasks and forgets the connection. The policy stays.
-/// With `force` also when the server cannot be reached.
+/// With `force` also when the server cannot be reached. What could not be taken back then is tried again by the next call.
 ///
 /// # Errors
 /// With one sentence that says what happened, what was kept and what to do.
@@ -27,12 +27,19 @@ pub async fn disconnect(state: &State, force: bool) -> anyhow::Result<()> {
     let identity = match Identity::load(&state.identity()) {
         Ok(Some(identity)) => identity,
         Ok(None) => {
-            println!("This machine is not connected to a server. Nothing was changed.");
+            // Of an earlier connection.
+            let left = if agent::withdraw(state).await? {
+                "What was still offered in the tailnet was taken back."
+            } else {
+                "Nothing was changed."
+            };
+            println!("This machine is not connected to a server. {left}");
             return Ok(());
         }
         Err(_) if force => {
             let _lock = state.lock()?.context("An agent is running: stop it first. Nothing was changed")?;
-            return agent::forget(state);
+            agent::forget(state)?;
+            return agent::withdraw(state).await.map(drop);
         }
         Err(error) => return Err(error),
     };
@@ -63,12 +70,12 @@ pub async fn disconnect(state: &State, force: bool) -> anyhow::Result<()> {
     };
     let stopped = stop_leftovers(&state.tasks()).await;
     // An agent that was killed could not.
-    agent::withdraw(state).await;
+    let withdrawn = agent::withdraw(state).await;
     agent::forget(state)?;
     let tasks = if stopped > 0 { format!(" {stopped} running tasks were stopped.") } else { String::new() };
     println!(
         "Disconnected “{}” from {}.{tasks} The policy file and the owners were kept.",
         identity.name, identity.server
     );
-    Ok(())
+    withdrawn.map(drop)
 }

@@ -116,12 +116,18 @@ pub async fn stand(port: u16, kept: &Path) -> anyhow::Result<String> {
     Ok(named)
 }
 
+/// What people type to take the offer back.
+pub(crate) fn undo() -> String {
+    format!("{PROGRAM} serve --https={HTTPS_PORT} off")
+}
+
 /// Takes the offer back, when one is remembered and still stands as it was made. Other things that are served stay.
+/// Says whether one was remembered.
 ///
 /// # Errors
 /// When the program fails; then it stays remembered.
-pub async fn withdraw(kept: &Path) -> anyhow::Result<()> {
-    let Some(target) = remembered(kept) else { return Ok(()) };
+pub async fn withdraw(kept: &Path) -> anyhow::Result<bool> {
+    let Some(target) = remembered(kept) else { return Ok(false) };
     let ours =
         served().await?.web.into_iter().any(|(at, site)| {
             at.ends_with(&format!(":{HTTPS_PORT}")) && proxied(&site) == Some(target.as_str())
@@ -129,7 +135,8 @@ pub async fn withdraw(kept: &Path) -> anyhow::Result<()> {
     if ours {
         call(&["serve", &format!("--https={HTTPS_PORT}"), "off"]).await?;
     }
-    remove_file(kept).context("what was offered cannot be forgotten")
+    remove_file(kept).context("what was offered cannot be forgotten")?;
+    Ok(true)
 }
 
 fn remembered(kept: &Path) -> Option<String> {

@@ -135,10 +135,15 @@ impl House {
     }
 
     pub async fn say_beside(&self, words: &[&str], environment: &[(&str, &Path)]) -> String {
+        self.ended_beside(words, environment).await.1
+    }
+
+    /// The same, and its exit code.
+    pub async fn ended_beside(&self, words: &[&str], environment: &[(&str, &Path)]) -> (Option<i32>, String) {
         let mut command = self.command(words);
         command.envs(environment.iter().copied());
         let output = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
-        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
     }
 
     /// Ends the agent as a service manager does.

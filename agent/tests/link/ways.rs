@@ -181,6 +181,34 @@ async fn what_a_killed_agent_offered_in_a_tailnet_is_taken_back_when_the_device_
 }
 
 #[tokio::test]
+async fn what_still_stands_in_a_tailnet_after_disconnecting_is_said_and_tried_again() {
+    let tailnet = tempfile::tempdir().unwrap();
+    let path = programs();
+    let environment = [("TAILNET", tailnet.path()), ("PATH", Path::new(&path))];
+    let mut house = House::beside(Server::start().await, &["--tailscale"], &environment).await;
+    house.until_facts("a name", |facts| facts.link.tailscale.is_some()).await;
+    std::fs::write(tailnet.path().join("stuck"), "").unwrap();
+    house.kill().await;
+    let disconnect = async || house.ended_beside(&["disconnect"], &environment).await;
+    let (code, said) = disconnect().await;
+    assert!(said.contains("Disconnected “") && !house.state().join("identity.json").exists(), "{said}");
+    for (code, said) in [(code, said), disconnect().await] {
+        let last = said.lines().last().unwrap();
+        assert!(last.contains("still stands") && last.contains("Access denied"), "{said}");
+        assert!(last.contains("`tailscale serve --https=9981 off`"), "{said}");
+        assert_eq!(code, Some(1), "{said}");
+    }
+    assert!(tailnet.path().join("port-9981").exists());
+
+    std::fs::remove_file(tailnet.path().join("stuck")).unwrap();
+    let (code, said) = disconnect().await;
+    assert!(code == Some(0) && said.contains("was taken back"), "{said}");
+    assert!(!tailnet.path().join("port-9981").exists());
+    let (code, said) = disconnect().await;
+    assert!(code == Some(0) && said.contains("Nothing was changed"), "{said}");
+}
+
+#[tokio::test]
 async fn a_tailnet_that_does_not_work_is_said_and_nothing_else_suffers() {
     let tailnet = tempfile::tempdir().unwrap();
     std::fs::write(tailnet.path().join("port-9981"), "http://127.0.0.1:3000").unwrap();
