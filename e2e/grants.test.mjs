@@ -55,7 +55,15 @@ test('rights that owners give and take back are on the device’s page at once',
 		assert.deepEqual(await violations(page), []);
 	}
 
+	// The device is away: it is asked, and has not said that it holds.
+	await agent.stop();
 	await run(join(PROGRAMS, 'foreman'), ['revoke', 'bench', '--grant', grant.id], { env: environment(home) });
+	for (const { access } of pages) {
+		const right = access.getByRole('listitem').filter({ hasText: name });
+		await right.getByText(new RegExp(say('access_revoke_asked'))).waitFor();
+		await right.getByText(new RegExp(say('access_until'))).waitFor();
+	}
+	await agent.run();
 	for (const { page, access } of pages) {
 		// Who was let in no more stands behind who is.
 		const last = access.getByRole('listitem').last();

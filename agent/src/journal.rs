@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::Context;
 use foreman_machine::run::Moment;
-use foreman_protocol::{Command, CommandAction, DeviceId, Millis, TaskId, TaskState};
+use foreman_protocol::{Command, CommandAction, DeviceId, LinkReport, Millis, TaskId, TaskState};
 use redb::{
     Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction,
 };
@@ -62,8 +62,11 @@ pub enum Effect {
     /// The task is settled by this statement and was never started.
     Settle(Statement),
     Probe,
-    /// Somebody's right to be here was taken back; the signed text.
-    Revoke(String),
+    /// Somebody's right to be here was taken back: the signed text, and what is to be told of it.
+    Revoke {
+        revocation: String,
+        report: Option<LinkReport>,
+    },
 }
 
 impl Journal {
@@ -287,7 +290,7 @@ fn apply(
             }
         },
         CommandAction::Probe => Ok(Some(Effect::Probe)),
-        CommandAction::Revoke { revocation } => link::keep_revocation(write, revocation, now),
+        CommandAction::Revoke { revocation } => link::revoke(write, revocation, now),
         CommandAction::Unknown => Ok(None),
     }
 }

@@ -91,6 +91,10 @@ pub enum Event {
     LinkRefused { device: Box<Device>, from: String, reason: RefusedBecause, count: u32 },
     #[serde(rename = "device.grant.added")]
     GrantAdded { device: Box<Device>, grant: Grant },
+    /// A revocation is on its way; whether it holds, the device says.
+    #[serde(rename = "device.grant.revocation_asked")]
+    GrantRevocationAsked { device: Box<Device>, revoked: Revoked },
+    /// The device said that it holds.
     #[serde(rename = "device.grant.revoked")]
     GrantRevoked { device: Box<Device>, revoked: Revoked },
     /// A terminal was opened on the device; `by` as the device knows them.
@@ -232,6 +236,7 @@ macro_rules! about_a_device {
             | Event::DeviceGpuMemoryNormal { device: $device, .. }
             | Event::LinkRefused { device: $device, .. }
             | Event::GrantAdded { device: $device, .. }
+            | Event::GrantRevocationAsked { device: $device, .. }
             | Event::GrantRevoked { device: $device, .. }
             | Event::TerminalOpened { device: $device, .. }
             | Event::TerminalEnded { device: $device, .. }
@@ -271,6 +276,7 @@ impl Event {
             Event::DeviceGpuMemoryNormal { .. } => "device.gpu_memory.normal",
             Event::LinkRefused { .. } => "device.link.refused",
             Event::GrantAdded { .. } => "device.grant.added",
+            Event::GrantRevocationAsked { .. } => "device.grant.revocation_asked",
             Event::GrantRevoked { .. } => "device.grant.revoked",
             Event::TerminalOpened { .. } => "device.terminal.opened",
             Event::TerminalEnded { .. } => "device.terminal.ended",

@@ -158,6 +158,10 @@ pub struct AddRevocation {
 pub struct CarriedGrant {
     pub signed: String,
     pub grant: Grant,
+    /// Somebody signed that it is taken back, and the device was sent it. Whether they may, the device decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoke_asked_at: Option<Millis>,
+    /// The device said that it was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Millis>,
 }
@@ -276,7 +280,7 @@ pub enum LinkUse {
         path: String,
         by: String,
     },
-    /// An owner took a right back, and said so to the device itself.
+    /// An owner took a right back: it holds on the device, whoever carried it there.
     TakenBack {
         revoked: Revoked,
         by: String,

@@ -11,7 +11,7 @@ use axum::{
     routing::post,
 };
 use foreman_machine::run::Moment;
-use foreman_protocol::{AddRevocation, LinkUse};
+use foreman_protocol::AddRevocation;
 
 use super::{ApiError, ApiResult, Caller};
 use crate::{
@@ -54,12 +54,13 @@ async fn take(
     if gate.took_back(&revoked) {
         return Ok(StatusCode::NO_CONTENT);
     }
-    let written = signed.clone();
+    let (written, by) = (signed.clone(), caller.who());
     // In a thread, because the journal waits for the disk.
-    let kept = tokio::task::spawn_blocking(move || journal.keep_revocation(&written, &Moment::now())).await;
-    kept.map_err(anyhow::Error::from).flatten().map_err(|error| ApiError::internal(&error))?;
+    let kept =
+        tokio::task::spawn_blocking(move || journal.keep_revocation(&written, &by, &Moment::now())).await;
+    let report = kept.map_err(anyhow::Error::from).flatten().map_err(|error| ApiError::internal(&error))?;
     tracing::info!(client = %caller.who(), ?revoked, "an owner takes something back");
-    reports.tell(LinkUse::TakenBack { revoked, by: caller.who() });
     gate.revoke(&signed);
+    reports.pass_on(report);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,14 +3,17 @@
 //! Whoever hands a revocation over has checked its signature; here is only that it is not forgotten.
 
 use anyhow::Context;
+use foreman_link::grant::read_revocation;
 use foreman_machine::run::Moment;
-use foreman_protocol::{LinkReport, LinkReportId};
+use foreman_protocol::{LinkReport, LinkReportId, LinkUse};
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use super::{Effect, Journal, LINK_REPORTS, REVOCATIONS};
 
 /// Reports beyond this many push out the oldest: a server that is away for long cannot fill the disk.
 const MOST_REPORTS: u64 = 10_000;
+/// Who brought what came as a command.
+const BY_THE_SERVER: &str = "server";
 
 impl Journal {
     /// Every revocation ever taken, as signed text.
@@ -27,12 +30,18 @@ impl Journal {
         })
     }
 
-    /// Writes down for good that an owner took something back.
+    /// Writes down for good that an owner took something back, and what is to be told of that; nothing when it is
+    /// written down already.
     ///
     /// # Errors
     /// When nothing could be written.
-    pub fn keep_revocation(&self, revocation: &str, now: &Moment) -> anyhow::Result<()> {
-        self.write(|write| keep_revocation(write, revocation, now).map(drop))
+    pub fn keep_revocation(
+        &self,
+        revocation: &str,
+        by: &str,
+        now: &Moment,
+    ) -> anyhow::Result<Option<LinkReport>> {
+        self.write(|write| keep_revocation(write, revocation, by, now))
     }
 
     /// Writes down what happened on the link, to be told until the server has it.
@@ -85,18 +94,38 @@ impl Journal {
     }
 }
 
-pub(super) fn keep_revocation(
+/// What a server brought.
+pub(super) fn revoke(
     write: &WriteTransaction,
     revocation: &str,
     now: &Moment,
 ) -> anyhow::Result<Option<Effect>> {
-    write.open_table(REVOCATIONS)?.insert(revocation, now.wall_ms)?;
-    Ok(Some(Effect::Revoke(revocation.to_owned())))
+    let report = keep_revocation(write, revocation, BY_THE_SERVER, now)?;
+    Ok(Some(Effect::Revoke { revocation: revocation.to_owned(), report }))
+}
+
+/// One step, so that the server hears of whatever holds.
+fn keep_revocation(
+    write: &WriteTransaction,
+    revocation: &str,
+    by: &str,
+    now: &Moment,
+) -> anyhow::Result<Option<LinkReport>> {
+    let known = write.open_table(REVOCATIONS)?.insert(revocation, now.wall_ms)?.is_some();
+    let Some(read) = read_revocation(revocation).ok().filter(|_| !known) else { return Ok(None) };
+    let what = LinkUse::TakenBack { revoked: read.revokes, by: by.to_owned() };
+    let report = LinkReport { id: LinkReportId::fresh(), at: now.wall_ms, what };
+    let mut kept = write.open_table(LINK_REPORTS)?;
+    kept.insert(report.id.to_string().as_str(), serde_json::to_vec(&report)?.as_slice())?;
+    Ok(Some(report))
 }
 
 #[cfg(test)]
 mod tests {
-    use foreman_protocol::{Command, CommandAction, CommandId, DeviceId, LinkUse, RefusedBecause};
+    use foreman_link::grant::{Issuer, sign_revocation};
+    use foreman_protocol::{
+        Command, CommandAction, CommandId, DeviceId, GrantId, RefusedBecause, Revocation, Revoked,
+    };
 
     use super::*;
 
@@ -110,14 +139,25 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, device) = (dir.path().join("journal.redb"), DeviceId::fresh());
         let journal = Journal::open(&path, device).unwrap();
-        let action = CommandAction::Revoke { revocation: "signed".to_owned() };
+        let owner = Issuer::generate();
+        let revokes = Revoked::Grant(GrantId::fresh());
+        let revocation =
+            Revocation { device: owner.public(), revokes: revokes.clone(), at: 5, issuer: owner.public() };
+        let signed = sign_revocation(&revocation, &owner);
+        let action = CommandAction::Revoke { revocation: signed.clone() };
         let command = Command { id: CommandId::fresh(), seq: 1, action };
         let effects = journal.take(&[Ok(command.clone()), Ok(command)], 9, &[]).unwrap();
-        assert_eq!(effects, [Effect::Revoke("signed".to_owned())]);
+        let [Effect::Revoke { revocation, report: Some(report) }] = effects.as_slice() else {
+            panic!("{effects:?}")
+        };
+        assert_eq!(revocation, &signed);
+        assert_eq!(report.what, LinkUse::TakenBack { revoked: revokes, by: "server".to_owned() });
+        assert_eq!(journal.keep_revocation(&signed, "Mia's phone", &Moment::now()).unwrap(), None);
         journal.prune().unwrap();
         drop(journal);
         let journal = Journal::open(&path, device).unwrap();
-        assert_eq!(journal.revocations().unwrap(), ["signed"]);
+        assert_eq!(journal.revocations().unwrap(), [signed]);
+        assert_eq!(journal.link_reports().unwrap(), std::slice::from_ref(report), "in the same step");
         drop(journal);
         assert!(Journal::open(&path, DeviceId::fresh()).unwrap().revocations().unwrap().is_empty());
     }

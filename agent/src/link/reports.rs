@@ -34,14 +34,20 @@ pub fn channel() -> (Reports, Said) {
 impl Reports {
     /// Says that something was done just now.
     pub fn tell(&self, what: LinkUse) {
-        let report = LinkReport { id: LinkReportId::fresh(), at: Moment::now().wall_ms, what };
-        // Nobody listens any more only while the agent is ending.
-        if let Err(TrySendError::Full(LinkReport { at, what, .. })) = self.0.try_send(report) {
-            tracing::error!(
-                at,
-                ?what,
-                "what happened on the link cannot be written down, and the server is not told"
-            );
+        self.pass_on([LinkReport { id: LinkReportId::fresh(), at: Moment::now().wall_ms, what }]);
+    }
+
+    /// Says what was written down already; written once more, it is the same row.
+    pub fn pass_on(&self, reports: impl IntoIterator<Item = LinkReport>) {
+        for report in reports {
+            // Nobody listens any more only while the agent is ending.
+            if let Err(TrySendError::Full(LinkReport { at, what, .. })) = self.0.try_send(report) {
+                tracing::error!(
+                    at,
+                    ?what,
+                    "what happened on the link cannot be written down, and the server is not told"
+                );
+            }
         }
     }
 }

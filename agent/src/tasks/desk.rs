@@ -253,7 +253,10 @@ impl Desk {
                     self.keep(statement.report.task_id, false, Life::Over(statement))
                 }
                 Effect::Probe => self.probe.notify_one(),
-                Effect::Revoke(revocation) => self.setup.gate.revoke(&revocation),
+                Effect::Revoke { revocation, report } => {
+                    self.setup.gate.revoke(&revocation);
+                    self.setup.outbox.tell_of_link(report);
+                }
             }
         }
         self.setup.outbox.acknowledge(ids);

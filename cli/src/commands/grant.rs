@@ -124,10 +124,13 @@ pub async fn list(context: &Context, options: GrantsOptions) -> Result<()> {
         .into_iter()
         .map(|carried| {
             let grant = carried.grant;
-            let until = match carried.revoked_at {
-                Some(at) => format!("taken back {}", moment(at)),
-                None if grant.expires_at <= now() => format!("expired {}", moment(grant.expires_at)),
-                None => format!("until {}", moment(grant.expires_at)),
+            let until = match (carried.revoked_at, carried.revoke_asked_at) {
+                (Some(at), _) => format!("taken back {}", moment(at)),
+                (None, _) if grant.expires_at <= now() => format!("expired {}", moment(grant.expires_at)),
+                (None, Some(_)) => {
+                    format!("until {}, unless the device takes it back as asked", moment(grant.expires_at))
+                }
+                (None, None) => format!("until {}", moment(grant.expires_at)),
             };
             [grant.name, grant.level.as_str().to_owned(), until, grant.client, grant.id.to_string()]
         })
@@ -143,30 +146,47 @@ pub async fn revoke(context: &Context, options: RevokeOptions) -> Result<()> {
         (None, None) => bail!("Say what to take back: --grant ID, or --client KEY for all of a client's"),
     };
     let device = known(context, &options.device).await?;
-    say(take_back(context, &device, revokes).await?);
+    match take_back(context, &device, revokes).await? {
+        Said::Holds(said) | Said::Carried(said) => say(said),
+        Said::OnlyOwners => bail!("Only an owner of {} can do that. Nothing was taken back", device.name),
+    }
     Ok(())
+}
+
+/// What became of a revocation.
+pub enum Said {
+    /// The device said that it holds.
+    Holds(String),
+    /// A server brings it to the device, which has not said anything.
+    Carried(String),
+    /// The device said that this user is no owner there.
+    OnlyOwners,
 }
 
 /// Signs a revocation and tells the device, and the server, which carries it too; says who knows it.
 ///
 /// # Errors
 /// When neither could be told. It is kept and the device is told when it is reached next.
-pub async fn take_back(context: &Context, device: &KnownDevice, revokes: Revoked) -> Result<String> {
+pub async fn take_back(context: &Context, device: &KnownDevice, revokes: Revoked) -> Result<Said> {
     let server = context.maybe_server()?;
     let taken =
         device::take_back(&context.store, server.as_ref(), device, revokes, context.options()).await?;
+    if taken.is_for_owners() {
+        return Ok(Said::OnlyOwners);
+    }
     let name = &device.name;
     match (taken.device, taken.server) {
         (Ok(()), None | Some(Ok(()))) => {
-            Ok(format!("Taken back on {name}: it holds, and what was open is closed."))
+            Ok(Said::Holds(format!("Taken back on {name}: it holds, and what was open is closed.")))
         }
-        (Ok(()), Some(Err(error))) => Ok(format!(
-            "Taken back on {name}: it holds, and what was open is closed. The server does not show it yet: {error}"
-        )),
-        (Err(error), Some(Ok(()))) => Ok(format!(
-            "The server carries it to {name}, which could not be told straight ({error}). It is told once more when \
-             `foreman` reaches it next."
-        )),
+        (Ok(()), Some(Err(error))) => Ok(Said::Holds(format!(
+            "Taken back on {name}: it holds, and what was open is closed. The server does not carry it: {error}"
+        ))),
+        (Err(error), Some(Ok(()))) => Ok(Said::Carried(format!(
+            "The server carries it to {name}, which could not be told straight ({error}). It holds once {name} has it, if \
+             your key is an owner's there: `foreman grants {name}` says when. It is told once more when `foreman` \
+             reaches it next."
+        ))),
         (Err(error), None) => Err(untold(name, &error.into())),
         (Err(error), Some(Err(of_server))) => Err(untold(name, &anyhow!("{error}; the server: {of_server}"))),
     }

@@ -2,11 +2,13 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
-use foreman_protocol::Revoked;
+use foreman_client::{Foreman, KnownDevice};
+use foreman_protocol::{Device, Revoked};
+use futures_util::TryStreamExt;
 
-use super::grant::take_back;
+use super::grant::{Said, take_back};
 use crate::{
-    context::Context,
+    context::{Context, SERVER_LIMIT, list},
     output::{json, note, say},
 };
 
@@ -56,10 +58,15 @@ fn show(context: &Context) -> Result<()> {
 
 async fn rotate_client(context: &Context) -> Result<()> {
     let old = context.store.client_key()?.public();
-    let mut untold = Vec::new();
-    for device in context.store.devices()?.into_iter().filter(|device| device.grant.is_some()) {
+    let (mut untold, mut foreign) = (Vec::new(), Vec::new());
+    for device in with_rights(context, &old).await? {
         match take_back(context, &device, Revoked::Client(old.clone())).await {
-            Ok(said) => note(said),
+            Ok(Said::Holds(said)) => note(said),
+            Ok(Said::Carried(said)) => {
+                note(said);
+                untold.push(device.name);
+            }
+            Ok(Said::OnlyOwners) => foreign.push(device.name),
             Err(error) => {
                 note(format!("{error:#}"));
                 untold.push(device.name);
@@ -74,7 +81,53 @@ async fn rotate_client(context: &Context) -> Result<()> {
             untold.join(", ")
         ));
     }
+    if !foreign.is_empty() {
+        say(format!(
+            "Only an owner can take the old key back on: {}. Ask one to run there, or its grants go on until they end:",
+            foreign.join(", ")
+        ));
+        say(format!("\n    foreman revoke DEVICE --client {old}\n"));
+    }
     Ok(())
+}
+
+/// The devices where a client's key may have a right: those for which one is kept here, and those for which the server
+/// carries one. While it cannot be asked, all that were met.
+async fn with_rights(context: &Context, client: &str) -> Result<Vec<KnownDevice>> {
+    let met = context.store.devices()?;
+    let Some(server) = context.maybe_server()? else { return Ok(met) };
+    let carried = match tokio::time::timeout(SERVER_LIMIT, carried(&server, client)).await {
+        Ok(Ok(carried)) => carried,
+        Ok(Err(error)) => {
+            note(format!(
+                "the server cannot say where the old key has rights ({error}); all devices met before are told"
+            ));
+            return Ok(met);
+        }
+        Err(_) => {
+            note("the server does not say where the old key has rights; all devices met before are told");
+            return Ok(met);
+        }
+    };
+    let mut all: Vec<_> = met.into_iter().filter(|device| device.grant.is_some()).collect();
+    for device in carried {
+        if all.iter().all(|known| known.id != device.id) {
+            all.extend(context.store.hear(&device)?);
+        }
+    }
+    Ok(all)
+}
+
+/// The devices for which a server carries a right of this client that may count.
+async fn carried(server: &Foreman, client: &str) -> Result<Vec<Device>, foreman_client::Error> {
+    let mut found = Vec::new();
+    for device in list(server).await? {
+        let grants: Vec<_> = server.grants(device.id).try_collect().await?;
+        if grants.iter().any(|carried| carried.grant.client == client && carried.revoked_at.is_none()) {
+            found.push(device);
+        }
+    }
+    Ok(found)
 }
 
 fn rotate_owner(context: &Context) -> Result<()> {

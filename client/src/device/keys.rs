@@ -132,6 +132,11 @@ pub(super) fn no_grant(name: &str) -> Error {
     not_enough(format!("This client has no right of its own on {name}. See `foreman trust {name}`."), None)
 }
 
+/// What somebody asked for whose key the device does not trust.
+pub(super) fn not_an_owner(name: &str) -> Error {
+    not_enough(format!("Only an owner of {name} can do that."), Some(json!({ "owner": false })))
+}
+
 fn not_enough(message: String, details: Option<serde_json::Value>) -> Error {
     let problem = Problem::new(ProblemCode::GrantNotEnough, message, details);
     Error::Refused { status: problem.status, problem: Box::new(problem) }

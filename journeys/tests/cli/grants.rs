@@ -1,6 +1,7 @@
 //! Rights that one person gives another: by the server and without one, no more than was given, and taken back one by one.
 
-use journeys::soon;
+use foreman_client::{KnownDevice, Store};
+use journeys::{eventually, soon};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -125,11 +126,11 @@ async fn who_was_given_a_look_looks_and_one_right_is_taken_back_without_the_othe
     assert_eq!(soon("a line", lines.next_line()).await.expect("readable").as_deref(), Some("two"));
     assert_eq!(mia.stands().await, stood("server", "view"));
     assert_eq!(ben.stands().await, stood("lan", "operate"));
-    let listed = scene.says(&["grants", "journey"]).await;
-    assert!(
-        listed.lines().any(|line| line.contains("Mia's phone") && line.contains("taken back")),
-        "{listed}"
-    );
+    eventually("the server shows it as taken back", || async {
+        let listed = scene.says(&["grants", "journey"]).await;
+        listed.lines().any(|line| line.contains("Mia's phone") && line.contains("taken back")).then_some(())
+    })
+    .await;
 
     // All of a client's, those of the future too.
     scene.says(&["revoke", "journey", "--client", &bens]).await;
@@ -168,4 +169,38 @@ async fn with_the_server_down_a_right_goes_from_hand_to_hand() {
     assert!(said.contains("it holds"), "{said}");
     let (well, _, noted) = mia.tries(&["status", "journey", "--via", "lan"], "").await;
     assert!(!well && noted.contains("was reached and refused"), "{noted}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_no_owner_is_told_that_nothing_was_taken_back_and_where_an_old_key_lives_on() {
+    let scene = Scene::new().await;
+    let (_, admin) = scene.server.client("admin").await;
+    let mia = Other { scene: &scene, home: "mia" };
+    assert!(mia.tries(&["login", &scene.server.url, "--token", "-"], &admin).await.0);
+    let mias = mia.json(&["keys", "--json"]).await["client"].as_str().expect("a key").to_owned();
+    scene.says(&["status", "journey"]).await;
+    let client = scene.json(&["keys", "--json"]).await["client"].as_str().expect("a key").to_owned();
+    // First as a stranger to the device, then as a guest there.
+    for _ in 0..2 {
+        let (well, said, noted) = mia.tries(&["revoke", "journey", "--client", &client], "").await;
+        assert!(!well && said.is_empty(), "{said}");
+        assert!(noted.contains("Only an owner of journey can do that. Nothing was taken back"), "{noted}");
+        scene.says(&["grant", "journey", "--client", &mias, "--name", "Mia", "--level", "admin"]).await;
+        mia.says(&["trust", "journey"]).await;
+    }
+    let grants = scene.json(&["grants", "journey", "--json"]).await;
+    let grants = grants.as_array().expect("a list");
+    assert!(
+        !grants.is_empty() && grants.iter().all(|one| one.get("revoke_asked_at").is_none()),
+        "{grants:?}"
+    );
+
+    // Her record knows no right, but the server carries some.
+    let store = Store::at(scene.folder.join("mia/config/foreman"), scene.folder.join("mia/data/foreman"));
+    let known = store.device(scene.agent.device).expect("readable").expect("it was met");
+    store.keep(&KnownDevice { grant: None, ..known }).expect("kept");
+    let rotated = mia.says(&["keys", "rotate"]).await;
+    assert!(rotated.contains("Only an owner can take the old key back on: journey."), "{rotated}");
+    let line = format!("foreman revoke DEVICE --client {mias}");
+    assert!(rotated.contains(&line) && !rotated.contains("Not told yet"), "{rotated}");
 }

@@ -6,8 +6,8 @@ use foreman_client::{
     DeviceConnection, Error, KnownDevice, PathKind,
     device::{NewGrant, make_grant, take_back},
 };
-use foreman_link::grant::LinkSecret;
-use foreman_protocol::{Level, ProblemCode, Revoked};
+use foreman_link::grant::{Issuer, LinkSecret, sign_revocation};
+use foreman_protocol::{Level, ProblemCode, Revocation, Revoked};
 use futures_util::TryStreamExt;
 use journeys::{database::Database, eventually, soon};
 use nix::sys::signal::Signal;
@@ -104,7 +104,37 @@ async fn a_device_that_could_not_be_told_is_told_when_it_is_reached_next(databas
     assert!(is_revoked(&asked(&theirs, &key).await));
 }
 
+async fn what_a_server_carries_is_taken_back_when_the_device_says_so_and_not_before(database: Database) {
+    let scene = Scene::new(database).await;
+    let known = scene.open(only(PathKind::Lan)).await.known();
+    let ((key, theirs), (other, _)) = (guest(&scene, &known).await, guest(&scene, &known).await);
+    let carried = async |client: &LinkSecret| {
+        let grants: Vec<_> = scene.foreman.grants(known.id).try_collect().await.expect("listed");
+        grants.into_iter().find(|carried| carried.grant.client == client.public()).expect("it is carried")
+    };
+    let revoke = async |client: &LinkSecret, issuer: &Issuer| {
+        let revokes = Revoked::Client(client.public());
+        let revocation =
+            Revocation { device: known.identity.clone(), revokes, at: 5, issuer: issuer.public() };
+        let signed = sign_revocation(&revocation, issuer);
+        scene.foreman.revoke_grant(known.id, &signed).await.expect("it is carried");
+    };
+    let owner = scene.store.owner_key().expect("a key");
+    // Somebody who may use the server and is no owner of the device; then an owner, who is heard after them.
+    revoke(&key, &Issuer::generate()).await;
+    revoke(&other, &owner).await;
+    eventually("the server shows the one", || async { carried(&other).await.revoked_at }).await;
+    let shown = carried(&key).await;
+    assert!(shown.revoke_asked_at.is_some() && shown.revoked_at.is_none(), "{shown:?}");
+    assert!(asked(&theirs, &key).await.is_ok());
+
+    revoke(&key, &owner).await;
+    eventually("the server shows the other", || async { carried(&key).await.revoked_at }).await;
+    assert!(is_revoked(&asked(&theirs, &key).await));
+}
+
 crate::on_both_databases!(
+    what_a_server_carries_is_taken_back_when_the_device_says_so_and_not_before,
     with_the_server_away_a_right_is_taken_back_on_the_device_itself,
     a_device_that_could_not_be_told_is_told_when_it_is_reached_next,
 );

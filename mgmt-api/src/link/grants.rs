@@ -43,7 +43,7 @@ async fn list(
     let mut filter = Filter::new("device_id =", id.to_string());
     paging.after(&mut filter, "id >");
     let sql = format!(
-        "SELECT signed, revoked_at FROM grants WHERE {} ORDER BY id LIMIT {}",
+        "SELECT signed, revoke_asked_at, revoked_at FROM grants WHERE {} ORDER BY id LIMIT {}",
         filter.sql(),
         paging.fetch()
     );
@@ -55,7 +55,8 @@ async fn list(
 fn read(row: &AnyRow) -> ApiResult<CarriedGrant> {
     let signed: String = row.try_get("signed")?;
     let grant = read_grant(&signed).map_err(ApiError::internal)?;
-    Ok(CarriedGrant { signed, grant, revoked_at: row.try_get("revoked_at")? })
+    let revoke_asked_at = row.try_get("revoke_asked_at")?;
+    Ok(CarriedGrant { signed, grant, revoke_asked_at, revoked_at: row.try_get("revoked_at")? })
 }
 
 /// Keeps a grant that an owner signed, so that its client finds it here.
@@ -71,7 +72,7 @@ async fn add(
     let identity = identity(&app.db, caller.tenant, id).await?;
     let signed = request.grant.trim().to_owned();
     let grant = check_grant(&signed, &identity)?;
-    let carried = CarriedGrant { signed, grant, revoked_at: None };
+    let carried = CarriedGrant { signed, grant, revoke_asked_at: None, revoked_at: None };
     let (cause, kept) = (caller.cause(), carried.clone());
     app.db
         .write(move |tx| {
@@ -167,7 +168,8 @@ fn check_grant(signed: &str, identity: &str) -> ApiResult<Grant> {
     })
 }
 
-/// Carries a revocation that an owner signed to the device, and marks what it takes back.
+/// Carries a revocation to the device, and shows what it is about as asked to be taken back: whether who signed it is
+/// an owner only the device knows, and it counts when the device says so.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/revocations", tag = "link", params(("id" = DeviceId, Path)),
     request_body = AddRevocation, responses((status = 202)))]
 async fn revoke(
@@ -184,11 +186,11 @@ async fn revoke(
     app.db
         .write(move |tx| {
             Box::pin(async move {
-                mark(tx, id, &revocation.revokes).await?;
+                mark(tx, id, &revocation.revokes, Mark::Asked).await?;
                 let action = CommandAction::Revoke { revocation: text };
                 commands::add(tx, &cause, id, CommandId::fresh(), None, &action).await?;
                 let revoked = revocation.revokes;
-                announce(tx, &cause, id, |device| Event::GrantRevoked { device, revoked }).await
+                announce(tx, &cause, id, |device| Event::GrantRevocationAsked { device, revoked }).await
             })
         })
         .await?;
@@ -208,18 +210,32 @@ fn check_revocation(text: &str, identity: &str) -> ApiResult<Revocation> {
         .map_err(|_| invalid("The revocation's signature is not its issuer's. Nothing was changed."))
 }
 
-/// Shows what is carried for a device as taken back.
-pub(super) async fn mark(tx: &mut Tx, device: DeviceId, revoked: &Revoked) -> ApiResult<()> {
-    let (sql, which) = match revoked {
-        Revoked::Grant(id) => (
-            "UPDATE grants SET revoked_at = $1 WHERE device_id = $2 AND id = $3 AND revoked_at IS NULL",
-            id.to_string(),
-        ),
-        Revoked::Client(client) => (
-            "UPDATE grants SET revoked_at = $1 WHERE device_id = $2 AND client_key = $3 AND revoked_at IS NULL",
-            client.clone(),
-        ),
+/// How far a revocation has come.
+#[derive(Clone, Copy)]
+pub(super) enum Mark {
+    /// It is on its way to the device.
+    Asked,
+    /// The device said so.
+    Done,
+}
+
+/// Shows what is carried for a device as taken back, or as asked to be.
+pub(super) async fn mark(tx: &mut Tx, device: DeviceId, revoked: &Revoked, mark: Mark) -> ApiResult<()> {
+    let change = match mark {
+        Mark::Asked => "revoke_asked_at = COALESCE(revoke_asked_at, $1)",
+        Mark::Done => "revoked_at = $1",
     };
-    sqlx::query(sql).bind(now()).bind(device.to_string()).bind(which).execute(tx.conn()).await?;
+    let (column, which) = match revoked {
+        Revoked::Grant(id) => ("id", id.to_string()),
+        Revoked::Client(client) => ("client_key", client.clone()),
+    };
+    let sql =
+        format!("UPDATE grants SET {change} WHERE device_id = $2 AND {column} = $3 AND revoked_at IS NULL");
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(now())
+        .bind(device.to_string())
+        .bind(which)
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }

@@ -41,7 +41,7 @@ pub async fn take(tx: &mut Tx, cause: &Cause, device: DeviceId, mut report: Link
         *from = format!("{RELAY}{name}");
     }
     if let LinkUse::TakenBack { revoked, .. } = &report.what {
-        grants::mark(tx, device, revoked).await?;
+        grants::mark(tx, device, revoked, grants::Mark::Done).await?;
     }
     let Some(event) = event(report.what) else { return Ok(()) };
     announce(tx, cause, device, event).await?;

@@ -106,8 +106,10 @@ export function sentenceOf(record: EventRecord, names: DeviceNames): string {
 				name: record.data.grant.name,
 				level: record.data.grant.level
 			});
+		case 'device.grant.revocation_asked':
+			return m.activity_grant_revocation_asked({ actor, device: record.data.device.name });
 		case 'device.grant.revoked':
-			return m.activity_grant_revoked({ actor, device: record.data.device.name });
+			return m.activity_grant_revoked({ device: record.data.device.name });
 		case 'device.terminal.opened':
 			return m.activity_terminal_opened({ by: record.data.by, device: record.data.device.name });
 		case 'device.terminal.ended':

@@ -724,7 +724,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Carries a revocation that an owner signed to the device, and marks what it takes back. */
+        /**
+         * Carries a revocation to the device, and shows what it is about as asked to be taken back: whether who signed it is
+         *     an owner only the device knows, and it counts when the device says so.
+         */
         post: operations["post_devices_id_revocations"];
         delete?: never;
         options?: never;
@@ -1894,6 +1897,7 @@ export interface components {
         /** @description A grant as the server carries it: the text, and what it says (which the server shows and cannot change). */
         CarriedGrant: {
             grant: components["schemas"]["Grant"];
+            revoke_asked_at?: components["schemas"]["i64"] | null;
             revoked_at?: components["schemas"]["i64"] | null;
             signed: string;
         };
@@ -2247,6 +2251,15 @@ export interface components {
             /** @enum {string} */
             type: "device.grant.added";
         } | {
+            /** @description A revocation is on its way; whether it holds, the device says. */
+            data: {
+                device: components["schemas"]["Device"];
+                revoked: components["schemas"]["Revoked"];
+            };
+            /** @enum {string} */
+            type: "device.grant.revocation_asked";
+        } | {
+            /** @description The device said that it holds. */
             data: {
                 device: components["schemas"]["Device"];
                 revoked: components["schemas"]["Revoked"];
@@ -3195,6 +3208,7 @@ export interface components {
         Page_CarriedGrant: {
             items: {
                 grant: components["schemas"]["Grant"];
+                revoke_asked_at?: components["schemas"]["i64"] | null;
                 revoked_at?: components["schemas"]["i64"] | null;
                 signed: string;
             }[];

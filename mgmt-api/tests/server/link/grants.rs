@@ -1,8 +1,8 @@
 //! Grants and revocations: carried as they were signed, and checked as far as the server can.
 
 use foreman_link::grant::{Issuer, LinkSecret, sign_grant, sign_revocation};
-use foreman_protocol::{Level, Revocation, Revoked};
-use reqwest::StatusCode;
+use foreman_protocol::{Level, LinkReport, LinkReportId, LinkUse, Reports, Revocation, Revoked};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{device::TestDevice, on_both};
@@ -14,6 +14,15 @@ fn add(server: &Running, device: &TestDevice, bearer: &str, grant: &str) -> reqw
 
 fn revoke(server: &Running, device: &TestDevice, bearer: &str, text: &str) -> reqwest::RequestBuilder {
     server.post(&device.path("revocations"), json!({ "revocation": text })).bearer_auth(bearer)
+}
+
+/// The device says that it holds.
+async fn taken_back(device: &TestDevice, revoked: Revoked) {
+    let what = LinkUse::TakenBack { revoked, by: "server".to_owned() };
+    let links = vec![LinkReport { id: LinkReportId::fresh(), at: 7, what }];
+    let reports = Reports { links, ..Reports::default() };
+    let told = device.request(Method::POST, "reports").json(&reports).send().await.unwrap();
+    assert_eq!(told.status(), StatusCode::NO_CONTENT);
 }
 
 async fn last_event(server: &Running, bearer: &str) -> Value {
@@ -52,7 +61,7 @@ async fn grants_are_kept_paged_announced_and_taken_back() {
             json(server.get(&device.path(&format!("grants?cursor={next}"))).bearer_auth(&viewer)).await;
         assert_eq!(rest["items"].as_array().unwrap().len(), 1);
 
-        // Taking back goes to the device, marks the grant and is announced.
+        // Taking back goes to the device and is announced; it is done when the device says so.
         let mut commands = device.listen().await;
         let revokes = |revokes: Revoked| Revocation {
             device: device.identity.public(),
@@ -70,19 +79,31 @@ async fn grants_are_kept_paged_announced_and_taken_back() {
             (name.as_str(), &command["action"], &command["revocation"]),
             ("command", &json!("revoke"), &json!(text))
         );
-        assert_eq!(last_event(server, &admin).await["data"]["revoked"]["grant"], json!(signed[2].0.id));
+        let event = last_event(server, &admin).await;
+        assert_eq!(
+            (event["type"].as_str(), &event["data"]["revoked"]["grant"]),
+            (Some("device.grant.revocation_asked"), &json!(signed[2].0.id))
+        );
+        let marks = async || {
+            let page = json(server.get(&device.path("grants")).bearer_auth(&viewer)).await;
+            let is = |carried: &Value, what: &str| carried[what].is_i64();
+            let items = page["items"].as_array().unwrap().iter();
+            items.map(|one| (is(one, "revoke_asked_at"), is(one, "revoked_at"))).collect::<Vec<_>>()
+        };
+        assert_eq!(marks().await, [(false, false), (false, false), (true, false)]);
+        taken_back(&device, Revoked::Grant(signed[2].0.id)).await;
+        assert_eq!(marks().await, [(false, false), (false, false), (true, true)]);
+        assert_eq!(last_event(server, &admin).await["type"], "device.grant.revoked");
         assert_eq!(problem(add(server, &device, &admin, &signed[2].1)).await.1, "conflict");
 
-        let all = sign_revocation(&revokes(Revoked::Client(phone)), &owner);
+        let all = sign_revocation(&revokes(Revoked::Client(phone.clone())), &owner);
         assert_eq!(
             revoke(server, &device, &admin, &all).send().await.unwrap().status(),
             StatusCode::ACCEPTED
         );
-        let page = json(server.get(&device.path("grants")).bearer_auth(&viewer)).await;
-        assert!(
-            page["items"].as_array().unwrap().iter().all(|carried| carried["revoked_at"].is_i64()),
-            "{page}"
-        );
+        assert_eq!(marks().await, [(true, false), (true, false), (true, true)]);
+        taken_back(&device, Revoked::Client(phone)).await;
+        assert_eq!(marks().await, [(true, true); 3]);
     })
     .await;
 }
