@@ -30,6 +30,12 @@ impl ApiError {
         self
     }
 
+    /// The same for somebody else who waited for it; the log has the cause once.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self { code: self.code, message: self.message.clone(), details: self.details.clone(), internal: None }
+    }
+
     pub fn unauthenticated() -> Self {
         Self::new(ProblemCode::Unauthenticated, "Sign in, or send a valid bearer token.")
     }

@@ -5,7 +5,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -46,8 +49,37 @@ pub struct Pool(Arc<Mutex<HashMap<Key, Arc<Slot>>>>);
 
 struct Slot {
     used: Mutex<Instant>,
-    /// Locked while a link is opened, so that those who come meanwhile share it.
-    link: tokio::sync::Mutex<Option<Client>>,
+    /// Tries to open a link that failed.
+    failures: AtomicU64,
+    /// Locked while a link is opened, so that those who come meanwhile share it, or why there is none.
+    link: tokio::sync::Mutex<Result<Client, Option<ApiError>>>,
+}
+
+impl Slot {
+    fn new() -> Self {
+        let (used, link) = (Mutex::new(Instant::now()), tokio::sync::Mutex::new(Err(None)));
+        Self { used, failures: AtomicU64::default(), link }
+    }
+
+    /// The link that is open, or what becomes of one try to open it: whoever waited for that does not try again.
+    async fn get(&self, open: impl Future<Output = ApiResult<Client>>) -> ApiResult<Client> {
+        let before = self.failures.load(Relaxed);
+        let mut link = self.link.lock().await;
+        match &*link {
+            Ok(open) if !open.is_closed() => return Ok(open.clone()),
+            Err(Some(failed)) if self.failures.load(Relaxed) > before => return Err(failed.again()),
+            _ => {}
+        }
+        let opened = open.await;
+        *link = match &opened {
+            Ok(open) => Ok(open.clone()),
+            Err(error) => {
+                self.failures.fetch_add(1, Relaxed);
+                Err(Some(error.again()))
+            }
+        };
+        opened
+    }
 }
 
 impl Pool {
@@ -57,19 +89,12 @@ impl Pool {
     /// See [`open`].
     pub async fn get(&self, app: &Server, caller: &Caller, device: &Device) -> ApiResult<Client> {
         let slot = self.slot(key(caller, device));
-        let mut link = slot.link.lock().await;
-        if let Some(open) = link.as_ref().filter(|open| !open.is_closed()) {
-            return Ok(open.clone());
-        }
-        let opened = open(app, caller, device).await?;
-        *link = Some(opened.clone());
-        Ok(opened)
+        slot.get(open(app, caller, device)).await
     }
 
     fn slot(&self, key: Key) -> Arc<Slot> {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Slot { used: Mutex::new(Instant::now()), link: tokio::sync::Mutex::new(None) };
-        let slot = slots.entry(key).or_insert_with(|| Arc::new(fresh()));
+        let slot = slots.entry(key).or_insert_with(|| Arc::new(Slot::new()));
         *slot.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         slot.clone()
     }
@@ -184,4 +209,40 @@ fn sentence(text: &str) -> String {
     let first = letters.next().map(|letter| letter.to_ascii_uppercase());
     let rest = letters.as_str().trim_end_matches('.');
     format!("{}{rest}.", first.map(String::from).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use futures_util::{FutureExt, future::join_all};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn those_who_waited_for_a_try_that_failed_hear_of_it_and_the_next_one_tries_again() {
+        let (slot, tries) = (Slot::new(), Cell::new(0));
+        let (fail, failed) = oneshot::channel::<()>();
+        let failed = failed.shared();
+        let try_it = || async {
+            tries.set(tries.get() + 1);
+            let _ = failed.clone().await;
+            Err(ApiError::new(ProblemCode::DeviceUnreachable, "It did not come."))
+        };
+        let mut all = Box::pin(join_all((0..5).map(|_| slot.get(try_it()))));
+        // One tries and the others wait for it.
+        assert!((&mut all).now_or_never().is_none());
+        fail.send(()).unwrap();
+        for answer in all.await {
+            let error = answer.err().expect("a failure");
+            assert_eq!(
+                (error.code, error.message.as_str()),
+                (ProblemCode::DeviceUnreachable, "It did not come.")
+            );
+        }
+        assert_eq!(tries.get(), 1);
+        assert!(slot.get(try_it()).await.is_err());
+        assert_eq!(tries.get(), 2);
+    }
 }
