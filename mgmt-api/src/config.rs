@@ -97,7 +97,7 @@ pub struct ServeOptions {
     /// A relayed connection that carries nothing for this many seconds is closed.
     #[arg(long, env = "FOREMAN_RELAY_IDLE_S", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub relay_idle_s: u32,
-    /// Relayed connections that one account may have open at once.
+    /// Relayed connections that one account may have open at once; all accounts together may have sixteen times as many.
     #[arg(long, env = "FOREMAN_RELAYS", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     pub relays: u32,
     /// How often agents report, in seconds.

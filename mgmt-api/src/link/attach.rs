@@ -82,7 +82,7 @@ async fn attach(
     caller.at_least(Role::Viewer)?;
     let device =
         store::find(app.db.read(), caller.tenant, id).await?.ok_or_else(|| ApiError::not_found("device"))?;
-    let place = app.link.terminals.enter(caller.tenant)?;
+    let place = app.link.terminals.enter(caller.tenant, caller.account())?;
     let departure = app.hub.departure(id);
     let may_write = caller.at_least(Role::Operator).is_ok();
     let address = address(terminal, &query, may_write)?;

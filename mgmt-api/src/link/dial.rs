@@ -19,7 +19,7 @@ use crate::{
 /// `device_unreachable` at once when it does not listen, or after `patience` when it does not come;
 /// `limit_reached` when too many wait already.
 pub async fn device(app: &Server, caller: &Caller, device: &Device, patience: Duration) -> ApiResult<Way> {
-    let mut waiting = app.link.tickets.issue(caller.tenant, device.id, patience)?;
+    let mut waiting = app.link.tickets.issue(caller.tenant, caller.account(), device.id, patience)?;
     let dial = Dial { ticket: waiting.ticket.clone(), server: None, account: Some(caller.account()) };
     let heard_here = app.hub.dial(device.id, dial.clone());
     // Also when it listens here: that stream may be dead without our knowing, and the device with another replica.

@@ -41,7 +41,7 @@ async fn relay(
     caller.at_least(Role::Viewer)?;
     let device =
         store::find(app.db.read(), caller.tenant, id).await?.ok_or_else(|| ApiError::not_found("device"))?;
-    let place = app.link.relays.enter(caller.tenant)?;
+    let place = app.link.relays.enter(caller.tenant, caller.account())?;
     // From here on, so that nothing happens to the device unnoticed.
     let mut departure = app.hub.departure(id);
     let far = dial::device(&app, &caller, &device, tickets::LIFE).await?;

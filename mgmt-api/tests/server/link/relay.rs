@@ -224,6 +224,14 @@ async fn too_many_who_wait_and_too_many_relays_are_turned_away() {
     let (status, said) = refusal(scene.call().await.unwrap());
     assert_eq!((status, said["code"].as_str()), (409, Some("limit_reached")));
     assert_eq!(said["details"]["limit"], 8);
+    // Somebody else is let in all the same.
+    let (url, path, viewer) =
+        (scene.server.url.clone(), scene.device.path("relay"), scene.server.token("viewer"));
+    let other = tokio::spawn(async move { open(&url, &path, &viewer, &[]).await });
+    let dial = scene.commands.dial().await.unwrap();
+    let theirs = scene.device.come(&dial).await.unwrap();
+    other.await.unwrap().unwrap();
+    drop(theirs);
 
     let mut open = Vec::new();
     for dial in dials {
