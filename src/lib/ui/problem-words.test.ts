@@ -17,3 +17,10 @@ it('says for how long somebody who tried too often has to wait, and never too sh
 	expect(todo({ retry_after_s: 3_541 })).toBe('Try again in 1 h.');
 	expect(todo({})).toBe('Try again in 1 min.');
 });
+
+it('names the setting by which a device says no, where the device named it', () => {
+	const what = (details?: Record<string, unknown>) =>
+		wordsFor(new ProblemError('policy_forbids', '', 403, details)).what;
+	expect(what({ setting: 'ALLOW_FILE_READ' })).toContain('ALLOW_FILE_READ');
+	expect(what()).not.toContain('undefined');
+});

@@ -18,6 +18,11 @@ function againIn(seconds: unknown): string {
 	return m.problem_rate_limited_todo({ time: plainDuration(told * 1000) });
 }
 
+/** What a device's policy says no by, where the device named it. */
+function forbidden(setting: unknown): string {
+	return typeof setting === 'string' ? m.problem_policy_forbids_by({ setting }) : m.problem_policy_forbids();
+}
+
 export function wordsFor(thrown: unknown): ProblemWords {
 	const problem = problemOf(thrown);
 	switch (problem.code) {
@@ -62,7 +67,7 @@ export function wordsFor(thrown: unknown): ProblemWords {
 		case 'invalid_request':
 			return { what: m.problem_invalid(), todo: problem.message || undefined };
 		case 'policy_forbids':
-			return { what: m.problem_policy_forbids(), todo: m.problem_policy_forbids_todo() };
+			return { what: forbidden(problem.details.setting), todo: m.problem_policy_forbids_todo() };
 		case 'grant_not_enough':
 			return { what: m.problem_grant_not_enough(), todo: m.problem_grant_not_enough_todo() };
 		case 'server_not_trusted':
