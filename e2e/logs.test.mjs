@@ -118,6 +118,35 @@ test('a log is cut down to a level, shows what is missing and is saved', async (
 	);
 });
 
+test('a file that is no log of the system takes the right to read files, and the page says so', async (t) => {
+	const { server, agent, folder } = await stack(t);
+	await agent.join(server, 'strict', ['logs']);
+	const file = join(folder, 'arm.log');
+	writeFileSync(file, 'INFO ready\n');
+	const page = await open(t, { expectErrors: new RegExp(`${AWAY.source}|status of 403`) });
+	await signIn(page, server);
+	await page.goto(`${server.url}/devices/${agent.id}/logs`);
+	await page
+		.getByRole('button', { name: new RegExp(`^${say('logs_source')}|^${say('logs_choose')}`) })
+		.click();
+	const dialog = page.getByRole('dialog', { name: say('logs_choose'), exact: true });
+	const hint = dialog.getByText(say('logs_file_path_hint', { setting: 'ALLOW_FILE_READ=true' }));
+	await hint.waitFor();
+	await dialog.getByLabel(say('logs_file_path'), { exact: true }).fill(file);
+	await dialog.getByRole('button', { name: say('terminal_open'), exact: true }).click();
+	await shown(page, /ALLOW_FILE_READ/).waitFor();
+	appendFileSync(join(agent.state, 'policy.env'), '\nALLOW_FILE_READ=true\n');
+	await eventually(async () => (await server.api(`/api/v1/devices/${agent.id}`)).policy.allow_file_read);
+	await page.reload();
+	await page
+		.getByRole('log', { name: say('logs_lines') })
+		.getByText('INFO ready')
+		.waitFor();
+	await page.getByRole('button', { name: new RegExp(`^${say('logs_source')}: `) }).click();
+	await dialog.getByLabel(say('logs_file_path'), { exact: true }).waitFor();
+	assert.equal(await hint.count(), 0);
+});
+
 test('a log that cannot be read now says why, and begins as soon as it can', async (t) => {
 	const { server, agent, folder } = await stack(t, { device: 'bench' });
 	const file = join(folder, 'arm.log');
