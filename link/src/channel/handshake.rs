@@ -181,7 +181,7 @@ where
         // All that it says first: what is left unread when a way is closed can take the answer with it.
         let mut first = [0; preamble::LEN + 2 + FIRST_MESSAGE as usize];
         io.read_exact(&mut first).await?;
-        if !first.first_chunk().is_some_and(|bytes| Preamble::decode(bytes).is_some()) {
+        if first.first_chunk().and_then(Preamble::decode).is_none() {
             return Err(AcceptError::NotALink);
         }
         let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX);
