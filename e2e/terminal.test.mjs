@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { PHONE, hasKeys, open, signIn } from './browser.mjs';
 import { eventually, Program, PROGRAMS, stack } from './stack.mjs';
 import { keysGoTo, openTerminal, says, screen, type } from './terminals.mjs';
-import { say } from './words.mjs';
+import { catalogue, say } from './words.mjs';
 
 /** @typedef {import('playwright-core').Page} Page */
 
@@ -35,6 +35,25 @@ async function enter(page, pasted) {
 
 /** A row of the screen that is exactly this. @param {Page} page @param {string} words */
 const row = (page, words) => screen(page).getByText(words, { exact: true }).last();
+
+/** Presses a link of the screen. @param {Page} page @param {import('playwright-core').Locator} link */
+async function followLink(page, link) {
+	// A line that is drawn anew under the pointer is a link again when the pointer moves.
+	let x = 20;
+	await eventually(async () => {
+		x = x === 20 ? 28 : 20;
+		await link.hover({ position: { x, y: 8 }, force: true });
+		return page
+			.locator('.xterm-cursor-pointer')
+			.first()
+			.waitFor({ timeout: 1_000 })
+			.then(
+				() => true,
+				() => false
+			);
+	});
+	await link.click({ position: { x, y: 8 }, force: true });
+}
 
 test('what a terminal prints is copied and found, its links open, and text is pasted', async (t) => {
 	const { server, agent } = await stack(t, { device: 'bench' });
@@ -73,24 +92,9 @@ test('what a terminal prints is copied and found, its links open, and text is pa
 
 	await page.context().route('https://docs.example/**', (route) => route.fulfill({ body: 'the manual' }));
 	await type(page, 'clear; echo https://docs.example/a?b=1');
-	const link = row(page, 'https://docs.example/a?b=1');
-	// A line that is drawn anew under the pointer is a link again when the pointer moves.
-	let x = 40;
-	await eventually(async () => {
-		x = x === 40 ? 48 : 40;
-		await link.hover({ position: { x, y: 8 }, force: true });
-		return page
-			.locator('.xterm-cursor-pointer')
-			.first()
-			.waitFor({ timeout: 1_000 })
-			.then(
-				() => true,
-				() => false
-			);
-	});
 	const [opened] = await Promise.all([
 		page.context().waitForEvent('page'),
-		link.click({ position: { x, y: 8 }, force: true })
+		followLink(page, row(page, 'https://docs.example/a?b=1'))
 	]);
 	await opened.waitForURL('https://docs.example/a?b=1');
 	assert.equal(await opened.evaluate(() => opener), null, 'what is opened does not reach back');
@@ -120,6 +124,39 @@ test('what a terminal prints is copied and found, its links open, and text is pa
 	await keysGoTo(page);
 	await page.keyboard.type('echo back-$((40+2))\n');
 	await says(page, 'back-42');
+});
+
+test('a link whose words name another address says where it leads before it opens', async (t) => {
+	const { server, agent } = await stack(t, { device: 'bench' });
+	const page = await open(t, { locale: 'de-DE' });
+	await signIn(page, server);
+	const german = catalogue('de');
+	const words = (/** @type {string} */ key, values = {}) => say(key, values, german);
+	await openTerminal(page, `${server.url}/devices/${agent.id}/terminal`, german);
+	await page.context().route(/other\.example/, (route) => route.fulfill({ body: 'another page' }));
+	page.on('dialog', (box) => assert.fail(`the browser asks: ${box.message()}`));
+	const to = (/** @type {string} */ address, /** @type {string} */ name) =>
+		`printf '\\033]8;;${address}\\033\\\\%s\\033]8;;\\033\\\\\\n' ${name}`;
+
+	await type(page, `clear; ${to('https://docs.example@other.example/a?b=1', 'https://docs.example/')}`);
+	const link = row(page, 'https://docs.example/');
+	const dialog = page.getByRole('dialog', { name: words('terminal_link_title'), exact: true });
+	await followLink(page, link);
+	await dialog.getByText(words('terminal_link_lead', { host: 'other.example' }), { exact: true }).waitFor();
+	await dialog.getByText('https://docs.example@other.example/a?b=1', { exact: true }).waitFor();
+	await dialog.getByRole('button', { name: words('cancel'), exact: true }).click();
+	await dialog.waitFor({ state: 'detached' });
+	await keysGoTo(page);
+	assert.equal(page.context().pages().length, 1, 'nothing opens before somebody said so');
+
+	await followLink(page, link);
+	const [opened] = await Promise.all([
+		page.context().waitForEvent('page'),
+		dialog.getByRole('button', { name: words('terminal_link_open'), exact: true }).click()
+	]);
+	await opened.waitForURL(/other\.example\/a\?b=1$/);
+	assert.equal(await opened.evaluate(() => opener), null, 'what is opened does not reach back');
+	await opened.close();
 });
 
 test('a menu that was opened before the terminal is drawn stays open', async (t) => {

@@ -12,22 +12,26 @@ export const screen = (page, index = 0) => page.locator('.xterm-rows').nth(index
 /** The screen says it, once it does. @param {Page} page @param {string | RegExp} words */
 export const says = (page, words, index = 0) => screen(page, index).getByText(words).first().waitFor();
 
-/** A new terminal on a device. @param {Page} page @param {string} address */
-export async function openTerminal(page, address) {
+/** A new terminal on a device. @param {Page} page @param {string} address @param {Record<string, any>} [words] */
+export async function openTerminal(page, address, words) {
 	await page.goto(address);
 	await page
-		.getByRole('button', { name: say('terminal_open_shell') })
+		.getByRole('button', { name: say('terminal_open_shell', {}, words) })
 		.first()
 		.click();
 	await page.waitForURL(/\/terminal\/.+/);
-	await attached(page);
+	await attached(page, words);
 	return page.url();
 }
 
-/** The terminal is drawn, and its device is reached. @param {Page} page */
-export async function attached(page) {
+/** The terminal is drawn, and its device is reached. @param {Page} page @param {Record<string, any>} [words] */
+export async function attached(page, words) {
 	await page.locator('.xterm-screen').waitFor();
-	await page.locator('main').getByText(say('link_live'), { exact: true }).first().waitFor();
+	await page
+		.locator('main')
+		.getByText(say('link_live', {}, words), { exact: true })
+		.first()
+		.waitFor();
 }
 
 /** Keys go to a terminal, once they do. @param {Page} page */

@@ -22,6 +22,8 @@ export interface ScreenOptions {
 	typed: (text: string) => void;
 	/** How many matches a search has, and which one is shown, from 0. */
 	found: (count: number, current: number) => void;
+	/** A link was pressed whose words are the program's and may name another address: http or https. */
+	linked: (address: string) => void;
 	/** A key press that is the page's and not the terminal's. */
 	ours: (event: KeyboardEvent) => boolean;
 }
@@ -39,7 +41,7 @@ export class Screen {
 	#replaying = 0;
 	#waiting = 0;
 
-	constructor({ element, label, fontSize, typed, found, ours }: ScreenOptions) {
+	constructor({ element, label, fontSize, typed, found, linked, ours }: ScreenOptions) {
 		this.#element = element;
 		const terminal = (this.#terminal = new Terminal({
 			allowProposedApi: true,
@@ -48,6 +50,8 @@ export class Screen {
 			fontFamily: getComputedStyle(element).getPropertyValue('--mono'),
 			fontSize,
 			lineHeight: 1.15,
+			// As it is opened, and so in letters that no other host's look like.
+			linkHandler: { activate: (_, address) => linked(new URL(address).href) },
 			macOptionIsMeta: true,
 			minimumContrastRatio: 4.5,
 			rightClickSelectsWord: true,
