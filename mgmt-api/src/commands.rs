@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use axum::{extract::State, response::Response};
 use bytes::Bytes;
 use foreman_protocol::{
-    Command, CommandAction, CommandId, DeviceId, Dial, PING_INTERVAL_S, ProblemCode, TaskId,
+    Command, CommandAction, CommandId, DeviceId, Dial, PING_INTERVAL_S, ProblemCode, ProblemReason, TaskId,
 };
 use futures_util::stream;
 use sqlx::Row;
@@ -79,7 +79,8 @@ async fn insert(tx: &mut Tx, cause: &Cause, device: DeviceId, row: NewRow) -> Ap
         return Err(ApiError::new(
             ProblemCode::LimitReached,
             format!("This device has {waiting} commands waiting. Nothing was added; wait until it is back."),
-        ));
+        )
+        .because(ProblemReason::CommandsWaiting));
     }
     let seq = tx.next_cursor(cause.tenant).await?;
     sqlx::query("INSERT INTO commands (id, device_id, task_id, action, seq, body, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)")

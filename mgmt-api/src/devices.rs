@@ -9,7 +9,7 @@ pub mod store;
 use axum::{extract::State, http::StatusCode};
 use foreman_protocol::{
     CommandAction, CommandId, ConnectionToken, CreateDevice, Device, DeviceId, DeviceStatus, DeviceType,
-    Event, Page, ProblemCode, Role, UpdateDevice,
+    Event, Page, ProblemCode, ProblemReason, Role, UpdateDevice,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -192,7 +192,7 @@ async fn new_token(
                 if store::status(tx, cause.tenant, id).await? != DeviceStatus::Pending {
                     return Err(ApiError::conflict(
                         "This device is connected. Disconnect it on the device first: foreman-agent disconnect.",
-                    ));
+                    ).because(ProblemReason::DeviceConnected));
                 }
                 let (token, expires_at) = issue_token(tx, id).await?;
                 let device = announce(tx, &cause, id, |device| Event::DeviceTokenCreated { device }).await?;
@@ -276,7 +276,8 @@ async fn probe(State(app): State<App>, caller: Caller, Path(id): Path<DeviceId>)
         .write(move |tx| {
             Box::pin(async move {
                 if store::status(tx, cause.tenant, id).await? == DeviceStatus::Pending {
-                    return Err(ApiError::new(ProblemCode::Conflict, "This device has not connected yet."));
+                    return Err(ApiError::new(ProblemCode::Conflict, "This device has not connected yet.")
+                        .because(ProblemReason::DeviceNotConnected));
                 }
                 commands::add(tx, &cause, id, CommandId::fresh(), None, &CommandAction::Probe).await?;
                 announce(tx, &cause, id, |device| Event::DeviceProbeRequested { device }).await

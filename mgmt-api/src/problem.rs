@@ -4,7 +4,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use foreman_protocol::{Problem, ProblemCode};
+use foreman_protocol::{Problem, ProblemCode, ProblemReason};
 use serde_json::{Value, json};
 
 /// A request that did not work out. `message` is for people; `internal` goes to the log and nowhere else.
@@ -34,6 +34,12 @@ impl ApiError {
     #[must_use]
     pub fn again(&self) -> Self {
         Self { code: self.code, message: self.message.clone(), details: self.details.clone(), internal: None }
+    }
+
+    /// Of a code with many causes: which it is.
+    #[must_use]
+    pub fn because(self, reason: ProblemReason) -> Self {
+        self.with(json!({ "reason": reason }))
     }
 
     pub fn unauthenticated() -> Self {

@@ -19,8 +19,9 @@ use foreman_link::carrier::Dialer;
 use foreman_protocol::{
     AddGrant, AddRevocation, CarriedGrant, Command, DeviceHello, FileEntry, FileRoots, GitStatus, LogLine,
     LogSources, MakeDirectory, MessagePiece, MoveFile, OpenTerminal, OutputChunk, OutputGap, Problem,
-    ProblemCode, RestoreFile, Revocation, SearchEnd, SearchHit, StartUpload, StreamPing, StreamProvider,
-    StreamReady, StreamSample, Terminal, TerminalEnded, TerminalState, Trashed, UpdateTerminal, Upload,
+    ProblemCode, ProblemReason, RestoreFile, Revocation, SearchEnd, SearchHit, StartUpload, StreamPing,
+    StreamProvider, StreamReady, StreamSample, Terminal, TerminalEnded, TerminalState, Trashed,
+    UpdateTerminal, Upload,
 };
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -63,7 +64,8 @@ const READERS: u32 = 8;
     ),
     // What no operation names: errors, what streams carry, and what devices answer under `/link/`.
     components(schemas(
-        Problem, ProblemCode, StreamReady, StreamSample, StreamProvider, StreamPing, OutputChunk, OutputGap,
+        Problem, ProblemCode, ProblemReason, StreamReady, StreamSample, StreamProvider, StreamPing, OutputChunk,
+        OutputGap,
         Command, DeviceHello, Terminal, OpenTerminal, UpdateTerminal, TerminalState, TerminalEnded,
         FileEntry, FileRoots, MoveFile, MakeDirectory, Trashed, RestoreFile, StartUpload, Upload, SearchHit,
         SearchEnd, MessagePiece, GitStatus, LogSources, LogLine, CarriedGrant, AddGrant, AddRevocation, Revocation

@@ -6,8 +6,8 @@ pub mod store;
 
 use axum::{extract::State, http::StatusCode};
 use foreman_protocol::{
-    CommandAction, CommandId, DeviceId, DeviceStatus, Event, Page, ProblemCode, Role, SpecFault, StartTask,
-    StopAllAnswer, Task, TaskId, TaskState,
+    CommandAction, CommandId, DeviceId, DeviceStatus, Event, Page, ProblemCode, ProblemReason, Role,
+    SpecFault, StartTask, StopAllAnswer, Task, TaskId, TaskState,
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -160,7 +160,8 @@ async fn queue(
     key: Option<TaskKey>,
 ) -> ApiResult<Task> {
     if devices::store::status(tx, cause.tenant, task.device_id).await? == DeviceStatus::Pending {
-        return Err(ApiError::conflict("This device has not connected yet, so nothing can run there."));
+        return Err(ApiError::conflict("This device has not connected yet, so nothing can run there.")
+            .because(ProblemReason::DeviceNotConnected));
     }
     if let Some(there) = store::same(tx, cause.tenant, &task).await? {
         return Ok(there);
@@ -207,7 +208,8 @@ async fn stop(
                     .await?
                     .ok_or_else(|| ApiError::not_found("task"))?;
                 if task.state.is_final() {
-                    return Err(ApiError::new(ProblemCode::Conflict, "This task has ended already."));
+                    return Err(ApiError::new(ProblemCode::Conflict, "This task has ended already.")
+                        .because(ProblemReason::TaskEnded));
                 }
                 request_stop(tx, &cause, task).await
             })

@@ -16,7 +16,8 @@ use axum::{
     response::IntoResponse,
 };
 use foreman_protocol::{
-    Device, DeviceId, DeviceStatus, Event, LINK_PORT, ProblemCode, Role, TunnelAccess, TunnelToken,
+    Device, DeviceId, DeviceStatus, Event, LINK_PORT, ProblemCode, ProblemReason, Role, TunnelAccess,
+    TunnelToken,
 };
 use tokio::sync::Notify;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -97,10 +98,11 @@ async fn mend(State(app): State<App>, caller: Caller, Path(id): Path<DeviceId>) 
     let tunnels = app.tunnels.as_ref().ok_or_else(|| {
         ApiError::conflict(
             "This server has no Cloudflare account. Whoever runs it can name one; see `foreman-server serve --help`.",
-        )
+        ).because(ProblemReason::NoCloudflare)
     })?;
     if device.status == DeviceStatus::Pending {
-        return Err(ApiError::conflict("This device has not connected yet."));
+        return Err(ApiError::conflict("This device has not connected yet.")
+            .because(ProblemReason::DeviceNotConnected));
     }
     store::make_due(&app.db, id).await?;
     tunnels.due.notify_one();

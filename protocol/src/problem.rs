@@ -35,7 +35,8 @@ pub enum ProblemCode {
     OutputOffset,
     /// The agent is older than this server can serve.
     ProtocolTooOld,
-    /// What was asked does not fit the state, for example stopping a task that has ended.
+    /// What was asked does not fit the state, for example stopping a task that has ended; `details.reason` is a
+    /// [`ProblemReason`] where there is one for it.
     Conflict,
     /// The device's own policy says no; `details.setting` names what decides there.
     PolicyForbids,
@@ -61,13 +62,77 @@ pub enum ProblemCode {
     UpstreamFailed,
     /// What may be spent is spent; `details` has `cap`, `cap_micros`, `spent_micros` and `resets_at`.
     SpendCapReached,
-    /// The plan's limit is reached.
+    /// As much of something is there as can be; `details.reason` is a [`ProblemReason`] where there is one for it.
     LimitReached,
     /// The server cannot write (disk full, database away). Nothing was changed; try again.
     StorageUnavailable,
     /// Shutting down or overloaded; try again.
     Unavailable,
     Internal,
+}
+
+/// Which cause of its code a problem has, where a person is told of it in words of its own. A reader that does not know
+/// one shows the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemReason {
+    /// A part of the path is a file.
+    NotADirectory,
+    IsADirectory,
+    /// Something of this name is there.
+    NameTaken,
+    OtherFileSystem,
+    IntoItself,
+    InUse,
+    /// No trash can be made on this file system.
+    NoTrash,
+    /// Where something from the trash was, something else is.
+    PlaceTaken,
+    /// A pipe, a socket, a device or a window into the system.
+    NotAFile,
+    /// What is there is no file.
+    NotReplaced,
+    NotSearchable,
+    /// The policy names it or something in it.
+    HeldByPolicy,
+    LinkCircle,
+    UploadElsewhere,
+    UploadLost,
+    GitSlow,
+    /// The device's system has none of it yet.
+    NoFilesHere,
+    UploadsUnderWay,
+    SearchesBusy,
+    TerminalsOpen,
+    ViewersMany,
+    TerminalEnded,
+    TaskEnded,
+    TasksWaiting,
+    CommandsWaiting,
+    DeviceNotConnected,
+    DeviceConnected,
+    PullsUnderWay,
+    PullEnded,
+    NoOllama,
+    ChatFull,
+    ChatsFull,
+    AttachmentsFull,
+    AnswerUnderWay,
+    ModelKeysFull,
+    ConnectionsOpen,
+    CallersWaiting,
+    GrantsFull,
+    GrantTakenBack,
+    ReceiversFull,
+    ProvidersFull,
+    /// The name, or the provider on this device.
+    ProviderTaken,
+    ChangedElsewhere,
+    KeyNameTaken,
+    VaultFull,
+    VaultExists,
+    NoCloudflare,
 }
 
 impl ProblemCode {

@@ -4,7 +4,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use foreman_protocol::{Problem, ProblemCode};
+use foreman_protocol::{Problem, ProblemCode, ProblemReason};
 use serde_json::{Value, json};
 
 /// A request that did not work out. The message is for people.
@@ -26,6 +26,12 @@ impl ApiError {
     pub fn with(mut self, details: Value) -> Self {
         self.details = Some(details);
         self
+    }
+
+    /// Of a code with many causes: which it is.
+    #[must_use]
+    pub fn because(self, reason: ProblemReason) -> Self {
+        self.with(json!({ "reason": reason }))
     }
 
     pub fn not_found(what: &str) -> Self {

@@ -17,7 +17,7 @@ use axum::{
     routing::{get, post},
 };
 use foreman_machine::run::{OutputReader, Piece, TaskFolder};
-use foreman_protocol::{Level, Page, ProblemCode, SpecFault, StartTask, Task, TaskId};
+use foreman_protocol::{Level, Page, ProblemCode, ProblemReason, SpecFault, StartTask, Task, TaskId};
 use serde_json::json;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -144,7 +144,8 @@ async fn stop(
         caller.need(Level::Admin)?;
     }
     if task.state.is_final() {
-        return Err(ApiError::new(ProblemCode::Conflict, "This task has ended already."));
+        return Err(ApiError::new(ProblemCode::Conflict, "This task has ended already.")
+            .because(ProblemReason::TaskEnded));
     }
     let (reply, answer) = oneshot::channel();
     let _ = desk.tasks.desk.send(Asked::Stop { task: id, reply }.into());
@@ -183,12 +184,14 @@ impl From<AskRefused> for ApiError {
         match refused {
             AskRefused::Over => {
                 Self::new(ProblemCode::Conflict, "It was started before and has ended; its server has it.")
+                    .because(ProblemReason::TaskEnded)
             }
             AskRefused::TooMany(limit) => {
                 let message = format!(
                     "{limit} tasks wait on this device already. Nothing was started; stop some of them."
                 );
-                Self::new(ProblemCode::LimitReached, message).with(json!({ "limit": limit }))
+                Self::new(ProblemCode::LimitReached, message)
+                    .with(json!({ "limit": limit, "reason": ProblemReason::TasksWaiting }))
             }
         }
     }

@@ -19,7 +19,7 @@ use axum::{
 };
 use foreman_machine::terminal::{OpenError, Opener, Setup, Terminals, UpdateError};
 use foreman_protocol::{
-    Level, LinkUse, OpenTerminal, Page, ProblemCode, Terminal, TerminalId, UpdateTerminal,
+    Level, LinkUse, OpenTerminal, Page, ProblemCode, ProblemReason, Terminal, TerminalId, UpdateTerminal,
 };
 
 use super::{ApiError, ApiResult, Caller, Device};
@@ -157,7 +157,9 @@ fn not_opened(error: OpenError) -> ApiError {
         }
         OpenError::Refused { setting: None, refusal } => ApiError::invalid("cwd", refusal.to_string()),
         OpenError::Invalid { field, message } => ApiError::invalid(field, message),
-        OpenError::TooMany => ApiError::new(ProblemCode::LimitReached, error.to_string()),
+        OpenError::TooMany => {
+            ApiError::new(ProblemCode::LimitReached, error.to_string()).because(ProblemReason::TerminalsOpen)
+        }
         OpenError::Failed(cause) => ApiError::internal(&cause.context("the terminal could not be opened")),
     }
 }
@@ -166,7 +168,9 @@ fn not_updated(error: UpdateError) -> ApiError {
     match error {
         UpdateError::NotFound => gone(),
         UpdateError::Invalid { field, message } => ApiError::invalid(field, message),
-        UpdateError::Ended => ApiError::new(ProblemCode::Conflict, error.to_string()),
+        UpdateError::Ended => {
+            ApiError::new(ProblemCode::Conflict, error.to_string()).because(ProblemReason::TerminalEnded)
+        }
         UpdateError::Failed(cause) => ApiError::internal(&cause.context("the recording could not be begun")),
     }
 }

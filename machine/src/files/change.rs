@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use foreman_protocol::{FileEntry, MoveFile, Policy};
+use foreman_protocol::{FileEntry, MoveFile, Policy, ProblemReason};
 use rustix::{
     fs::{FileType, Mode, RenameFlags, mkdirat, renameat, renameat_with, statat},
     io::Errno,
@@ -133,10 +133,17 @@ fn exchange(from: &Spot, to: &Spot) -> Result<bool> {
 fn not_moved(error: Errno) -> FilesError {
     match error {
         Errno::XDEV => FilesError::conflict(
+            ProblemReason::OtherFileSystem,
             "The new place is on another file system, so this cannot be moved there in one step. Nothing was changed.",
         ),
-        Errno::INVAL => FilesError::conflict("A directory cannot be moved into itself. Nothing was changed."),
-        Errno::BUSY => FilesError::conflict("The device's system is using this place. Nothing was changed."),
+        Errno::INVAL => FilesError::conflict(
+            ProblemReason::IntoItself,
+            "A directory cannot be moved into itself. Nothing was changed.",
+        ),
+        Errno::BUSY => FilesError::conflict(
+            ProblemReason::InUse,
+            "The device's system is using this place. Nothing was changed.",
+        ),
         other => other.into(),
     }
 }

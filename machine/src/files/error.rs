@@ -2,6 +2,7 @@
 
 use std::io;
 
+use foreman_protocol::ProblemReason;
 use rustix::io::Errno;
 
 /// The message is for people; the variants are what a caller tells apart.
@@ -25,11 +26,11 @@ pub enum FilesError {
     #[error("{why}")]
     Invalid { field: &'static str, why: String },
     /// What is there has no bytes of its own: a directory, a pipe, a device, a window into the kernel.
-    #[error("{0}")]
-    NoFile(&'static str),
+    #[error("{1}")]
+    NoFile(ProblemReason, &'static str),
     /// It does not fit what is there.
-    #[error("{0}")]
-    Conflict(String),
+    #[error("{1}")]
+    Conflict(ProblemReason, String),
     #[error("This has changed on the device since it was read. Nothing was written.")]
     Changed,
     /// Data of an upload that does not continue where it stands.
@@ -40,8 +41,8 @@ pub enum FilesError {
     #[error("This is larger than a device takes in one upload.")]
     TooLarge { limit: u64 },
     /// Too many of something at once.
-    #[error("{0}")]
-    Limit(String),
+    #[error("{1}")]
+    Limit(ProblemReason, String),
     #[error("The device's file system failed: {0}")]
     Io(io::Error),
 }
@@ -58,8 +59,8 @@ impl FilesError {
         }
     }
 
-    pub(super) fn conflict(message: impl Into<String>) -> Self {
-        Self::Conflict(message.into())
+    pub(super) fn conflict(reason: ProblemReason, message: impl Into<String>) -> Self {
+        Self::Conflict(reason, message.into())
     }
 }
 
@@ -68,9 +69,14 @@ impl From<Errno> for FilesError {
         match errno {
             Errno::NOENT => Self::NotFound,
             Errno::ACCESS | Errno::PERM | Errno::ROFS => Self::NoRight,
-            Errno::NOTDIR => Self::conflict("A part of this path is not a directory."),
-            Errno::ISDIR => Self::conflict("This is a directory."),
-            Errno::EXIST => Self::conflict("Something of this name is there already. Nothing was changed."),
+            Errno::NOTDIR => {
+                Self::conflict(ProblemReason::NotADirectory, "A part of this path is not a directory.")
+            }
+            Errno::ISDIR => Self::conflict(ProblemReason::IsADirectory, "This is a directory."),
+            Errno::EXIST => Self::conflict(
+                ProblemReason::NameTaken,
+                "Something of this name is there already. Nothing was changed.",
+            ),
             Errno::NAMETOOLONG => Self::Invalid { field: "path", why: "This name is too long.".into() },
             Errno::NOSPC | Errno::DQUOT => {
                 Self::Full("The device's disk is full. What arrived before is kept.".into())

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use foreman_protocol::GitStatus;
+use foreman_protocol::{GitStatus, ProblemReason};
 use rustix::{fs::fstat, process::geteuid};
 
 use super::{FilesError, Result, Rules, walk::parse};
@@ -94,7 +94,7 @@ struct Told {
 impl Place {
     fn at(rules: &Rules, path: &Path) -> Result<Self> {
         let (handle, path) = match rules.directory(path) {
-            Err(FilesError::Conflict(_)) => rules.directory(path.parent().unwrap_or(path))?,
+            Err(FilesError::Conflict(..)) => rules.directory(path.parent().unwrap_or(path))?,
             answer => answer?,
         };
         let above = rules.roots.iter().filter_map(|root| root.real.parent());
@@ -168,7 +168,10 @@ impl Place {
             let _ = said.send(read.map(|_| bytes));
         });
         let late = || {
-            FilesError::conflict("Git took too long to answer. Try again, or look in a smaller repository.")
+            FilesError::conflict(
+                ProblemReason::GitSlow,
+                "Git took too long to answer. Try again, or look in a smaller repository.",
+            )
         };
         let bytes =
             hears.recv_timeout(until.saturating_duration_since(Instant::now())).map_err(|_| late())??;

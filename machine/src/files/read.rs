@@ -3,7 +3,7 @@
 
 use std::{fs::File, os::fd::OwnedFd, path::PathBuf};
 
-use foreman_protocol::Millis;
+use foreman_protocol::{Millis, ProblemReason};
 use rustix::{
     buffer::spare_capacity,
     fs::{FileType, Mode, OFlags, Stat, fstat, openat},
@@ -117,6 +117,7 @@ pub(super) fn open_regular(rules: &Rules, spot: &Spot) -> Result<(OwnedFd, Stat)
     rules.admit_handle(&file)?;
     if made_up(&file) {
         return Err(FilesError::NoFile(
+            ProblemReason::NotAFile,
             "This is a window into the system and no file; it is not read from afar.",
         ));
     }
@@ -126,8 +127,9 @@ pub(super) fn open_regular(rules: &Rules, spot: &Spot) -> Result<(OwnedFd, Stat)
 pub(super) fn refuse_special(stat: &Stat) -> Result<()> {
     match kind(stat) {
         FileType::RegularFile => Ok(()),
-        FileType::Directory => Err(FilesError::NoFile("This is a directory.")),
+        FileType::Directory => Err(FilesError::NoFile(ProblemReason::IsADirectory, "This is a directory.")),
         _ => Err(FilesError::NoFile(
+            ProblemReason::NotAFile,
             "This is a pipe, a socket or a device and no file; it is not read from afar.",
         )),
     }

@@ -8,6 +8,8 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use foreman_protocol::ProblemReason;
+
 use super::{FilesError, Result};
 
 /// The policy's paths, resolved. Made for each request, so that a change of the policy holds at once.
@@ -139,6 +141,7 @@ impl Rules {
         self.admit(real)?;
         if self.pins.iter().any(|pin| pin.starts_with(real)) {
             return Err(FilesError::conflict(
+                ProblemReason::HeldByPolicy,
                 "This device's policy names this place or something in it, so it stays where it is. Nothing was changed.",
             ));
         }

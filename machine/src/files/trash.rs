@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use foreman_protocol::{FileEntry, Millis, Policy, Trashed};
+use foreman_protocol::{FileEntry, Millis, Policy, ProblemReason, Trashed};
 use rustix::{
     fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fstat, mkdirat, openat, renameat_with, statat},
     io::Errno,
@@ -98,6 +98,7 @@ impl Files {
             }
         }
         Err(FilesError::conflict(
+            ProblemReason::NoTrash,
             "There is no place for a trash on this file system that the agent's user may write. Nothing was deleted.",
         ))
     }
@@ -138,10 +139,13 @@ impl Files {
         to.still()?;
         let item = self.item(&record).inspect_err(|_| self.trash.remove(id))?;
         place(&item, &to).map_err(|error| match error {
-            Errno::EXIST => FilesError::conflict(format!(
-                "Something else is at {} by now. The deleted one stays in the trash.",
-                to.path.display()
-            )),
+            Errno::EXIST => FilesError::conflict(
+                ProblemReason::PlaceTaken,
+                format!(
+                    "Something else is at {} by now. The deleted one stays in the trash.",
+                    to.path.display()
+                ),
+            ),
             other => other.into(),
         })?;
         self.trash.remove(id);

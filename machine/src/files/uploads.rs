@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use foreman_protocol::{Millis, Policy, StartUpload, Upload, UploadId};
+use foreman_protocol::{Millis, Policy, ProblemReason, StartUpload, Upload, UploadId};
 use rustix::fs::{FileType, Mode, OFlags, fchmod, fstat, fstatvfs, openat, unlinkat};
 use serde::{Deserialize, Serialize};
 
@@ -166,9 +166,10 @@ impl Files {
         let under_way = |going: &Arc<Mutex<Going>>| going.try_lock().map_or(true, |going| !going.record.done);
         let open = self.uploads.known().values().filter(|going| under_way(going)).count();
         if open >= MAX_OPEN {
-            return Err(FilesError::Limit(format!(
-                "{open} uploads are under way on this device; finish or end one of them first."
-            )));
+            return Err(FilesError::Limit(
+                ProblemReason::UploadsUnderWay,
+                format!("{open} uploads are under way on this device; finish or end one of them first."),
+            ));
         }
         let system = fstatvfs(&spot.parent)?;
         let free = system.f_bavail.saturating_mul(system.f_frsize);
@@ -323,15 +324,17 @@ fn may_become(rules: &Rules, spot: &Spot, replace: bool, if_match: Option<&str>)
     }
     match &spot.found {
         Some(found) if kind(found) != FileType::RegularFile => Err(FilesError::conflict(
+            ProblemReason::NotReplaced,
             "What is there is no file and is not replaced by one. Nothing was changed.",
         )),
         Some(found) if if_match.is_some_and(|expected| expected != "*" && expected != etag(found)) => {
             Err(FilesError::Changed)
         }
         None if if_match.is_some() => Err(FilesError::Changed),
-        Some(_) if !replace => {
-            Err(FilesError::conflict("A file of this name is there already. Nothing was changed."))
-        }
+        Some(_) if !replace => Err(FilesError::conflict(
+            ProblemReason::NameTaken,
+            "A file of this name is there already. Nothing was changed.",
+        )),
         _ => Ok(()),
     }
 }

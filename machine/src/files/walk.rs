@@ -11,6 +11,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use foreman_protocol::ProblemReason;
 use rustix::{
     fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat},
     io::Errno,
@@ -120,7 +121,7 @@ impl Rules {
     pub(super) fn directory(&self, path: &Path) -> Result<(OwnedFd, PathBuf)> {
         let spot = self.walk(path, Last::Follow)?;
         if kind(spot.stat()?) != FileType::Directory {
-            return Err(FilesError::conflict("This is not a directory."));
+            return Err(FilesError::conflict(ProblemReason::NotADirectory, "This is not a directory."));
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let handle = openat(&spot.parent, &spot.name, flags, Mode::empty())?;
@@ -230,7 +231,10 @@ impl Walk<'_> {
     fn follow(&mut self, name: &OsStr) -> Result<()> {
         self.links += 1;
         if self.links > MAX_LINKS {
-            return Err(FilesError::conflict("Too many links lead on from here; perhaps in a circle."));
+            return Err(FilesError::conflict(
+                ProblemReason::LinkCircle,
+                "Too many links lead on from here; perhaps in a circle.",
+            ));
         }
         let target = match readlinkat(&self.at, name, Vec::new()) {
             Ok(target) => target,

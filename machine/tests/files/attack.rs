@@ -153,7 +153,7 @@ fn links_in_a_circle_and_long_chains_end() {
         place.link(format!("link-{}", number - 1), &format!("work/link-{number}"));
     }
     for name in ["work/a", "work/self", "work/self/x/y", "work/link-59"] {
-        assert!(matches!(place.read(name), Err(FilesError::Conflict(_))), "{name}");
+        assert!(matches!(place.read(name), Err(FilesError::Conflict(..))), "{name}");
     }
     assert!(place.read("work/link-30").is_ok());
 }
@@ -239,7 +239,7 @@ fn pipes_sockets_and_devices_are_never_opened() {
     }
     for name in special {
         // A pipe that is opened for reading waits for a writer, and then this test would.
-        assert!(matches!(place.read(name), Err(FilesError::NoFile(_))), "{name}");
+        assert!(matches!(place.read(name), Err(FilesError::NoFile(..))), "{name}");
         assert!(place.rules().stat(&place.text(name)).is_ok());
     }
 }

@@ -40,7 +40,7 @@ fn moving_never_overwrites_by_itself() {
     let place = Place::new();
     place.write("work/a", "a");
     place.write("work/b", "b");
-    assert!(matches!(moving(&place, "work/a", "work/b", false), Err(FilesError::Conflict(_))));
+    assert!(matches!(moving(&place, "work/a", "work/b", false), Err(FilesError::Conflict(..))));
     assert_eq!(place.read("work/b").unwrap(), "b");
     moving(&place, "work/a", "work/deep/c", false).unwrap();
     assert_eq!(place.read("work/deep/c").unwrap(), "a");
@@ -122,7 +122,7 @@ fn what_comes_back_takes_nobody_elses_place() {
     let trashed = place.files.trash(&place.policy, &place.text("work/readme.md"), "Mia").unwrap();
     place.write("work/readme.md", "new");
     let error = place.files.restore(&place.policy, &trashed.id, "Mia").unwrap_err();
-    assert!(matches!(error, FilesError::Conflict(_)));
+    assert!(matches!(error, FilesError::Conflict(..)));
     fs::remove_file(place.path("work/readme.md")).unwrap();
     place.files.restore(&place.policy, &trashed.id, "Mia").unwrap();
     assert_eq!(place.read("work/readme.md").unwrap(), "# Hello\n");
@@ -161,12 +161,15 @@ fn where_the_agents_directory_is_elsewhere_the_trash_is_on_the_same_disk() {
     assert_eq!(fs::read(disk.path().join("files/a")).unwrap(), b"a");
     // A folder that others may write in is no trash.
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(matches!(place.files.trash(&policy, &disk.text("files/a"), "Mia"), Err(FilesError::Conflict(_))));
+    assert!(matches!(
+        place.files.trash(&policy, &disk.text("files/a"), "Mia"),
+        Err(FilesError::Conflict(..))
+    ));
     assert!(disk.path().join("files/a").exists());
     // And nothing moves there from another one.
     let both = Policy { allowed_paths: vec![disk.text("files"), place.text("work")], ..place.policy.clone() };
     let wanted = MoveFile { from: disk.text("files/a"), to: place.text("work/a"), replace: false };
-    assert!(matches!(place.files.rename(&both, &wanted, "Mia"), Err(FilesError::Conflict(_))));
+    assert!(matches!(place.files.rename(&both, &wanted, "Mia"), Err(FilesError::Conflict(..))));
 }
 
 #[test]

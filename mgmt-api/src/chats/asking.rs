@@ -3,7 +3,7 @@
 use axum::{extract::State, http::StatusCode};
 use foreman_protocol::{
     Ask, AskAgain, Asked, Attachment, Chat, ChatId, ChatRole, Event, Message, MessageId, MessageState,
-    ProblemCode, Role, UserId,
+    ProblemCode, ProblemReason, Role, UserId,
 };
 use serde::Deserialize;
 use sqlx::Row;
@@ -93,7 +93,8 @@ async fn begin(
         let parent =
             tree::find(tx.conn(), id, parent).await?.ok_or_else(|| ApiError::not_found("message"))?;
         if parent.role != ChatRole::Assistant || parent.state == MessageState::Streaming {
-            return Err(ApiError::conflict("A question follows an answer that has ended. Nothing was sent."));
+            return Err(ApiError::conflict("A question follows an answer that has ended. Nothing was sent.")
+                .because(ProblemReason::AnswerUnderWay));
         }
     }
     room_for_another(tx, owner).await?;
@@ -215,7 +216,8 @@ async fn insert(tx: &mut Tx, message: &Message) -> ApiResult<()> {
         return Err(ApiError::new(
             ProblemCode::LimitReached,
             "This conversation has grown as far as it can. Start another; this one is kept.",
-        ));
+        )
+        .because(ProblemReason::ChatFull));
     }
     tree::insert(tx, seq, message).await
 }

@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use foreman_protocol::{Attachment, AttachmentId, ChatId, ProblemCode, Role, UserId};
+use foreman_protocol::{Attachment, AttachmentId, ChatId, ProblemCode, ProblemReason, Role, UserId};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use sqlx::{AnyConnection, Row, any::AnyRow};
@@ -87,7 +87,8 @@ async fn add(
                     return Err(ApiError::new(
                         ProblemCode::LimitReached,
                         "Your files together reach 1 GB. Delete conversations with files to add more.",
-                    ));
+                    )
+                    .because(ProblemReason::AttachmentsFull));
                 }
                 sqlx::query(
                     "INSERT INTO attachments (id, tenant_id, owner, name, media_type, size, created_at) \

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use foreman_protocol::{Chat, ChatId, MAX_PAGE, MessageId, Page, TenantId, UserId};
+use foreman_protocol::{Chat, ChatId, MAX_PAGE, MessageId, Page, ProblemReason, TenantId, UserId};
 use sqlx::{Any, Executor, Row, any::AnyRow};
 
 use super::folded;
@@ -108,7 +108,8 @@ pub async fn insert(tx: &mut Tx, tenant: TenantId, owner: UserId, chat: &Chat) -
         return Err(ApiError::new(
             foreman_protocol::ProblemCode::LimitReached,
             format!("You have {MOST_CHATS} conversations. Delete some to start another."),
-        ));
+        )
+        .because(ProblemReason::ChatsFull));
     }
     sqlx::query(
         "INSERT INTO chats (id, tenant_id, owner, title, found_by, model, leaf, next_seq, created_at, updated_at) \

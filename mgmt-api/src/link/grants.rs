@@ -5,7 +5,7 @@ use axum::{extract::State, http::StatusCode};
 use foreman_link::grant::{Revocations, Trust, read_grant, read_revocation, verify_grant, verify_revocation};
 use foreman_protocol::{
     AddGrant, AddRevocation, CarriedGrant, CommandAction, CommandId, DeviceId, Event, Grant, Page,
-    ProblemCode, RefusedBecause, Revocation, Revoked, Role, TenantId,
+    ProblemCode, ProblemReason, RefusedBecause, Revocation, Revoked, Role, TenantId,
 };
 use sqlx::{Row, any::AnyRow};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -100,7 +100,8 @@ async fn insert(tx: &mut Tx, tenant: TenantId, device: DeviceId, carried: &Carri
             && known.try_get::<String, _>(1)? == carried.signed;
         return match (same, known.try_get::<Option<i64>, _>(2)?) {
             (true, None) => Ok(false),
-            (true, Some(_)) => Err(ApiError::conflict("This grant was taken back. Make a new one.")),
+            (true, Some(_)) => Err(ApiError::conflict("This grant was taken back. Make a new one.")
+                .because(ProblemReason::GrantTakenBack)),
             (false, _) => Err(ApiError::conflict("Another grant has this id. Make one with a fresh id.")),
         };
     }
@@ -113,7 +114,8 @@ async fn insert(tx: &mut Tx, tenant: TenantId, device: DeviceId, carried: &Carri
         return Err(ApiError::new(
             ProblemCode::LimitReached,
             format!("This device has {count} grants, which is the most. Nothing was added."),
-        ));
+        )
+        .because(ProblemReason::GrantsFull));
     }
     sqlx::query(
         "INSERT INTO grants (id, tenant_id, device_id, client_key, signed, created_at, expires_at) \
@@ -141,6 +143,7 @@ async fn identity(db: &Db, tenant: TenantId, device: DeviceId) -> ApiResult<Stri
         .ok_or_else(|| ApiError::not_found("device"))?;
     row.try_get::<Option<String>, _>(0)?.ok_or_else(|| {
         ApiError::conflict("This device has not connected, so it has no identity to grant anything on.")
+            .because(ProblemReason::DeviceNotConnected)
     })
 }
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use foreman_protocol::{AccountId, ProblemCode, TenantId};
+use foreman_protocol::{AccountId, ProblemCode, ProblemReason, TenantId};
 use metrics::Gauge;
 use serde_json::json;
 
@@ -75,7 +75,8 @@ impl Places {
                 "All accounts together have {limit} {what} open, which is the most. Nothing was opened; try again later."
             ),
         };
-        ApiError::new(ProblemCode::LimitReached, message).with(json!({ "limit": limit }))
+        ApiError::new(ProblemCode::LimitReached, message)
+            .with(json!({ "limit": limit, "reason": ProblemReason::ConnectionsOpen }))
     }
 }
 

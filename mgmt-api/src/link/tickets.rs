@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use foreman_protocol::{AccountId, DeviceId, ProblemCode, TenantId};
+use foreman_protocol::{AccountId, DeviceId, ProblemCode, ProblemReason, TenantId};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -131,7 +131,7 @@ fn too_many(whose: &str, limit: usize) -> ApiError {
             "{limit} callers {whose} wait for connections already. Nothing was opened; try again in a moment."
         ),
     )
-    .with(json!({ "limit": limit }))
+    .with(json!({ "limit": limit, "reason": ProblemReason::CallersWaiting }))
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! key goes only to the address it was given for.
 
 use foreman_protocol::{
-    AddProvider, Event, Model, Provider, ProviderAuth, ProviderHealth, ProviderId, ProviderKind,
-    ProviderState, Secret, TenantId, UpdateProvider, UseFor, VaultProvider,
+    AddProvider, Event, Model, ProblemReason, Provider, ProviderAuth, ProviderHealth, ProviderId,
+    ProviderKind, ProviderState, Secret, TenantId, UpdateProvider, UseFor, VaultProvider,
 };
 
 use super::{address, kinds, store};
@@ -28,7 +28,8 @@ pub async fn add(app: &App, cause: Cause, request: AddProvider) -> ApiResult<Pro
     let there: Vec<Provider> =
         store::all(app.db.read(), tenant).await?.into_iter().map(|row| row.provider).collect();
     if there.len() >= MOST {
-        return Err(ApiError::conflict(format!("There are {MOST} providers already. Remove one first.")));
+        return Err(ApiError::conflict(format!("There are {MOST} providers already. Remove one first."))
+            .because(ProblemReason::ProvidersFull));
     }
     let mut provider = Provider {
         id: ProviderId::fresh(),
@@ -142,7 +143,8 @@ pub async fn update(app: &App, cause: Cause, id: ProviderId, request: UpdateProv
                 if (&now_there.vault_key, &now_there.base_url) != (&seen.vault_key, &seen.base_url) {
                     return Err(ApiError::conflict(
                         "Somebody else changed this provider just now. Look again.",
-                    ));
+                    )
+                    .because(ProblemReason::ChangedElsewhere));
                 }
                 if let Some(sealed) = sealed {
                     if let (Some(name), false) = (&seen.vault_key, shared) {
@@ -168,7 +170,8 @@ pub async fn update(app: &App, cause: Cause, id: ProviderId, request: UpdateProv
 async fn write(tx: &mut Tx, cause: &Cause, seen: &Provider, next: Provider) -> ApiResult<()> {
     let all = store::all(tx.conn(), cause.tenant).await?;
     if all.iter().any(|other| other.provider.id != next.id && other.provider.name == next.name) {
-        return Err(ApiError::conflict("There is a provider of this name already."));
+        return Err(ApiError::conflict("There is a provider of this name already.")
+            .because(ProblemReason::ProviderTaken));
     }
     let before = all.iter().find(|other| other.provider.id == next.id).map(|row| row.provider.name.clone());
     if let Some(before) = before.filter(|before| *before != next.name) {

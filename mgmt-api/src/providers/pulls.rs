@@ -13,8 +13,8 @@ use axum::{
     response::Response,
 };
 use foreman_protocol::{
-    Device, DeviceId, Event, Millis, Page, Problem, ProblemCode, ProviderId, PullModel, PullProgress, Role,
-    RunningPull,
+    Device, DeviceId, Event, Millis, Page, Problem, ProblemCode, ProblemReason, ProviderId, PullModel,
+    PullProgress, Role, RunningPull,
 };
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use http_body_util::{BodyDataStream, BodyExt, Limited};
@@ -205,6 +205,7 @@ impl Place {
                 "No Ollama of {} is known here. Start Ollama on it; it is found by itself.",
                 device.name
             ))
+            .because(ProblemReason::NoOllama)
         })?;
         Ok(Self { device: Arc::new(device), provider: known.provider.id })
     }
@@ -254,7 +255,8 @@ async fn begin(app: &App, caller: &Caller, place: Place, model: String) -> ApiRe
         return Err(ApiError::new(
             ProblemCode::LimitReached,
             format!("{MOST} models are on their way to this device. Wait for one, or end one."),
-        ));
+        )
+        .because(ProblemReason::PullsUnderWay));
     }
     let answer = place.ask(app, caller, Method::POST, "api/pull", &model).await?;
     if !answer.status().is_success() {
@@ -274,7 +276,7 @@ async fn begin(app: &App, caller: &Caller, place: Place, model: String) -> ApiRe
     let (app, caller, running) = (app.clone(), caller.clone(), Arc::clone(&pull));
     tokio::spawn(async move {
         let end = tokio::select! {
-            () = running.cancel.cancelled() => Err(ApiError::conflict("Somebody ended this pull.")),
+            () = running.cancel.cancelled() => Err(ApiError::conflict("Somebody ended this pull.").because(ProblemReason::PullEnded)),
             () = app.closing.cancelled() => Err(ApiError::unavailable()),
             end = follow(answer.into_body(), &running.step) => end,
         };

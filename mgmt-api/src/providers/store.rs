@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use foreman_protocol::{
-    DeviceId, Event, Provider, ProviderFault, ProviderHealth, ProviderId, ProviderState, TenantId,
-    UpdateModel,
+    DeviceId, Event, ProblemReason, Provider, ProviderFault, ProviderHealth, ProviderId, ProviderState,
+    TenantId, UpdateModel,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{Any, Executor, Row, any::AnyRow};
@@ -125,7 +125,8 @@ pub async fn insert(tx: &mut Tx, tenant: TenantId, provider: &Provider) -> ApiRe
     .execute(tx.conn())
     .await?;
     match done.rows_affected() {
-        0 => Err(ApiError::conflict("There is a provider of this name, or one on this device, already.")),
+        0 => Err(ApiError::conflict("There is a provider of this name, or one on this device, already.")
+            .because(ProblemReason::ProviderTaken)),
         _ => Ok(()),
     }
 }

@@ -1,8 +1,8 @@
 //! Receivers as rows.
 
 use foreman_protocol::{
-    CreatePushReceiver, Event, Page, ProblemCode, PushChoice, PushFailure, PushFailureCode, PushKind,
-    PushReceiver, PushReceiverId, PushRemoved, PushTarget, TenantId, UpdatePushReceiver,
+    CreatePushReceiver, Event, Page, ProblemCode, ProblemReason, PushChoice, PushFailure, PushFailureCode,
+    PushKind, PushReceiver, PushReceiverId, PushRemoved, PushTarget, TenantId, UpdatePushReceiver,
 };
 use sqlx::{Any, Executor, Row, any::AnyRow};
 
@@ -164,7 +164,9 @@ pub async fn put(
             .await?;
         if count.try_get::<i64, _>(0)? >= i64::from(MOST) {
             let message = format!("There are {MOST} receivers already. Remove one you do not need.");
-            return Err(ApiError::new(ProblemCode::LimitReached, message));
+            return Err(
+                ApiError::new(ProblemCode::LimitReached, message).because(ProblemReason::ReceiversFull)
+            );
         }
     }
     let since = tx.next_cursor(kept.owner.tenant).await? - 1;

@@ -13,7 +13,7 @@ use std::{
 use axum::{extract::State, http::StatusCode};
 use foreman_protocol::{
     AccountId, AddModelKey, CapPeriod, Event, Millis, ModelKey, ModelKeyCreated, ModelKeyId, Page,
-    ProblemCode, Role, TenantId,
+    ProblemCode, ProblemReason, Role, TenantId,
 };
 use sqlx::{Row, any::AnyRow};
 use subtle::ConstantTimeEq;
@@ -236,7 +236,8 @@ async fn insert(tx: &mut Tx, cause: &Cause, key: ModelKey, hash: String) -> ApiR
         return Err(ApiError::new(
             ProblemCode::LimitReached,
             format!("There are {live} keys. Nothing was added; revoke one that nobody needs."),
-        ));
+        )
+        .because(ProblemReason::ModelKeysFull));
     }
     sqlx::query(
         "INSERT INTO model_keys (id, tenant_id, name, last_four, secret_hash, models, cap_micros, cap_period, project, \

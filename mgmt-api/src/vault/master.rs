@@ -3,7 +3,7 @@
 //! A try is counted before the password is looked at, and forgiven after it was right. So tries side by side, or a
 //! crash in between, cannot get around the limit, and a right password takes the same steps as a wrong one.
 
-use foreman_protocol::{Event, ProblemCode, TenantId, UnlockedBy, VaultAttempt, VaultKdf};
+use foreman_protocol::{Event, ProblemCode, ProblemReason, TenantId, UnlockedBy, VaultAttempt, VaultKdf};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -136,7 +136,7 @@ impl Vault {
                     if done.rows_affected() == 0 {
                         return Err(ApiError::conflict(
                             "Somebody else changed the master password just now. Theirs is kept.",
-                        ));
+                        ).because(ProblemReason::ChangedElsewhere));
                     }
                     let keys = store::all(tx, cause.tenant).await?.len();
                     let keys = u32::try_from(keys).unwrap_or(u32::MAX);
@@ -231,6 +231,7 @@ async fn set_tries(tx: &mut Tx, tenant: TenantId, tries: i64, blocked_until: i64
 
 fn exists() -> ApiError {
     ApiError::conflict("There is a vault already. Unlock it with its master password.")
+        .because(ProblemReason::VaultExists)
 }
 
 fn wrong() -> ApiError {

@@ -2,8 +2,8 @@
 //! to another server. The file says in clear only how its password is used, and all it says is bound into it.
 
 use foreman_protocol::{
-    Event, TenantId, VaultAttempt, VaultFile, VaultImported, VaultKey, VaultKeyId, VaultKeyName,
-    VaultProvider,
+    Event, ProblemReason, TenantId, VaultAttempt, VaultFile, VaultImported, VaultKey, VaultKeyId,
+    VaultKeyName, VaultProvider,
 };
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
@@ -67,7 +67,8 @@ impl Sealed {
         let Some(added) = added.into_iter().next() else {
             return Err(ApiError::conflict(
                 "There is a key of this name for this provider. Remove it first, or choose another name.",
-            ));
+            )
+            .because(ProblemReason::KeyNameTaken));
         };
         let event =
             Event::VaultKeyAdded { key_id: added.id, provider: added.provider, name: added.name.clone() };

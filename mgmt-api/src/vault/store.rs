@@ -1,7 +1,8 @@
 //! The vault as rows. Each function is one transaction, so a crash leaves what was before or what is after it.
 
 use foreman_protocol::{
-    Event, LockedBecause, Page, TenantId, VaultKdf, VaultKey, VaultKeyId, VaultKeyName, VaultProvider,
+    Event, LockedBecause, Page, ProblemReason, TenantId, VaultKdf, VaultKey, VaultKeyId, VaultKeyName,
+    VaultProvider,
 };
 use sqlx::{Any, Executor, Row, any::AnyRow};
 
@@ -190,7 +191,8 @@ pub async fn add(
         .fetch_one(tx.conn())
         .await?;
     if count.try_get::<i64, _>(0)? > MOST_KEYS {
-        return Err(ApiError::conflict(format!("A vault holds {MOST_KEYS} keys. Nothing was added.")));
+        return Err(ApiError::conflict(format!("A vault holds {MOST_KEYS} keys. Nothing was added."))
+            .because(ProblemReason::VaultFull));
     }
     Ok((added, taken))
 }

@@ -3564,6 +3564,12 @@ export interface components {
          * @enum {string}
          */
         ProblemCode: "unauthenticated" | "forbidden" | "not_found" | "method_not_allowed" | "invalid_request" | "too_large" | "rate_limited" | "connection_token_invalid" | "device_gone" | "setup_done" | "setup_code_wrong" | "sign_in_failed" | "host_not_allowed" | "output_offset" | "protocol_too_old" | "conflict" | "policy_forbids" | "grant_not_enough" | "server_not_trusted" | "device_unreachable" | "upload_offset" | "changed" | "vault_locked" | "vault_missing" | "vault_password_wrong" | "model_unavailable" | "upstream_failed" | "spend_cap_reached" | "limit_reached" | "storage_unavailable" | "unavailable" | "internal";
+        /**
+         * @description Which cause of its code a problem has, where a person is told of it in words of its own. A reader that does not know
+         *     one shows the message.
+         * @enum {string}
+         */
+        ProblemReason: "not_a_directory" | "is_a_directory" | "name_taken" | "other_file_system" | "into_itself" | "in_use" | "no_trash" | "place_taken" | "not_a_file" | "not_replaced" | "not_searchable" | "held_by_policy" | "link_circle" | "upload_elsewhere" | "upload_lost" | "git_slow" | "no_files_here" | "uploads_under_way" | "searches_busy" | "terminals_open" | "viewers_many" | "terminal_ended" | "task_ended" | "tasks_waiting" | "commands_waiting" | "device_not_connected" | "device_connected" | "pulls_under_way" | "pull_ended" | "no_ollama" | "chat_full" | "chats_full" | "attachments_full" | "answer_under_way" | "model_keys_full" | "connections_open" | "callers_waiting" | "grants_full" | "grant_taken_back" | "receivers_full" | "providers_full" | "provider_taken" | "changed_elsewhere" | "key_name_taken" | "vault_full" | "vault_exists" | "no_cloudflare";
         /** @description What a profile would take now. */
         ProfileNow: {
             profile: string;

@@ -115,6 +115,7 @@ export type EventRecord = Schemas['EventRecord'];
 export type AuditVerification = Schemas['AuditVerification'];
 
 export type ProblemCode = Schemas['ProblemCode'];
+export type ProblemReason = Schemas['ProblemReason'];
 export type Problem = Schemas['Problem'];
 
 export type StreamReady = Schemas['StreamReady'];

@@ -107,7 +107,9 @@ export class UploadJob {
 	}
 
 	#stopped(problem: ProblemError): void {
-		if (problem.code === 'conflict' && !this.#upload) this.state = { kind: 'exists' };
+		// A device that gives no reason means this one.
+		const taken = problem.code === 'conflict' && (problem.details.reason ?? 'name_taken') === 'name_taken';
+		if (taken && !this.#upload) this.state = { kind: 'exists' };
 		else if (problem.passing) {
 			this.state = { kind: 'cut', problem };
 			this.#retry = setTimeout(() => void this.go(), RETRY_MS);

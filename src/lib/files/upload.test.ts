@@ -95,6 +95,17 @@ it('asks before it replaces, and stops for good when refused', async () => {
 	expect(upload.state).toMatchObject({ kind: 'failed', problem: { code: 'policy_forbids' } });
 });
 
+it('offers to replace a file of the same name, and nothing that no file can take the place of', async () => {
+	const taken = job(1);
+	fake.failures = [new ProblemError('conflict', '', 409, { reason: 'name_taken' })];
+	await taken.go();
+	expect(taken.state.kind).toBe('exists');
+	const held = job(1);
+	fake.failures = [new ProblemError('conflict', '', 409, { reason: 'not_replaced' })];
+	await held.go();
+	expect(held.state.kind).toBe('failed');
+});
+
 it('pauses and goes on', async () => {
 	const upload = job(4 * MIB);
 	const call = fake.call;

@@ -24,3 +24,22 @@ it('names the setting by which a device says no, where the device named it', () 
 	expect(what({ setting: 'ALLOW_FILE_READ' })).toContain('ALLOW_FILE_READ');
 	expect(what()).not.toContain('undefined');
 });
+
+it('says which of many causes a refusal has, in both languages', () => {
+	const told = (code: 'conflict' | 'limit_reached', reason: string) =>
+		wordsFor(new ProblemError(code, 'In the device’s words.', 409, { reason, limit: 64 }));
+	expect(told('conflict', 'no_trash').what).toMatch(/trash.*Nothing was deleted/);
+	language.choose('de');
+	expect(told('conflict', 'no_trash').what).toMatch(/Papierkorb.*Nichts wurde gelöscht/);
+	expect(told('limit_reached', 'terminals_open').what).toMatch(/so viele Terminals offen/);
+	expect(told('limit_reached', 'terminals_open').todo).toBeUndefined();
+});
+
+it('keeps what a device says of a cause that it names no word for, or one that is not known yet', () => {
+	for (const code of ['conflict', 'limit_reached'] as const) {
+		for (const details of [{}, { reason: 'of_a_later_version' }, { reason: 'constructor' }]) {
+			const words = wordsFor(new ProblemError(code, 'Only this much.', 409, details));
+			expect(words.todo).toBe('Only this much.');
+		}
+	}
+});

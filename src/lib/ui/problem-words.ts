@@ -1,8 +1,9 @@
 // A failed request in the reader's language: what happened, what was kept, what to do.
 
 import { dollars, exactTime, plainDuration } from '$lib/format';
-import { problemOf } from '$lib/host';
+import { problemOf, type ProblemError } from '$lib/host';
 import { m } from '$lib/i18n';
+import { reasonSentence } from './problem-reasons';
 
 export interface ProblemWords {
 	what: string;
@@ -55,11 +56,16 @@ export function wordsFor(thrown: unknown): ProblemWords {
 		case 'setup_done':
 			return { what: m.problem_setup_done() };
 		case 'limit_reached':
-			return { what: m.problem_limit() };
+			return reasoned(problem) ?? { what: m.problem_limit(), todo: problem.message || undefined };
 		case 'too_large':
 			return { what: m.problem_too_large() };
 		case 'conflict':
-			return { what: m.problem_conflict(), todo: m.problem_conflict_todo() };
+			return (
+				reasoned(problem) ?? {
+					what: m.problem_conflict(),
+					todo: problem.message || m.problem_conflict_todo()
+				}
+			);
 		case 'device_gone':
 			return { what: m.problem_device_gone() };
 		case 'host_not_allowed':
@@ -168,6 +174,12 @@ export function wordsFor(thrown: unknown): ProblemWords {
 				todo: m.problem_unexpected_todo({ code: problem.code })
 			};
 	}
+}
+
+/** Where it says which of many causes it has. */
+function reasoned(problem: ProblemError): ProblemWords | undefined {
+	const what = reasonSentence(problem.details);
+	return what === undefined ? undefined : { what };
 }
 
 /** With the numbers, where the server gave them. */

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Router, routing::any};
 use foreman_machine::files::{Files, REASON};
-use foreman_protocol::ProblemCode;
+use foreman_protocol::{ProblemCode, ProblemReason};
 use serde_json::json;
 
 use super::{ApiError, Device};
@@ -15,5 +15,6 @@ pub fn router(_device: Arc<Device>, _files: Arc<Files>) -> Router {
 
 /// Not [`ProblemCode::Unavailable`], because trying again does not help.
 pub(super) async fn refuse() -> ApiError {
-    ApiError::new(ProblemCode::Conflict, REASON).with(json!({ "system": "windows" }))
+    ApiError::new(ProblemCode::Conflict, REASON)
+        .with(json!({ "system": "windows", "reason": ProblemReason::NoFilesHere }))
 }

@@ -24,10 +24,13 @@ impl From<FilesError> for ApiError {
             FilesError::TooLarge { limit } => {
                 Self::new(ProblemCode::TooLarge, message).with(json!({ "limit_bytes": limit }))
             }
-            FilesError::Limit(_) => Self::new(ProblemCode::LimitReached, message),
+            FilesError::Limit(reason, _) => Self::new(ProblemCode::LimitReached, message).because(reason),
             FilesError::Io(cause) => {
                 tracing::warn!(%cause, "a request for a file failed");
                 Self::new(ProblemCode::Internal, message)
+            }
+            FilesError::NoFile(reason, _) | FilesError::Conflict(reason, _) => {
+                Self::new(ProblemCode::Conflict, message).because(reason)
             }
             _ => Self::new(ProblemCode::Conflict, message),
         }

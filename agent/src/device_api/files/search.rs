@@ -18,7 +18,7 @@ use axum::{
     },
 };
 use foreman_machine::files::{Case, FilesError, LineStart, Rules, Search};
-use foreman_protocol::{Level, Problem, SearchEnd, SearchHit};
+use foreman_protocol::{Level, Problem, ProblemReason, SearchEnd, SearchHit};
 use futures_util::{Stream, stream};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -92,7 +92,7 @@ impl Here {
                 ),
                 Full::All => "Other searches are running on this device; try again shortly.".to_owned(),
             };
-            FilesError::Limit(why).into()
+            FilesError::Limit(ProblemReason::SearchesBusy, why).into()
         })
     }
 }

@@ -11,7 +11,7 @@ use axum::{
 };
 use bytes::{Buf, BytesMut};
 use foreman_machine::terminal::{AttachError, Typing, Watching};
-use foreman_protocol::{Level, ProblemCode, TerminalFrame};
+use foreman_protocol::{Level, ProblemCode, ProblemReason, TerminalFrame};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use tokio::{
@@ -65,7 +65,9 @@ pub(super) async fn attach(
 fn not_attached(error: AttachError) -> ApiError {
     match error {
         AttachError::NotFound => gone(),
-        AttachError::TooMany => ApiError::new(ProblemCode::LimitReached, error.to_string()),
+        AttachError::TooMany => {
+            ApiError::new(ProblemCode::LimitReached, error.to_string()).because(ProblemReason::ViewersMany)
+        }
         AttachError::Writer => ApiError::invalid("writer", error.to_string()),
     }
 }

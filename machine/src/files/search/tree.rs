@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use foreman_protocol::ProblemReason;
 use ignore::{DirEntry, WalkBuilder, WalkState, overrides::OverrideBuilder};
 use rustix::fs::fstat;
 
@@ -44,7 +45,10 @@ impl<'a> Tree<'a> {
         let stat = fstat(&handle)?;
         let device = id(&stat).0;
         if made_up(&handle) || !orderly(&path) {
-            return Err(FilesError::conflict("This directory cannot be searched."));
+            return Err(FilesError::conflict(
+                ProblemReason::NotSearchable,
+                "This directory cannot be searched.",
+            ));
         }
         let mut builder = WalkBuilder::new(&path);
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);

@@ -2,6 +2,7 @@
 
 use std::{fs::File, os::unix::fs::FileExt};
 
+use foreman_protocol::ProblemReason;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fchmod, fstat, openat, statat, unlinkat};
 
 use super::{Record, id};
@@ -33,7 +34,10 @@ impl Going {
         if self.turn == turn {
             return Ok(());
         }
-        Err(FilesError::conflict("Another connection goes on with this upload. What came is kept."))
+        Err(FilesError::conflict(
+            ProblemReason::UploadElsewhere,
+            "Another connection goes on with this upload. What came is kept.",
+        ))
     }
 
     /// A new turn, if it begins where this stands.
@@ -145,5 +149,8 @@ impl Going {
 }
 
 fn lost() -> FilesError {
-    FilesError::conflict("What came of this upload is gone from the device. Begin it again.")
+    FilesError::conflict(
+        ProblemReason::UploadLost,
+        "What came of this upload is gone from the device. Begin it again.",
+    )
 }

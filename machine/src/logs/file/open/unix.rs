@@ -45,7 +45,9 @@ fn told(path: &Path, error: FilesError) -> OpenError {
     match error {
         FilesError::NotFound => unreadable(path, &io::ErrorKind::NotFound.into()),
         FilesError::NoRight => unreadable(path, &io::ErrorKind::PermissionDenied.into()),
-        FilesError::NoFile(_) | FilesError::Invalid { .. } => OpenError::Invalid { field: "source", message },
+        FilesError::NoFile(..) | FilesError::Invalid { .. } => {
+            OpenError::Invalid { field: "source", message }
+        }
         _ => OpenError::Unavailable(format!("{} cannot be read: {message}", path.display())),
     }
 }
