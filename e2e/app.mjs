@@ -128,6 +128,15 @@ export class App {
 		this.frozen = false;
 		/** What was asked for by the streams that ended so. @type {string[]} */
 		this.lost = [];
+		/** How each device is reached. @type {Commands.DevicePath} */
+		this.path = {
+			kind: 'lan',
+			end_to_end: true,
+			address: '192.168.1.20:41641',
+			latency_ms: 0.4,
+			level: 'operate',
+			trouble: null
+		};
 		/** Answers in place of the stand-in's own. @type {Record<string, (args: any) => any>} */
 		this.instead = {};
 		this.phone = {
@@ -346,14 +355,7 @@ export class App {
 		open_outside: () => {},
 		kept_output: () => null,
 		watch_path: ({ news }) => {
-			const path = {
-				kind: 'lan',
-				end_to_end: true,
-				address: '192.168.1.20:41641',
-				latency_ms: 0.4,
-				level: 'operate'
-			};
-			void this.#send(this.#listener(news), { ...path, trouble: null });
+			void this.#send(this.#listener(news), this.path);
 			return this.next++;
 		},
 		owner_key: () => 'ed25519:stand-in',

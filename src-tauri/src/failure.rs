@@ -52,6 +52,8 @@ pub enum AppCode {
     SignInAgain,
     /// The device cannot be called directly.
     NoLink,
+    /// The device shows another identity than the one this app knows, or a key that its identity did not sign.
+    NotBelieved,
     /// Nobody shows notifications here, or not this app's.
     NoNotifications,
     /// The system did not take a setting.
@@ -227,9 +229,8 @@ impl From<OpenError> for Failure {
         match error {
             OpenError::Store(error) => error.into(),
             OpenError::Server(error) => error.into(),
-            OpenError::NotBelieved(_) | OpenError::Unknown | OpenError::NoLink { .. } => {
-                Self::new(AppCode::NoLink, message)
-            }
+            OpenError::NotBelieved(_) => Self::new(AppCode::NotBelieved, message),
+            OpenError::Unknown | OpenError::NoLink { .. } => Self::new(AppCode::NoLink, message),
         }
     }
 }

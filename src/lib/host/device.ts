@@ -42,6 +42,8 @@ export interface DevicePath {
 	level?: Level;
 	/** Why there is none, or why it is not a better one; in English. */
 	trouble?: string;
+	/** It is not the device that this app knows: nothing is sent to it. */
+	notBelieved?: boolean;
 }
 
 const THROUGH_SERVER: DevicePath = { kind: 'server', endToEnd: false };

@@ -166,6 +166,12 @@ export function wordsFor(thrown: unknown): ProblemWords {
 			return { what: m.lock_title() };
 		case 'not_theirs':
 			return { what: m.problem_not_theirs(), kept: m.problem_nothing_changed() };
+		case 'not_believed':
+			return {
+				what: m.problem_not_believed(),
+				kept: m.problem_not_believed_kept(),
+				todo: m.problem_not_believed_todo()
+			};
 		case 'no_link':
 			return { what: m.problem_no_link(), todo: problem.message || undefined };
 		default:

@@ -1,7 +1,7 @@
 // Written from the app's Rust types by `./dev test app`; do not edit.
 
 export type PathKindName = 'lan' | 'tailscale' | 'cloudflare' | 'relay' | 'server';
-export type AppCode = "unreachable" | "unreadable" | "no_server" | "not_an_address" | "other_certificate" | "keychain_locked" | "keychain_missing" | "passphrase_needed" | "passphrase_wrong" | "passphrase_weak" | "sign_in_denied" | "sign_in_expired" | "no_browser_sign_in" | "wrong_return" | "storage" | "program_failed" | "wrong_configuration" | "provider_failed" | "sign_in_again" | "no_link" | "no_notifications" | "not_taken" | "locked" | "not_theirs" | "no_services" | "services_failed" | "services_stopped" | "push_unanswered" | "push_offline" | "push_waits" | "push_refused" | "update_failed" | "update_forged";
+export type AppCode = "unreachable" | "unreadable" | "no_server" | "not_an_address" | "other_certificate" | "keychain_locked" | "keychain_missing" | "passphrase_needed" | "passphrase_wrong" | "passphrase_weak" | "sign_in_denied" | "sign_in_expired" | "no_browser_sign_in" | "wrong_return" | "storage" | "program_failed" | "wrong_configuration" | "provider_failed" | "sign_in_again" | "no_link" | "not_believed" | "no_notifications" | "not_taken" | "locked" | "not_theirs" | "no_services" | "services_failed" | "services_stopped" | "push_unanswered" | "push_offline" | "push_waits" | "push_refused" | "update_failed" | "update_forged";
 export type Failure = { 
 /**
  * An [`AppCode`], or a problem code of the API.

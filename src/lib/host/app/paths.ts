@@ -2,6 +2,7 @@
 
 import { Channel } from '@tauri-apps/api/core';
 import type { DevicePath } from '../device';
+import { problemOf } from '../problem';
 import { call } from './call';
 import type { DevicePath as Told } from './commands';
 
@@ -18,7 +19,10 @@ export function watchPath(device: string, tell: (path: DevicePath) => void): () 
 		});
 	});
 	const opened = call<number>('watch_path', { device, news });
-	opened.catch((problem: Error) => tell({ endToEnd: false, trouble: problem.message }));
+	opened.catch((thrown: unknown) => {
+		const { code, message } = problemOf(thrown);
+		tell({ endToEnd: false, trouble: message, notBelieved: code === 'not_believed' });
+	});
 	return () => {
 		stopped = true;
 		void opened.then((number) => call('close_stream', { number })).catch(() => {});
