@@ -1,5 +1,5 @@
 // @ts-check
-// A device in the app: why it is not reached directly.
+// A device in the app: why it is not reached directly, and whom one that is added there trusts.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { failure, openApp } from './app.mjs';
@@ -31,4 +31,20 @@ test('why a device is not reached is said under its way, and one with another id
 	await warning.getByText(words('problem_not_believed_todo')).waitFor();
 	await access.getByText(words('app_path_none'), { exact: true }).waitFor();
 	assert.equal(await access.getByText(words('app_path_searching'), { exact: true }).count(), 0);
+});
+
+test('a device that is added in the app trusts the app’s key from the start', async (t) => {
+	const { server } = await stack(t, { device: 'other' });
+	const { page, app } = await openApp(t, server, { expectErrors: REFUSED });
+	await app.go('/devices');
+	await page
+		.getByRole('link', { name: say('add_device'), exact: true })
+		.first()
+		.tap();
+	const dialog = page.getByRole('dialog');
+	await dialog.getByLabel(say('device_name'), { exact: true }).fill('bench');
+	await dialog.getByRole('button', { name: say('add_device_make'), exact: true }).tap();
+	await dialog.getByText(/FOREMAN_OWNER=ed25519:stand-in FOREMAN_TOKEN=/).waitFor();
+	await dialog.getByText(say('add_device_installed'), { exact: true }).tap();
+	await dialog.getByText(/foreman-agent connect .*--owner ed25519:stand-in/).waitFor();
 });

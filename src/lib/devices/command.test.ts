@@ -18,6 +18,13 @@ describe('the connect command', () => {
 		expect(installWith('FOREMAN_TOKEN=T sh', [], 'none')).toBe('FOREMAN_DASHBOARD=none FOREMAN_TOKEN=T sh');
 	});
 
+	it('names the owner that the device trusts from the start', () => {
+		expect(connectWith('c', ['read'], 'view', 'KEY')).toBe('c --allow read --dashboard view --owner KEY');
+		expect(installWith('FOREMAN_TOKEN=T sh', ['read'], 'operate', 'KEY')).toBe(
+			'FOREMAN_ALLOW=read FOREMAN_OWNER=KEY FOREMAN_TOKEN=T sh'
+		);
+	});
+
 	it('says nothing when nothing is allowed', () => {
 		expect(connectWith('c', [])).toBe('c');
 		expect(installWith('FOREMAN_TOKEN=T sh', [])).toBe('FOREMAN_TOKEN=T sh');

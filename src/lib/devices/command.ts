@@ -8,25 +8,32 @@ export type Allowance = (typeof ALLOWANCES)[number];
 export const DASHBOARD = ['operate', 'view', 'none'] as const;
 export type Dashboard = (typeof DASHBOARD)[number];
 
-/** `foreman-agent connect …` with what was chosen. Nothing allowed is nothing said, and so is the usual `operate`. */
+/**
+ * `foreman-agent connect …` with what was chosen. Nothing allowed is nothing said, and so is the usual `operate`. An
+ * `owner` is trusted from the start: the key of the app where somebody adds the device.
+ */
 export function connectWith(
 	command: string,
 	allow: readonly Allowance[],
-	dashboard: Dashboard = 'operate'
+	dashboard: Dashboard = 'operate',
+	owner?: string
 ): string {
 	const allowed = allow.length === 0 ? '' : ` --allow ${allow.join(',')}`;
-	return `${command}${allowed}${dashboard === 'operate' ? '' : ` --dashboard ${dashboard}`}`;
+	const level = dashboard === 'operate' ? '' : ` --dashboard ${dashboard}`;
+	return `${command}${allowed}${level}${owner === undefined ? '' : ` --owner ${owner}`}`;
 }
 
 /** The installer reads no arguments from the pipe it runs in: it hands its environment on to the agent. */
 export function installWith(
 	command: string,
 	allow: readonly Allowance[],
-	dashboard: Dashboard = 'operate'
+	dashboard: Dashboard = 'operate',
+	owner?: string
 ): string {
 	const said = [
 		...(allow.length === 0 ? [] : [`FOREMAN_ALLOW=${allow.join(',')}`]),
 		...(dashboard === 'operate' ? [] : [`FOREMAN_DASHBOARD=${dashboard}`]),
+		...(owner === undefined ? [] : [`FOREMAN_OWNER=${owner}`]),
 		'FOREMAN_TOKEN='
 	];
 	return command.replace('FOREMAN_TOKEN=', said.join(' '));
