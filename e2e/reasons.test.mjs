@@ -1,7 +1,7 @@
 // @ts-check
 // What a device cannot do now: said in the reader's language, with the cause, and not only that it went wrong.
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { CUT_OFF, open, signIn } from './browser.mjs';
@@ -46,4 +46,33 @@ test('what does not fit the files of a device, and what there is too much of, is
 		.first()
 		.click();
 	await page.getByText(words('reason_terminals_open')).waitFor();
+});
+
+test('why a log cannot be read, and why it ended, is said with the cause', async (t) => {
+	const { server, agent, folder, page } = await scene(t);
+	const { unavailable } = await server.api(`/api/v1/devices/${agent.id}/link/logs`);
+	const missing = unavailable.find((/** @type {any} */ one) => one.code === 'not_installed');
+	const logs = (/** @type {string} */ source) =>
+		`${server.url}/devices/${agent.id}/logs?${new URLSearchParams({ source })}`;
+	const around = join(folder, 'around.log');
+	symlinkSync(around, around);
+	await page.goto(logs(`file:${around}`));
+	const status = page.getByRole('main').getByRole('status');
+	const said = words('logs_why_said', { words: 'Too many levels of symbolic links (os error 40)' });
+	await status.getByText(words('logs_unavailable', { reason: said }), { exact: true }).waitFor();
+	if (missing) {
+		await page.getByRole('button', { name: new RegExp(`^${words('logs_source')}: `) }).click();
+		const kind = page.getByRole('dialog').getByRole('region', { name: words(`logs_kind_${missing.kind}`) });
+		const reason = words('logs_why_not_installed');
+		await kind.getByText(words('logs_unavailable', { reason }), { exact: true }).waitFor();
+	}
+
+	const task = await server.api(`/api/v1/devices/${agent.id}/tasks`, {
+		json: { shell: 'echo begun; exec sleep 20' }
+	});
+	await page.goto(logs(`task:${task.id}`));
+	await page.getByRole('log').getByText('begun', { exact: true }).waitFor();
+	rmSync(join(agent.state, 'tasks', task.id), { recursive: true });
+	const reason = words('logs_why_with_server');
+	await page.getByText(words('logs_end_reason', { reason }), { exact: true }).waitFor();
 });

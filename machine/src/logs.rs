@@ -18,6 +18,7 @@ mod stream;
 mod tail;
 mod task;
 mod wake;
+mod why;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -27,6 +28,7 @@ use tokio::task::spawn_blocking;
 use crate::probe::Places;
 use filter::Filter;
 pub use stream::{Item, LogStream};
+pub use why::Why;
 
 /// Lines of the past that are given when nothing else is said, and the most that are.
 pub const LINES: usize = 200;
@@ -79,7 +81,7 @@ pub enum OpenError {
     Refused { setting: &'static str, message: String },
     /// It exists and cannot be read now, or not by the agent.
     #[error("{0}")]
-    Unavailable(String),
+    Unavailable(Why),
 }
 
 impl OpenError {
@@ -108,7 +110,10 @@ impl Logs {
         for (kind, sources) in kinds {
             match sources {
                 Ok(sources) => all.sources.extend(sources),
-                Err(reason) => all.unavailable.push(UnavailableLogs { kind, reason }),
+                Err(Why { reason, detail, text }) => {
+                    let code = Some(reason);
+                    all.unavailable.push(UnavailableLogs { kind, reason: text, code, detail });
+                }
             }
         }
         all
@@ -188,5 +193,5 @@ impl Logs {
 async fn away<T: Send + 'static>(
     open: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
 ) -> Result<T, OpenError> {
-    spawn_blocking(open).await.unwrap_or_else(|error| Err(OpenError::Unavailable(error.to_string())))
+    spawn_blocking(open).await.unwrap_or_else(|error| Err(OpenError::Unavailable(Why::said(error))))
 }

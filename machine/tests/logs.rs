@@ -68,7 +68,7 @@ fn following(path: &Path) -> Request {
 
 async fn next(stream: &mut LogStream) -> Item {
     let item = tokio::time::timeout(PATIENCE, stream.next()).await.expect("nothing came");
-    item.unwrap_or(Item::End(Some("the stream was closed".to_owned())))
+    item.expect("the stream was closed")
 }
 
 /// The texts up to the end of a log that is not followed.

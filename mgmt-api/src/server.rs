@@ -17,10 +17,10 @@ use axum::{
 };
 use foreman_link::carrier::Dialer;
 use foreman_protocol::{
-    AddGrant, AddRevocation, CarriedGrant, Command, DeviceHello, FileEntry, FileRoots, GitStatus, LogLine,
-    LogSources, MakeDirectory, MessagePiece, MoveFile, OpenTerminal, OutputChunk, OutputGap, Problem,
-    ProblemCode, ProblemReason, RestoreFile, Revocation, SearchEnd, SearchHit, StartUpload, StreamPing,
-    StreamProvider, StreamReady, StreamSample, Terminal, TerminalEnded, TerminalState, Trashed,
+    AddGrant, AddRevocation, CarriedGrant, Command, DeviceHello, FileEntry, FileRoots, GitStatus, LogEnd,
+    LogLine, LogSources, MakeDirectory, MessagePiece, MoveFile, OpenTerminal, OutputChunk, OutputGap,
+    Problem, ProblemCode, ProblemReason, RestoreFile, Revocation, SearchEnd, SearchHit, StartUpload,
+    StreamPing, StreamProvider, StreamReady, StreamSample, Terminal, TerminalEnded, TerminalState, Trashed,
     UpdateTerminal, Upload,
 };
 use tokio::{net::TcpListener, sync::mpsc};
@@ -68,7 +68,7 @@ const READERS: u32 = 8;
         OutputGap,
         Command, DeviceHello, Terminal, OpenTerminal, UpdateTerminal, TerminalState, TerminalEnded,
         FileEntry, FileRoots, MoveFile, MakeDirectory, Trashed, RestoreFile, StartUpload, Upload, SearchHit,
-        SearchEnd, MessagePiece, GitStatus, LogSources, LogLine, CarriedGrant, AddGrant, AddRevocation, Revocation
+        SearchEnd, MessagePiece, GitStatus, LogSources, LogLine, LogEnd, CarriedGrant, AddGrant, AddRevocation, Revocation
     ))
 )]
 struct ApiDoc;

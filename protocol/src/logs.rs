@@ -49,6 +49,39 @@ pub struct UnavailableLogs {
     pub kind: LogKind,
     /// `not installed`, `the agent's user may not read it`.
     pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<LogReason>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// Why a log cannot be read, or not any more. Some have a detail beside them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LogReason {
+    /// The program that knows the log.
+    NotInstalled,
+    /// The agent's user may not read it. Detail: the group it would have to be in, where there is one.
+    NoRight,
+    /// What knows the log did not answer in time.
+    TooSlow,
+    NoAnswer,
+    /// Nobody writes there.
+    NothingWritten,
+    /// The device's policy does not allow it any more. Detail: the setting that decides.
+    Forbidden,
+    /// The container does not run any more.
+    ContainerStopped,
+    /// Of a task's output the device has not all any more; its server has it.
+    WithServer,
+    /// As many logs are read as can be. Detail: how many.
+    TooManyReaders,
+    /// As the system or a program says. Detail: its words.
+    Said,
+    /// Of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -86,4 +119,8 @@ pub struct LogEnd {
     /// For people; absent when all was given that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<LogReason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }

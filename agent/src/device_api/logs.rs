@@ -12,10 +12,12 @@ use axum::{
     routing::get,
 };
 use foreman_machine::{
-    logs::{Item, LINES, LogStream, Logs, OpenError, Request},
+    logs::{Item, LINES, LogStream, Logs, OpenError, Request, Why},
     run::Moment,
 };
-use foreman_protocol::{Level, LogEnd, LogLevel, LogSources, PING_INTERVAL_S, ProblemCode, StreamPing};
+use foreman_protocol::{
+    Level, LogEnd, LogLevel, LogReason, LogSources, PING_INTERVAL_S, ProblemCode, StreamPing,
+};
 use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -97,7 +99,7 @@ async fn read(
             }
         };
         ApiError::new(code, format!("{so}. Close one of them, then try again."))
-            .with(json!({ "limit": limit }))
+            .with(json!({ "limit": limit, "reason": LogReason::TooManyReaders }))
     })?;
     let after = headers.get("last-event-id").map(|id| String::from_utf8_lossy(id.as_bytes()).into_owned());
     let request = Request {
@@ -144,7 +146,7 @@ impl Reader {
                 // First, so that a log that is written fast does not go on for it.
                 biased;
                 _ = self.looks.tick() => if let Err(error) = self.still_allowed().await {
-                    return Some(self.end(Some(error.message)));
+                    return Some(self.end(forbidden(error)));
                 },
                 item = self.lines.next() => match item? {
                     Item::Line { line, cursor } => {
@@ -153,7 +155,7 @@ impl Reader {
                     }
                     Item::Gap => return Some(event("gap", &json!({}))),
                     Item::Reached(cursor) => self.reached = Some(cursor),
-                    Item::End(reason) => return Some(self.end(reason)),
+                    Item::End(why) => return Some(self.end(why.map(told).unwrap_or_default())),
                 },
                 _ = self.pings.tick() => {
                     let ping = event("ping", &StreamPing { server_time: Moment::now().wall_ms });
@@ -173,10 +175,20 @@ impl Reader {
         Ok(self.shelf.logs.still_allowed(&self.source).await?)
     }
 
-    fn end(&mut self, reason: Option<String>) -> Event {
+    fn end(&mut self, last: LogEnd) -> Event {
         self.over = true;
-        event("end", &LogEnd { reason })
+        event("end", &last)
     }
+}
+
+fn told(Why { reason, detail, text }: Why) -> LogEnd {
+    LogEnd { reason: Some(text), code: Some(reason), detail }
+}
+
+/// The policy's last word to somebody who reads.
+fn forbidden(error: ApiError) -> LogEnd {
+    let setting = error.details.and_then(|details| details["setting"].as_str().map(str::to_owned));
+    LogEnd { reason: Some(error.message), code: Some(LogReason::Forbidden), detail: setting }
 }
 
 fn event(name: &str, data: &impl Serialize) -> Event {
@@ -192,7 +204,10 @@ impl From<OpenError> for ApiError {
             OpenError::Refused { setting, .. } => {
                 Self::new(ProblemCode::PolicyForbids, message).with(json!({ "setting": setting }))
             }
-            OpenError::Unavailable(_) => Self::new(ProblemCode::Unavailable, message),
+            OpenError::Unavailable(Why { reason, detail, .. }) => {
+                Self::new(ProblemCode::Unavailable, message)
+                    .with(json!({ "reason": reason, "detail": detail }))
+            }
         }
     }
 }

@@ -8,11 +8,11 @@ mod place;
 
 use std::{collections::VecDeque, time::Duration};
 
-use foreman_protocol::{LogLevel, LogLine};
+use foreman_protocol::{LogLevel, LogLine, LogReason};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    OpenError,
+    OpenError, Why,
     filter::Filter,
     lines::LONGEST,
     program::{Cut, Running},
@@ -73,7 +73,7 @@ impl Container {
         if self.wanted.after.is_none() {
             let past = match self.past().await {
                 Ok(past) => past,
-                Err(reason) => return Some(Item::End(Some(reason))),
+                Err(why) => return Some(Item::End(Some(why))),
             };
             for (which, line, level) in past {
                 *self.place.of(which) = line.moment;
@@ -86,19 +86,19 @@ impl Container {
         self.go_on(&mut out).await
     }
 
-    fn start(&self, more: &[&str]) -> Result<Streams, String> {
+    fn start(&self, more: &[&str]) -> Result<Streams, Why> {
         let args: Vec<&str> = ["logs", "--timestamps"]
             .into_iter()
             .chain(more.iter().copied())
             .chain([self.wanted.name.as_str()])
             .collect();
         let running = Running::start(&self.wanted.places, self.engine.program(), &args, LONGEST_LINE)
-            .map_err(|reason| format!("{} {reason}.", self.engine.program()))?;
+            .map_err(|why| why.within(|why| format!("{} {why}.", self.engine.program())))?;
         Ok(Streams { running, ended: [false; 2], last: Place::default(), complaint: String::new() })
     }
 
     /// The last wanted lines of both streams in the order of their times; the place is then before the first of them.
-    async fn past(&mut self) -> Result<Vec<(Which, Stamped, Option<LogLevel>)>, String> {
+    async fn past(&mut self) -> Result<Vec<(Which, Stamped, Option<LogLevel>)>, Why> {
         let wanted = self.wanted.lines;
         let most = if self.wanted.filter.is_open() { wanted + MARGIN } else { MOST_LINES };
         let mut streams = self.start(&["--tail", &most.to_string()])?;
@@ -151,7 +151,7 @@ impl Container {
             }
             let mut streams = match self.start(&args) {
                 Ok(streams) => streams,
-                Err(reason) => return Some(Item::End(Some(reason))),
+                Err(why) => return Some(Item::End(Some(why))),
             };
             self.listen(&mut streams, out).await?;
             let success = streams.running.ended().await;
@@ -159,7 +159,8 @@ impl Container {
                 return Some(Item::End(None));
             }
             if success && !self.engine.runs(&self.wanted.places, &self.wanted.name).await {
-                return Some(Item::End(Some("The container does not run any more.".to_owned())));
+                let why = Why::new(LogReason::ContainerStopped, "The container does not run any more.");
+                return Some(Item::End(Some(why)));
             }
             starts = if started.elapsed() > PROPER_RUN { 0 } else { starts + 1 };
             if !success || starts == STARTS {
@@ -205,9 +206,12 @@ impl Container {
         Item::Line { line, cursor: self.place.to_string() }
     }
 
-    fn complaint(&self, said: String) -> String {
+    fn complaint(&self, said: String) -> Why {
         let program = self.engine.program();
-        if said.is_empty() { format!("{program} ended.") } else { format!("{program} says: {said}") }
+        if said.is_empty() {
+            return Why::new(LogReason::NoAnswer, format!("{program} ended."));
+        }
+        Why::said(said).within(|said| format!("{program} says: {said}"))
     }
 }
 

@@ -8,12 +8,13 @@ mod units;
 
 use std::{collections::VecDeque, time::Duration};
 
+use foreman_protocol::LogReason;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    OpenError,
+    OpenError, Why,
     filter::Filter,
-    program::{NOT_INSTALLED, Running, ask},
+    program::{Running, ask, unread},
     stream::{Item, Out},
 };
 use crate::probe::Places;
@@ -64,9 +65,8 @@ impl Journal {
     /// When it cannot be read here, or what is asked makes no sense.
     pub(super) fn check(&self) -> Result<(), OpenError> {
         if self.places.find(PROGRAM).is_none() {
-            return Err(OpenError::Unavailable(format!(
-                "This device has no systemd journal: {PROGRAM} is {NOT_INSTALLED}."
-            )));
+            let whole = |why: &str| format!("This device has no systemd journal: {PROGRAM} is {why}.");
+            return Err(OpenError::Unavailable(Why::not_installed().within(whole)));
         }
         if let Some(unit) = &self.unit
             && !units::is_name(unit)
@@ -84,7 +84,7 @@ impl Journal {
         let from = match self.after.as_deref().and_then(own).map(str::to_owned) {
             Some(cursor) => {
                 let Ok(there) = self.first_from(&cursor).await else {
-                    return Some(ended("The journal does not answer."));
+                    return Some(ended(Why::new(LogReason::NoAnswer, "The journal does not answer.")));
                 };
                 if there.as_ref() == Some(&cursor) {
                     From::Behind(cursor)
@@ -96,7 +96,7 @@ impl Journal {
             None => {
                 let (newest, past) = match self.past().await {
                     Ok(found) => found,
-                    Err(reason) => return Some(ended(&reason)),
+                    Err(why) => return Some(ended(why)),
                 };
                 for item in past.into_iter().rev() {
                     out.send(item).await?;
@@ -115,14 +115,14 @@ impl Journal {
         ALWAYS.iter().chain(more).map(|arg| (*arg).to_owned()).chain(unit).collect()
     }
 
-    fn start(&self, more: &[&str]) -> Result<Running, String> {
+    fn start(&self, more: &[&str]) -> Result<Running, Why> {
         let args = self.args(more);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         Running::start(&self.places, PROGRAM, &args, LONGEST_ENTRY)
     }
 
     /// The cursor of the first entry at or after a place.
-    async fn first_from(&self, cursor: &str) -> Result<Option<String>, String> {
+    async fn first_from(&self, cursor: &str) -> Result<Option<String>, Why> {
         let from = format!("--cursor={cursor}");
         let args = self.args(&["--lines=1", &from]);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
@@ -131,7 +131,7 @@ impl Journal {
     }
 
     /// The last wanted entries, the newest first, and the newest of all.
-    async fn past(&mut self) -> Result<(Option<String>, VecDeque<Item>), String> {
+    async fn past(&mut self) -> Result<(Option<String>, VecDeque<Item>), Why> {
         // Nothing of the past is wanted, but where it ends has to be known.
         let exactly = format!("--lines={}", self.lines.max(1));
         let most = if self.filter.is_open() { exactly.as_str() } else { MOST_ENTRIES };
@@ -139,8 +139,8 @@ impl Journal {
         let (mut newest, mut past, mut kept) = (None, VecDeque::new(), 0);
         let look = async {
             while past.len() < self.lines.max(1) && kept < MOST_KEPT {
-                let line = running.out.line().await.map_err(|error| format!("cannot be read: {error}"))?;
-                let Some(line) = line else { return Ok::<_, String>(true) };
+                let line = running.out.line().await.map_err(unread)?;
+                let Some(line) = line else { return Ok::<_, Why>(true) };
                 let Some(entry) = Entry::read(&line.bytes).filter(|_| !line.cut) else { continue };
                 newest.get_or_insert_with(|| entry.cursor.clone());
                 if self.lines == 0 {
@@ -178,7 +178,7 @@ impl Journal {
             }
             let mut running = match self.start(&args) {
                 Ok(running) => running,
-                Err(reason) => return Some(ended(&reason)),
+                Err(why) => return Some(ended(why)),
             };
             if let Some(cursor) = self.listen(&mut running, out).await? {
                 from = From::Behind(cursor);
@@ -189,7 +189,7 @@ impl Journal {
             }
             starts = if started.elapsed() > PROPER_RUN { 0 } else { starts + 1 };
             if starts == STARTS || !self.follow {
-                return Some(ended(&complaint(&running.complaint().await)));
+                return Some(ended(complaint(&running.complaint().await)));
             }
             sleep(PAUSE).await;
         }
@@ -228,14 +228,17 @@ fn own(cursor: &str) -> Option<&str> {
     (!own.is_empty() && own.len() < 512 && own.bytes().all(allowed)).then_some(own)
 }
 
-fn ended(reason: &str) -> Item {
-    Item::End(Some(format!("The journal cannot be read any more: {reason}")))
+fn ended(why: Why) -> Item {
+    Item::End(Some(why.within(|why| format!("The journal cannot be read any more: {why}"))))
 }
 
 /// In words that say what to do.
-fn complaint(said: &str) -> String {
+fn complaint(said: &str) -> Why {
     if said.contains("insufficient permissions") {
-        return "the agent's user may not read it; add it to the group systemd-journal.".to_owned();
+        return Why::no_right(units::GROUP).within(|why| format!("{why}."));
     }
-    if said.is_empty() { format!("{PROGRAM} ended.") } else { format!("{PROGRAM} says: {said}") }
+    if said.is_empty() {
+        return Why::new(LogReason::NoAnswer, format!("{PROGRAM} ended."));
+    }
+    Why::said(said).within(|said| format!("{PROGRAM} says: {said}"))
 }

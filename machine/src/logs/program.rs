@@ -5,11 +5,13 @@
 
 use std::{io, process::Stdio, time::Duration};
 
+use foreman_protocol::LogReason;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader},
     process::{Child, ChildStderr, ChildStdout},
 };
 
+use super::Why;
 use crate::probe::{Group, Places};
 
 /// The most a program may say when it is asked for a list, and of its complaints.
@@ -27,23 +29,17 @@ pub(super) struct Said {
 ///
 /// # Errors
 /// In a few words for people: it is not installed, cannot be started, or took too long.
-pub(super) async fn ask(
-    places: &Places,
-    program: &str,
-    args: &[&str],
-    limit: Duration,
-) -> Result<Said, String> {
+pub(super) async fn ask(places: &Places, program: &str, args: &[&str], limit: Duration) -> Result<Said, Why> {
     let mut running = Running::start(places, program, args, 0)?;
     let asked = async {
         let Running { out, err, .. } = &mut running;
-        let (text, complaint) =
-            tokio::try_join!(out.rest(), err.rest()).map_err(|error| format!("cannot be read: {error}"))?;
-        Ok::<_, String>((text, complaint, running.ended().await))
+        let (text, complaint) = tokio::try_join!(out.rest(), err.rest()).map_err(unread)?;
+        Ok::<_, Why>((text, complaint, running.ended().await))
     };
-    let late = |_| format!("took longer than {} s", limit.as_secs());
+    let late = |_| Why::new(LogReason::TooSlow, format!("took longer than {} s", limit.as_secs()));
     let (text, complaint, success) = tokio::time::timeout(limit, asked).await.map_err(late)??;
     if text.len() as u64 >= MOST_SAID {
-        return Err("said too much".to_owned());
+        return Err(Why::said("said too much"));
     }
     Ok(Said { text: String::from_utf8_lossy(&text).into_owned(), complaint: first_line(&complaint), success })
 }
@@ -61,19 +57,14 @@ impl Running {
     ///
     /// # Errors
     /// In a few words for people.
-    pub(super) fn start(
-        places: &Places,
-        program: &str,
-        args: &[&str],
-        longest: usize,
-    ) -> Result<Self, String> {
-        let mut command = places.command(program).map_err(|_| NOT_INSTALLED.to_owned())?;
+    pub(super) fn start(places: &Places, program: &str, args: &[&str], longest: usize) -> Result<Self, Why> {
+        let mut command = places.command(program).map_err(|_| Why::not_installed())?;
         command.args(args).stderr(Stdio::piped());
-        let told = |error| format!("cannot be started: {error}");
+        let told = |error| Why::said(error).within(|error| format!("cannot be started: {error}"));
         let mut child = command.spawn().map_err(told)?;
         let group = Group::of(&child);
         let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err("cannot be listened to".to_owned());
+            return Err(Why::said("cannot be listened to"));
         };
         Ok(Self { out: Reader::new(out, longest), err: Reader::new(err, longest), child, group })
     }
@@ -92,8 +83,9 @@ impl Running {
     }
 }
 
-/// As a kind of logs is reported that cannot be read for this reason.
-pub(super) const NOT_INSTALLED: &str = "not installed";
+pub(super) fn unread(error: io::Error) -> Why {
+    Why::said(error).within(|error| format!("cannot be read: {error}"))
+}
 
 fn first_line(complaint: &[u8]) -> String {
     let text = String::from_utf8_lossy(complaint);

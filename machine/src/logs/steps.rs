@@ -3,6 +3,7 @@
 use std::io;
 
 use super::{
+    Why,
     stream::{Item, Out},
     wake::Wake,
 };
@@ -20,7 +21,7 @@ pub(super) enum State {
     /// All that is there was read.
     Idle,
     /// All is read, and nobody follows or nothing can follow. The reason is for people.
-    Over(Option<String>),
+    Over(Option<Why>),
 }
 
 /// Something on disk that is read in steps of a bounded size. A step may take a disk's time and knows no waiting.
@@ -40,7 +41,10 @@ pub(super) async fn run(mut log: impl Steps, mut out: Out) -> Option<Item> {
         log = back;
         let step = match step {
             Ok(step) => step,
-            Err(error) => return Some(Item::End(Some(format!("It cannot be read any more: {error}.")))),
+            Err(error) => {
+                let why = Why::said(error).within(|error| format!("It cannot be read any more: {error}."));
+                return Some(Item::End(Some(why)));
+            }
         };
         for item in step.items {
             out.send(item).await?;

@@ -9,6 +9,8 @@ use tokio::{
     time::{Duration, Instant},
 };
 
+use super::Why;
+
 /// Lines that wait for their reader; with the longest ones 1 MiB.
 const WAITING: usize = 64;
 /// How often the reader of a filter that lets nothing through hears how far it is.
@@ -27,7 +29,7 @@ pub enum Item {
     /// Everything before this cursor was looked at, and nothing of it was wanted.
     Reached(String),
     /// Nothing more will come. The reason is for people, absent when all was given that was asked for.
-    End(Option<String>),
+    End(Option<Why>),
 }
 
 /// The lines of one source. Dropping it ends the source.

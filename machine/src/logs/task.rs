@@ -2,10 +2,10 @@
 
 use std::{io, path::Path};
 
-use foreman_protocol::{LogKind, LogLine, LogSource, TaskId};
+use foreman_protocol::{LogKind, LogLine, LogReason, LogSource, TaskId};
 
 use super::{
-    OpenError,
+    OpenError, Why,
     filter::Filter,
     lines::{Line, Lines},
     steps::{State, Step, Steps},
@@ -49,7 +49,11 @@ pub(super) fn open(tasks: &Path, wanted: Wanted<'_>) -> Result<TaskLog, OpenErro
     if !folder.path().is_dir() {
         return Err(OpenError::NotFound(GONE.to_owned()));
     }
-    let told = |error: io::Error| OpenError::Unavailable(format!("The output cannot be read: {error}."));
+    let told = |error: io::Error| {
+        OpenError::Unavailable(
+            Why::said(error).within(|error| format!("The output cannot be read: {error}.")),
+        )
+    };
     let mut output = OutputReader::of(&folder);
     let mut items = Vec::new();
     let at = match after {
@@ -96,9 +100,9 @@ pub(super) fn list(tasks: &Path) -> Vec<LogSource> {
 
 impl TaskLog {
     /// What of the output is missing at its end, for people.
-    fn missing(&self) -> Option<String> {
+    fn missing(&self) -> Option<Why> {
         let all_here = self.folder.exit().is_some_and(|exit| exit.output_total <= self.at);
-        (!all_here).then(|| GONE.to_owned())
+        (!all_here).then(|| Why::new(LogReason::WithServer, GONE))
     }
 
     fn take(&mut self, bytes: &[u8]) -> Option<String> {

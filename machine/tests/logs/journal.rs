@@ -10,7 +10,7 @@ use std::{
 };
 
 use foreman_machine::logs::{Item, LogStream, OpenError, Request};
-use foreman_protocol::{LogKind, LogLevel, LogLine};
+use foreman_protocol::{LogKind, LogLevel, LogLine, LogReason};
 
 use super::{
     Machine, next,
@@ -272,10 +272,13 @@ async fn a_program_that_hangs_or_may_not_is_not_waited_for() {
     let unavailable = machine.logs.sources().await.unavailable;
     assert!(unavailable[0].reason.contains("systemd-journal"), "{unavailable:?}");
     assert!(unavailable[1].reason.contains("took longer"), "{unavailable:?}");
+    let codes: Vec<_> = unavailable.iter().map(|kind| kind.code).collect();
+    assert_eq!(codes, [Some(LogReason::NoRight), Some(LogReason::TooSlow)]);
     all_gone(folder.to_str().unwrap()).await;
     let mut stream = machine.open(asked("journal")).await.unwrap();
     let Item::End(Some(reason)) = next(&mut stream).await else { panic!("it went on") };
-    assert!(reason.contains("systemd-journal"), "{reason}");
+    assert_eq!((reason.reason, reason.detail.as_deref()), (LogReason::NoRight, Some("systemd-journal")));
+    assert!(reason.text.contains("systemd-journal"), "{reason}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use foreman_machine::{
     logs::{Item, OpenError, Request},
     run::{Ending, Exit, Moment},
 };
-use foreman_protocol::{LogKind, TaskId};
+use foreman_protocol::{LogKind, LogReason, TaskId};
 
 use super::{Machine, next, texts};
 
@@ -92,7 +92,8 @@ async fn a_task_whose_output_is_gone_says_where_it_is() {
     assert!(matches!(next(&mut stream).await, Item::Line { .. }));
     fs::remove_dir_all(&task.folder).unwrap();
     let Item::End(Some(reason)) = next(&mut stream).await else { panic!("it went on") };
-    assert!(reason.contains("server"), "{reason}");
+    assert_eq!(reason.reason, LogReason::WithServer);
+    assert!(reason.text.contains("server"), "{reason}");
     let error = machine.open(task.asked()).await.err();
     assert!(matches!(&error, Some(OpenError::NotFound(reason)) if reason.contains("server")), "{error:?}");
 }

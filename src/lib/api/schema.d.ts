@@ -2904,6 +2904,13 @@ export interface components {
          * @enum {string}
          */
         LockedBecause: "asked" | "idle";
+        /** @description The last word of a log's stream. */
+        LogEnd: {
+            code?: components["schemas"]["LogReason"] | null;
+            detail?: string | null;
+            /** @description For people; absent when all was given that was asked for. */
+            reason?: string | null;
+        };
         /** @enum {string} */
         LogKind: "journal" | "task" | "file" | "container";
         /** @enum {string} */
@@ -2916,6 +2923,11 @@ export interface components {
             /** @description At most 16 KiB; longer lines are cut, and end in `…`. */
             text: string;
         };
+        /**
+         * @description Why a log cannot be read, or not any more. Some have a detail beside them.
+         * @enum {string}
+         */
+        LogReason: "not_installed" | "no_right" | "too_slow" | "no_answer" | "nothing_written" | "forbidden" | "container_stopped" | "with_server" | "too_many_readers" | "said" | "unknown";
         /** @description Where lines come from. */
         LogSource: {
             /** @description Whether something is writing there now, as far as can be told. */
@@ -4374,6 +4386,8 @@ export interface components {
             token: string;
         };
         UnavailableLogs: {
+            code?: components["schemas"]["LogReason"] | null;
+            detail?: string | null;
             kind: components["schemas"]["LogKind"];
             /** @description `not installed`, `the agent's user may not read it`. */
             reason: string;

@@ -58,6 +58,8 @@ export type Trashed = Schemas['Trashed'];
 export type Upload = Schemas['Upload'];
 export type LogSource = Schemas['LogSource'];
 export type LogSources = Schemas['LogSources'];
+export type LogReason = Schemas['LogReason'];
+export type LogEnd = Schemas['LogEnd'];
 export type LogLine = Schemas['LogLine'];
 export type LogLevel = Schemas['LogLevel'];
 

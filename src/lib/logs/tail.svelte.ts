@@ -1,7 +1,7 @@
 // The lines of one log as they come: a stream that heals by itself and goes on after the last line, and as many
 // lines as a page can hold.
 
-import type { LogLevel, LogLine } from '$lib/api/types';
+import type { LogEnd, LogLevel, LogLine } from '$lib/api/types';
 import { device, type LinkState, type StreamMessage, type Subscription } from '$lib/host';
 
 /** A line, or a place where lines are missing. */
@@ -52,7 +52,7 @@ export class LogTail {
 	rows = $state.raw<Row[]>([]);
 	link = $state.raw<LinkState>({ kind: 'connecting', since: Date.now() });
 	/** Nothing more comes; why, when it was not simply all. */
-	ended = $state.raw<{ reason?: string }>();
+	ended = $state.raw<LogEnd>();
 	paused = $state(false);
 	/** Lines that came while it was paused. */
 	held = $state(0);
@@ -101,7 +101,7 @@ export class LogTail {
 		else if (event === 'gap') this.#add({ key: this.#next++, gap: true });
 		else if (event === 'end') {
 			this.#flush();
-			this.ended = JSON.parse(data) as { reason?: string };
+			this.ended = JSON.parse(data) as LogEnd;
 			this.#stream?.close();
 			this.link = { kind: 'ended', since: Date.now() };
 		}

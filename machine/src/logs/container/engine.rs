@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use foreman_protocol::{LogKind, LogSource};
+use foreman_protocol::{LogKind, LogReason, LogSource};
 use serde_json::Value;
 
-use super::super::{
-    OpenError,
-    program::{NOT_INSTALLED, ask},
-};
+use super::super::{OpenError, Why, program::ask};
 use crate::probe::Places;
 
 /// An engine may take this long to list its containers.
@@ -41,13 +38,15 @@ impl Engine {
             match engine.containers(places).await {
                 Ok(known) if known.iter().any(|known| known.is(name)) => return Ok(engine),
                 Ok(_) => asked = true,
-                Err(reason) => reasons.push(format!("{}: {reason}", engine.0)),
+                Err(why) => reasons.push(why.within(|why| format!("{}: {why}", engine.0))),
             }
         }
         if asked {
             return Err(OpenError::NotFound(format!("There is no container {name} on this device.")));
         }
-        Err(OpenError::Unavailable(format!("No container engine answers ({}).", reasons.join("; "))))
+        let all = reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let whole = |_: &str| format!("No container engine answers ({all}).");
+        Err(OpenError::Unavailable(weightiest(reasons).within(whole)))
     }
 
     /// Whether the container runs now.
@@ -56,16 +55,16 @@ impl Engine {
         known.iter().any(|known| known.is(name) && known.running)
     }
 
-    async fn containers(self, places: &Places) -> Result<Vec<Known>, String> {
+    async fn containers(self, places: &Places) -> Result<Vec<Known>, Why> {
         let said = ask(places, self.0, &["ps", "--all", "--format", "{{json .}}"], LIMIT).await?;
         if said.success {
             return Ok(read(&said.text));
         }
         let denied = said.complaint.contains("permission denied");
         Err(match said.complaint {
-            _ if denied => format!("the agent's user may not use it (add it to the group {})", self.0),
-            complaint if complaint.is_empty() => "it does not answer".to_owned(),
-            complaint => complaint,
+            _ if denied => Why::no_right(self.0),
+            complaint if complaint.is_empty() => Why::new(LogReason::NoAnswer, "it does not answer"),
+            complaint => Why::said(complaint),
         })
     }
 }
@@ -80,7 +79,7 @@ impl Known {
 ///
 /// # Errors
 /// Why none can be listed, in a few words for people.
-pub(in crate::logs) async fn list(places: &Places) -> Result<Vec<LogSource>, String> {
+pub(in crate::logs) async fn list(places: &Places) -> Result<Vec<LogSource>, Why> {
     let [first, second] = ENGINES;
     let (first, second) = tokio::join!(first.containers(places), second.containers(places));
     let mut reasons = Vec::new();
@@ -101,8 +100,7 @@ pub(in crate::logs) async fn list(places: &Places) -> Result<Vec<LogSource>, Str
         }
     }
     if !answered {
-        let reason = reasons.into_iter().find(|reason| reason != NOT_INSTALLED);
-        return Err(reason.unwrap_or_else(|| NOT_INSTALLED.to_owned()));
+        return Err(weightiest(reasons));
     }
     all.sort_by(|a, b| (!a.running, &a.name).cmp(&(!b.running, &b.name)));
     all.truncate(MOST_CONTAINERS);
@@ -113,6 +111,12 @@ pub(in crate::logs) async fn list(places: &Places) -> Result<Vec<LogSource>, Str
         active: known.running,
     };
     Ok(all.into_iter().map(source).collect())
+}
+
+/// Of those that are not there, one that is and does not answer.
+fn weightiest(reasons: Vec<Why>) -> Why {
+    let reason = reasons.into_iter().find(|why| why.reason != LogReason::NotInstalled);
+    reason.unwrap_or_else(Why::not_installed)
 }
 
 /// Whether this can be a container's name: so no option.

@@ -14,9 +14,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use foreman_protocol::Policy;
+use foreman_protocol::{LogReason, Policy};
 
-use super::super::OpenError;
+use super::super::{OpenError, Why};
 use crate::policy;
 
 #[cfg(unix)]
@@ -75,9 +75,12 @@ pub(in crate::logs) fn unreadable(path: &Path, error: &io::Error) -> OpenError {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
             OpenError::NotFound(format!("There is no file {path} on this device."))
         }
-        io::ErrorKind::PermissionDenied => {
-            OpenError::Unavailable(format!("The agent's user may not read {path}."))
-        }
-        _ => OpenError::Unavailable(format!("{path} cannot be read: {error}.")),
+        io::ErrorKind::PermissionDenied => OpenError::Unavailable(Why::new(
+            LogReason::NoRight,
+            format!("The agent's user may not read {path}."),
+        )),
+        _ => OpenError::Unavailable(
+            Why::said(error).within(|error| format!("{path} cannot be read: {error}.")),
+        ),
     }
 }

@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use foreman_protocol::{LogKind, LogSource};
+use foreman_protocol::{LogKind, LogReason, LogSource};
 
 use super::{
-    super::program::{NOT_INSTALLED, ask},
+    super::{
+        Why,
+        program::{Said, ask},
+    },
     PROGRAM,
 };
 use crate::probe::Places;
@@ -13,30 +16,39 @@ use crate::probe::Places;
 /// Each program may take this long to list what it knows.
 const LIMIT: Duration = Duration::from_secs(3);
 const MOST_UNITS: usize = 1_000;
+/// Whose members may read all of the journal.
+pub(super) const GROUP: &str = "systemd-journal";
 
 /// Whether there is anything to read.
 ///
 /// # Errors
 /// The reason, in a few words for people.
-async fn check(places: &Places) -> Result<(), String> {
+async fn check(places: &Places) -> Result<(), Why> {
     let said = ask(places, PROGRAM, &["--lines=1", "--quiet", "--no-pager", "--output=cat"], LIMIT).await?;
     if said.complaint.contains("insufficient permissions") {
-        return Err("the agent's user may not read it (add it to the group systemd-journal)".to_owned());
+        return Err(Why::no_right(GROUP));
     }
     if !said.success {
         let nothing_said = said.complaint.is_empty();
-        return Err(if nothing_said { "it cannot be read".to_owned() } else { said.complaint });
+        return Err(if nothing_said {
+            Why::new(LogReason::NoAnswer, "it cannot be read")
+        } else {
+            Why::said(said.complaint)
+        });
     }
-    if said.text.is_empty() { Err("nothing is written to it".to_owned()) } else { Ok(()) }
+    if said.text.is_empty() {
+        return Err(Why::new(LogReason::NothingWritten, "nothing is written to it"));
+    }
+    Ok(())
 }
 
 /// The whole journal and each unit that is known or has written.
 ///
 /// # Errors
 /// The reason why the journal cannot be read, in a few words for people.
-pub(in crate::logs) async fn list(places: &Places) -> Result<Vec<LogSource>, String> {
+pub(in crate::logs) async fn list(places: &Places) -> Result<Vec<LogSource>, Why> {
     if places.find(PROGRAM).is_none() {
-        return Err(NOT_INSTALLED.to_owned());
+        return Err(Why::not_installed());
     }
     let listing = [
         "list-units",
@@ -53,8 +65,7 @@ pub(in crate::logs) async fn list(places: &Places) -> Result<Vec<LogSource>, Str
         ask(places, PROGRAM, &["--field=_SYSTEMD_UNIT", "--quiet", "--no-pager"], LIMIT)
     );
     checked?;
-    let text =
-        |said: Result<super::super::program::Said, String>| said.map_or(String::new(), |said| said.text);
+    let text = |said: Result<Said, Why>| said.map_or(String::new(), |said| said.text);
     let mut units: BTreeMap<String, (String, bool)> =
         text(written).lines().map(|unit| (unit.trim().to_owned(), (String::new(), false))).collect();
     for line in text(known).lines() {

@@ -8,7 +8,7 @@ use std::{
 
 use foreman_protocol::Policy;
 
-use super::{OpenError, only_as_file, unreadable};
+use super::{super::super::Why, OpenError, only_as_file, unreadable};
 use crate::files::{self, FilesError};
 
 /// See [`super::Rules::now`].
@@ -48,6 +48,8 @@ fn told(path: &Path, error: FilesError) -> OpenError {
         FilesError::NoFile(..) | FilesError::Invalid { .. } => {
             OpenError::Invalid { field: "source", message }
         }
-        _ => OpenError::Unavailable(format!("{} cannot be read: {message}", path.display())),
+        _ => OpenError::Unavailable(
+            Why::said(message).within(|why| format!("{} cannot be read: {why}", path.display())),
+        ),
     }
 }
