@@ -5,7 +5,7 @@ use std::{fmt, pin::pin, sync::RwLock, time::Duration};
 use foreman_link::{
     carrier,
     channel::{self, ClientKeys, ConnectError},
-    grant::LinkSecret,
+    grant::{Issuer, LinkSecret},
     h2,
 };
 use foreman_protocol::{Hello, RefusedBecause};
@@ -49,6 +49,11 @@ impl Default for DeviceOptions {
 }
 
 impl DeviceOptions {
+    /// Whether the way through the server was asked for by name.
+    fn names_server(&self) -> bool {
+        self.only.as_ref().is_some_and(|only| only.contains(&PathKind::Server))
+    }
+
     /// Why no path is to be looked for, when only the server is left.
     pub(super) fn without_link(&self) -> Option<Error> {
         let only = self.only.as_deref()?;
@@ -164,6 +169,13 @@ pub(super) struct Unreached {
     misses: Vec<Miss>,
     /// What the device said, when it was reached and refused.
     pub refused: Option<Error>,
+}
+
+impl Unreached {
+    /// Why the device itself said no.
+    fn because(&self) -> Option<RefusedBecause> {
+        self.misses.iter().filter_map(|miss| miss.refused).find(|because| keys::is_final(*because))
+    }
 }
 
 impl fmt::Display for Unreached {
@@ -326,14 +338,17 @@ impl Dialer {
     }
 
     async fn race_among(&self, candidates: Vec<(Duration, Candidate)>) -> Result<Session, Unreached> {
+        self.renew();
         let attempts = candidates.into_iter().map(|(start, candidate)| {
             let attempt: Attempt<'_, Session, Miss> = Box::pin(self.dial(candidate));
             (start, attempt)
         });
         let is_final = |miss: &Miss| miss.refused.is_some_and(keys::is_final);
         race(attempts.collect(), is_final).await.map_err(|misses| {
-            let refused = misses.iter().find(|miss| is_final(miss)).and_then(|miss| miss.refused);
-            Unreached { misses, refused: refused.map(|because| keys::refusal(&self.device().name, because)) }
+            let mut unreached = Unreached { misses, refused: None };
+            unreached.refused =
+                unreached.because().map(|because| keys::refusal(&self.device().name, because));
+            unreached
         })
     }
 
@@ -381,17 +396,42 @@ impl Dialer {
         }
     }
 
-    /// Takes this user's own right in place of another one that the device refused: a server that hands out rights worth
-    /// nothing must not get to speak for this client by that. `false` when there is no other one to try.
-    pub fn with_own_right(&self) -> bool {
+    /// Takes this user's own right in place of another one that the device refused, or of an own one that ran out: a
+    /// server that hands out rights worth nothing must not get to speak for this client by that, nor by waiting. `false`
+    /// when there is no other one to try.
+    pub fn with_own_right(&self, unreached: &Unreached) -> bool {
         let Some(Ok(issuer)) = self.store.as_ref().map(Store::owner_key) else { return false };
         let device = self.device();
-        if keys::is_own(&issuer, &device) || keys::refused_lately(&device) {
+        let ran_out = unreached.because() == Some(RefusedBecause::Expired) && !keys::is_fresh(&device);
+        if (keys::is_own(&issuer, &device) && !ran_out) || keys::refused_lately(&device) {
             return false;
         }
-        let own = keys::own_grant(&issuer, &device, &self.key.public());
-        self.change(|device| device.grant = Some(own));
+        self.sign_own(&issuer);
         true
+    }
+
+    /// Takes up a right that was kept for this client after its last one was refused.
+    pub fn has_right_again(&self) -> bool {
+        let id = self.device().id;
+        let kept = self.store.as_ref().and_then(|store| store.device(id).ok().flatten());
+        let Some(grant) = kept.and_then(|kept| kept.grant) else { return false };
+        self.device.write().unwrap_or_else(std::sync::PoisonError::into_inner).grant = Some(grant);
+        true
+    }
+
+    /// Signs this user's own right anew before it runs out.
+    fn renew(&self) {
+        let device = self.device();
+        if keys::is_half_over(&device)
+            && let Some(Ok(issuer)) = self.store.as_ref().map(Store::owner_key)
+            && keys::is_own(&issuer, &device)
+        {
+            self.sign_own(&issuer);
+        }
+    }
+
+    fn sign_own(&self, issuer: &Issuer) {
+        self.change(|device| device.grant = Some(keys::own_grant(issuer, device, &self.key.public())));
     }
 
     /// Why the server speaks for this client from now on; `None` when it may not. The grant that was refused is not
@@ -402,6 +442,11 @@ impl Dialer {
             device.refused_at = Some(keys::now());
         });
         self.may_use_server().then(|| refused.to_string())
+    }
+
+    /// Whether what began sealed may go on where the server can read it.
+    pub fn may_unseal(&self) -> bool {
+        self.may_use_server() && self.options.names_server()
     }
 
     pub const fn may_use_server(&self) -> bool {

@@ -102,14 +102,19 @@ pub(super) async fn keep(reach: Arc<Reach>) {
                 let why = hold(&reach, Arc::new(session)).await;
                 reach.stand(Standing::Searching(Some(why)));
             }
-            Err(Unreached { refused: Some(_), .. }) if reach.dialer.with_own_right() => {}
+            Err(unreached) if unreached.refused.is_some() && reach.dialer.with_own_right(&unreached) => {}
             Err(Unreached { refused: Some(error), .. }) => {
                 reach.stand(match reach.dialer.without_link(&error) {
                     Some(why) => Standing::Server(why),
                     None => Standing::Refused(error),
                 });
-                // Only somebody who does something about it changes that.
-                reach.wake.notified().await;
+                // Only somebody who does something about it changes that; a network that came does not.
+                loop {
+                    reach.wake.notified().await;
+                    if reach.dialer.has_right_again() {
+                        break;
+                    }
+                }
             }
             Err(unreached) => {
                 let why = unreached.to_string();

@@ -95,6 +95,20 @@ pub(super) fn is_own(issuer: &Issuer, device: &KnownDevice) -> bool {
     grant.is_some_and(|grant| grant.issuer == issuer.public())
 }
 
+/// Whether more than half of what this user signed is over: then it is signed anew before it runs out.
+pub(super) fn is_half_over(device: &KnownDevice) -> bool {
+    let grant = device.grant.as_deref().and_then(|text| read_grant(text).ok());
+    grant.is_some_and(|grant| {
+        now().saturating_sub(grant.issued_at) > grant.expires_at.saturating_sub(grant.issued_at) / 2
+    })
+}
+
+/// Whether the grant was signed a moment ago: one more would say the same.
+pub(super) fn is_fresh(device: &KnownDevice) -> bool {
+    let grant = device.grant.as_deref().and_then(|text| read_grant(text).ok());
+    grant.is_some_and(|grant| now().abs_diff(grant.issued_at) < AGAIN_AFTER)
+}
+
 /// Whether the device refused this user's own key a moment ago: each try counts there as a failed one.
 pub(super) fn refused_lately(device: &KnownDevice) -> bool {
     device.refused_at.is_some_and(|at| now().abs_diff(at) < AGAIN_AFTER)
@@ -130,6 +144,15 @@ pub(super) fn refusal(name: &str, because: RefusedBecause) -> Error {
 
 pub(super) fn no_grant(name: &str) -> Error {
     not_enough(format!("This client has no right of its own on {name}. See `foreman trust {name}`."), None)
+}
+
+/// An attached terminal that was sealed does not go on where the server reads along.
+pub(super) fn not_unsealed(name: &str, why: &str) -> Error {
+    let message = format!(
+        "There is no way end to end to {name} any more ({why}), and the server, which can read what is typed, is not \
+         used in its place unasked. The terminal runs on there. Attach again to go on through the server"
+    );
+    not_enough(message, None)
 }
 
 /// What somebody asked for whose key the device does not trust.

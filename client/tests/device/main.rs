@@ -5,6 +5,7 @@
 mod api;
 mod opening;
 mod paths;
+mod running_out;
 mod scene;
 mod terminal;
 mod transfers;

@@ -9,14 +9,14 @@ use foreman_protocol::DeviceId;
 
 use crate::scene::{Scene, options, reached};
 
-fn store() -> (tempfile::TempDir, Store) {
+pub fn store() -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::at(folder.path().join("config"), folder.path().join("data"));
     (folder, store)
 }
 
 /// A scene whose device trusts this store's owner key.
-fn trusting(store: &Store) -> Scene {
+pub fn trusting(store: &Store) -> Scene {
     let mut scene = Scene::new();
     scene.owner = store.owner_key().unwrap();
     scene.client = store.client_key().unwrap();

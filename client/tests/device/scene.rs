@@ -1,7 +1,10 @@
 //! A device's real link with a stand-in for its API behind it, and a stand-in for its server: a splice for the relay,
 //! and the same API again for what goes through the server.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicI64, Ordering::Relaxed},
+};
 
 use axum::{
     Extension, Json, Router,
@@ -49,6 +52,8 @@ pub struct Scene {
     router: Router,
     /// Where the server says that the device is.
     addresses: Arc<Mutex<Vec<String>>>,
+    /// The device's clock.
+    pub now: Arc<AtomicI64>,
     /// Grants that the server carries.
     carried: Arc<Mutex<Vec<serde_json::Value>>>,
 }
@@ -111,6 +116,7 @@ impl Scene {
             identity: Issuer::generate(),
             link: Arc::new(Mutex::new((LinkSecret::generate(), 1))),
             addresses: Arc::default(),
+            now: Arc::new(AtomicI64::new(1)),
             carried: Arc::default(),
         }
     }
@@ -184,10 +190,11 @@ impl Scene {
             secret: self.link.lock().unwrap().0.clone(),
         };
         let (issuers, identity) = ([self.owner.public()], self.identity.public());
+        let now = self.now.load(Relaxed);
         let checked = channel::accept(stream, &keys, |client, hello| {
             let revocations = Revocations::default();
             let trust =
-                Trust { issuers: &issuers, device: &identity, client, now: 1, revocations: &revocations };
+                Trust { issuers: &issuers, device: &identity, client, now, revocations: &revocations };
             verify_grant(&hello.grant, &trust)
         });
         if let Ok(accepted) = checked.await {

@@ -18,6 +18,7 @@ use crate::{
         dial::Unreached,
         frames::{self, Place, Wire},
         keeper::{Pause, Standing},
+        keys,
         path::PathKind,
         session::Session,
     },
@@ -52,6 +53,8 @@ pub(super) struct Pump {
     terminal: TerminalId,
     /// Names this viewer's input, so that what is sent again is typed once.
     writer: Option<String>,
+    /// It began end to end, and what is typed goes no other way.
+    sealed: bool,
     size: Option<(u16, u16)>,
     tell: mpsc::Sender<TerminalUpdate>,
     typed: mpsc::Receiver<ToDevice>,
@@ -127,7 +130,8 @@ impl Pump {
         let writer = options.write.then(|| format!("{:032x}", rand::random::<u128>()));
         let (size, next) = (options.size, options.from);
         let unaccepted = Unaccepted::default();
-        Self { device, terminal, writer, size, tell, typed, next, unaccepted, held: None }
+        let sealed = matches!(*device.reach().standing.borrow(), Standing::Link(_));
+        Self { device, terminal, writer, sealed, size, tell, typed, next, unaccepted, held: None }
     }
 
     pub async fn run(mut self) {
@@ -135,6 +139,7 @@ impl Pump {
         loop {
             let wait = match self.open().await {
                 Ok((wire, session)) => {
+                    self.sealed |= session.is_some();
                     let kind = session.as_ref().map_or(PathKind::Server, |session| session.candidate.kind);
                     if !self.tell(TerminalUpdate::Attached(kind)).await {
                         return;
@@ -200,6 +205,9 @@ impl Pump {
         let standing = reach.standing.borrow().clone();
         let like = match standing {
             Standing::Refused(error) => return Err(error),
+            Standing::Server(why) if self.sealed && !reach.dialer.may_unseal() => {
+                return Err(keys::not_unsealed(&self.device.known().name, &why));
+            }
             Standing::Server(_) => return self.open_through_server(&place).await,
             Standing::Link(session) if !session.is_over() => Some(session.candidate.clone()),
             // The keeper looks too, and may find that the server has to speak.
@@ -207,6 +215,10 @@ impl Pump {
         };
         match reach.dialer.another(like).await {
             Ok(session) => Ok((frames::over_link(&session, &place).await?, Some(session))),
+            // The keeper may find another right; if not, it is said when the server would have to speak.
+            Err(Unreached { refused: Some(error), .. }) if self.sealed && !reach.dialer.may_unseal() => {
+                Err(Error::Unreachable { message: error.to_string() })
+            }
             Err(Unreached { refused: Some(error), .. }) => {
                 if reach.dialer.may_use_server() {
                     self.open_through_server(&place).await
