@@ -257,6 +257,7 @@ async fn show_steps(
     for line in detected.map(|capabilities| capability_lines(&capabilities)).unwrap_or_default() {
         println!("  - {line}");
     }
+    println!("  Identity {}: what clients show when they first meet this device", public_key(&identity.key));
     println!("\nListening for tasks...");
 }
 

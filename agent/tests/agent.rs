@@ -146,6 +146,8 @@ async fn connecting_shows_each_step_and_a_task_leaves_nothing_behind() {
     server.until_state(next, TaskState::Succeeded).await;
     let (connected, said, _) = machine.say(&["status"]).await;
     assert!(connected && said.contains("connected for") && said.contains("allows commands"), "{said}");
+    let identity = said.lines().find_map(|line| line.strip_prefix("Identity ")).expect("shown");
+    assert!(lines.iter().any(|line| line.trim().starts_with(&format!("Identity {identity}:"))), "{lines:?}");
 
     let (success, _, error) = machine.say(&["connect", "--server", &server.url, "--token", TOKEN]).await;
     assert!(!success && error.contains("already connected") && error.contains("disconnect"), "{error}");

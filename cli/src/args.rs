@@ -42,6 +42,9 @@ pub struct Global {
     /// Reach devices only over these ways, separated by commas.
     #[arg(long, env = "FOREMAN_VIA", global = true, value_delimiter = ',', value_parser = path_kind, value_name = "WAY")]
     pub via: Vec<PathKind>,
+    /// Reach a device only when this is its identity, as `foreman-agent status` shows it there.
+    #[arg(long, env = "FOREMAN_IDENTITY", global = true, value_name = "KEY")]
+    pub identity: Option<String>,
     /// Do not look for devices by multicast on the local network.
     #[arg(long, env = "FOREMAN_NO_MDNS", global = true)]
     pub no_mdns: bool,

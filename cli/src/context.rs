@@ -3,7 +3,7 @@
 use std::{io::Read, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use foreman_client::{DeviceConnection, DeviceOptions, Foreman, PathKind, Store};
+use foreman_client::{DeviceConnection, DeviceOptions, Foreman, KnownDevice, PathKind, Store};
 use foreman_protocol::{Device, DeviceId};
 use futures_util::TryStreamExt;
 
@@ -33,6 +33,7 @@ impl Context {
         let via = &global.via;
         let options = DeviceOptions {
             only: (!via.is_empty()).then(|| via.clone()),
+            identity: global.identity.clone(),
             mdns: !global.no_mdns,
             through_server: via.is_empty() || via.contains(&PathKind::Server),
             ..DeviceOptions::default()
@@ -43,6 +44,11 @@ impl Context {
     /// How devices are looked for.
     pub fn options(&self) -> DeviceOptions {
         self.options.clone()
+    }
+
+    /// Whether only the device itself, with an identity that was named, is to be asked.
+    pub const fn names_identity(&self) -> bool {
+        self.options.identity.is_some()
     }
 
     /// The server, when this user is signed in to one.
@@ -111,8 +117,17 @@ impl Context {
     /// The same for one that was found.
     pub async fn open_named(&self, named: &Named) -> Result<DeviceConnection> {
         let server = self.maybe_server()?;
+        let met = self.store.device(named.id)?.is_some();
         let device =
             DeviceConnection::open(&self.store, server.as_ref(), named.id, self.options.clone()).await?;
+        if !met && self.options.identity.is_none() {
+            let KnownDevice { name, identity, .. } = device.known();
+            note(format!(
+                "first time at {name}: the server says that its identity is {identity}, which is kept and the only one \
+                 believed from now on. Compare with `foreman-agent status` there; on a difference: `foreman devices \
+                 forget {name}`"
+            ));
+        }
         Ok(device)
     }
 }

@@ -86,13 +86,23 @@ async fn ssh_reaches_a_device_through_the_link() {
     }
     let scene = Scene::new().await;
     let sshd = Sshd::start(scene.folder.path()).await;
-    let proxy = format!("{} ssh-proxy journey %p", folder().join("foreman").display());
+    // What people are told to write there, word for word.
+    let help = scene.says(&["ssh-proxy", "--help"]).await;
+    let told: Vec<_> = help.lines().skip_while(|line| !line.trim_start().starts_with("Host ")).collect();
+    assert!(!told.is_empty(), "{help}");
+    let config = scene.folder.join("ssh_config");
+    std::fs::write(&config, told.join("\n") + "\n").expect("written");
+    let others = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(folder().to_path_buf()).chain(std::env::split_paths(&others));
     let mut ssh = Command::new("ssh");
-    ssh.args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"])
+    ssh.arg("-F")
+        .arg(config)
+        .args(["-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"])
         .args(["-o", &format!("UserKnownHostsFile={}", scene.folder.join("known").display())])
-        .args(["-o", &format!("ProxyCommand={proxy}"), "-p", &sshd.port.to_string(), "-i"])
+        .args(["-p", &sshd.port.to_string(), "-i"])
         .arg(scene.folder.join("user"))
         .args(["root@journey.foreman", "head -c 3000000 /dev/zero | wc -c; exit 7"])
+        .env("PATH", std::env::join_paths(path).expect("a path"))
         .env("XDG_CONFIG_HOME", scene.folder.join("config"))
         .env("XDG_DATA_HOME", scene.folder.join("data"))
         .env("FOREMAN_NO_MDNS", "true")

@@ -39,7 +39,7 @@ async fn who_may_only_look_takes_half_of_the_links_and_is_told_so() {
 
 #[tokio::test]
 async fn who_may_only_look_reads_half_of_the_logs_and_is_told_so() {
-    let house = House::new(&["--allow", "logs"]).await;
+    let house = House::new(&["--allow", "read,logs"]).await;
     let place = tempfile::tempdir().unwrap();
     let log = place.path().join("app.log");
     std::fs::write(&log, "one\n").unwrap();

@@ -112,7 +112,8 @@ async fn with_rights(context: &Context, client: &str) -> Result<Vec<KnownDevice>
     let mut all: Vec<_> = met.into_iter().filter(|device| device.grant.is_some()).collect();
     for device in carried {
         if all.iter().all(|known| known.id != device.id) {
-            all.extend(context.store.hear(&device)?);
+            // Not kept: nobody was told of its identity.
+            all.extend(KnownDevice::first_met(&device)?);
         }
     }
     Ok(all)

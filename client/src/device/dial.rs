@@ -35,6 +35,9 @@ const ANNOUNCED_AT_ONCE: usize = 8;
 pub struct DeviceOptions {
     /// Only these paths; all when absent.
     pub only: Option<Vec<PathKind>>,
+    /// The identity that the device has to have, as `foreman-agent status` shows it there; any at a first meeting when
+    /// absent.
+    pub identity: Option<String>,
     /// Ask the local network by multicast.
     pub mdns: bool,
     /// Whether the server may speak for this client when it has no right of its own on the device.
@@ -44,7 +47,7 @@ pub struct DeviceOptions {
 
 impl Default for DeviceOptions {
     fn default() -> Self {
-        Self { only: None, mdns: true, through_server: true, pace: Pace::default() }
+        Self { only: None, identity: None, mdns: true, through_server: true, pace: Pace::default() }
     }
 }
 

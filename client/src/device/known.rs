@@ -16,6 +16,11 @@ pub enum NotBelieved {
          right, `foreman devices forget {name}` and try again"
     )]
     OtherIdentity { name: String, pinned: String, claimed: String },
+    #[error(
+        "{name} shows the identity {claimed}, and {expected} was asked for. Nothing was sent, and nothing kept of it. \
+         Compare with `foreman-agent status` on the device"
+    )]
+    NotAsExpected { name: String, expected: String, claimed: String },
     #[error("the link key of {name} is not signed by its identity: it was not made there. Nothing was sent")]
     BadSignature { name: String },
 }

@@ -47,7 +47,7 @@ impl DeviceConnection {
         id: DeviceId,
         options: DeviceOptions,
     ) -> Result<Self, OpenError> {
-        let (device, answered) = meet(store, server, id).await?;
+        let (device, answered) = meet(store, server, id, options.identity.as_deref()).await?;
         let key = store.client_key()?;
         let answering = server.filter(|_| answered);
         let device = with_grant(store, device, &key.public(), answering).await?;
@@ -65,8 +65,12 @@ async fn meet(
     store: &Store,
     server: Option<&Foreman>,
     id: DeviceId,
+    expected: Option<&str>,
 ) -> Result<(KnownDevice, bool), OpenError> {
     let kept = store.device(id)?;
+    if let Some(kept) = &kept {
+        check(&kept.name, &kept.identity, expected)?;
+    }
     let Some(server) = server else { return kept.map(|kept| (kept, false)).ok_or(OpenError::Unknown) };
     let told = match (&kept, tokio::time::timeout(SERVER_LIMIT, server.device(id)).await) {
         (_, Ok(Ok(told))) => told,
@@ -82,8 +86,23 @@ async fn meet(
             return Err(error.into());
         }
     };
+    if let Some(link) = &told.link {
+        check(&told.name, &link.identity, expected)?;
+    }
     let known = store.hear(&told)?.ok_or(OpenError::NoLink { name: told.name })?;
     Ok((known, true))
+}
+
+/// Before anything is kept of it.
+fn check(name: &str, claimed: &str, expected: Option<&str>) -> Result<(), NotBelieved> {
+    match expected {
+        Some(expected) if expected != claimed => Err(NotBelieved::NotAsExpected {
+            name: name.to_owned(),
+            expected: expected.to_owned(),
+            claimed: claimed.to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 impl Store {

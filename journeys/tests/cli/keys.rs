@@ -71,3 +71,40 @@ async fn a_new_owner_key_counts_where_the_device_was_told_and_nowhere_else() {
     let status = scene.json(&["status", "journey", "--json"]).await;
     assert_eq!((status["path"].as_str(), status["hello"]["level"].as_str()), (Some("lan"), Some("admin")));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_a_first_meeting_the_identity_is_said_once_and_another_than_the_one_named_is_refused() {
+    let scene = Scene::new().await;
+    let status = scene.agent.says(&["status"]).await;
+    let identity = status.lines().find_map(|line| line.strip_prefix("Identity")).expect("shown").trim();
+    let (file, remote) = scene.place("seen");
+    std::fs::write(&file, "seen\n").expect("written");
+    let to = scene.folder.join("copy");
+    let copy = ["cp", "--force", &remote, to.to_str().expect("text")];
+    let with = |key: &str| -> Vec<String> {
+        [&copy[..], &["--identity", key]].concat().into_iter().map(str::to_owned).collect()
+    };
+    let tries = async |args: Vec<String>| {
+        let args: Vec<_> = args.iter().map(String::as_str).collect();
+        let output = scene.output(&args, "").await;
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let stranger = foreman_link::grant::Issuer::generate().public();
+    let (well, noted) = tries(with(&stranger)).await;
+    assert!(!well && noted.contains(identity) && noted.contains(&stranger), "{noted}");
+    assert!(!to.exists() && store(&scene).device(scene.agent.device).expect("readable").is_none());
+    // The same for a task, which a server would hand on without a word.
+    let (well, noted) =
+        tries(["run", "journey", "--identity", &stranger, "--", "true"].map(str::to_owned).to_vec()).await;
+    assert!(!well && noted.contains("Nothing was sent"), "{noted}");
+
+    let plain = || copy.map(str::to_owned).to_vec();
+    let (well, noted) = tries(plain()).await;
+    assert!(well && noted.contains("first time at journey") && noted.contains(identity), "{noted}");
+    for args in [plain(), with(identity)] {
+        let (well, noted) = tries(args).await;
+        assert!(well && !noted.contains(identity), "{noted}");
+    }
+    let (well, noted) = tries(with(&stranger)).await;
+    assert!(!well && noted.contains(&stranger), "what is kept is compared too: {noted}");
+}
