@@ -235,7 +235,7 @@ mod tests {
         assert!((&mut all).now_or_never().is_none());
         fail.send(()).unwrap();
         for answer in all.await {
-            let error = answer.err().expect("a failure");
+            let error = answer.expect_err("a failure");
             assert_eq!(
                 (error.code, error.message.as_str()),
                 (ProblemCode::DeviceUnreachable, "It did not come.")
