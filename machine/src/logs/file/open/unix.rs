@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use foreman_protocol::Policy;
+use foreman_protocol::{Policy, ProblemReason};
+use rustix::io::Errno;
 
 use super::{super::super::Why, OpenError, only_as_file, unreadable};
 use crate::files::{self, FilesError};
@@ -45,6 +46,7 @@ fn told(path: &Path, error: FilesError) -> OpenError {
     match error {
         FilesError::NotFound => unreadable(path, &io::ErrorKind::NotFound.into()),
         FilesError::NoRight => unreadable(path, &io::ErrorKind::PermissionDenied.into()),
+        FilesError::Conflict(ProblemReason::LinkCircle, _) => unreadable(path, &Errno::LOOP.into()),
         FilesError::NoFile(..) | FilesError::Invalid { .. } => {
             OpenError::Invalid { field: "source", message }
         }
