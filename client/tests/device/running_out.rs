@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use foreman_client::{
-    DeviceConnection, KnownDevice, PathKind, Store,
+    DeviceConnection, Foreman, KnownDevice, PathKind, Store,
     device::{AttachOptions, AttachedTerminal, TerminalUpdate},
 };
 use foreman_link::grant::{Issuer, read_grant, sign_grant};
@@ -39,23 +39,32 @@ async fn next(terminal: &mut AttachedTerminal) -> TerminalUpdate {
     next.await.expect("it goes on").expect("it is not over")
 }
 
+/// A terminal over the LAN, whose right has run out since then and whose way was cut; and when it began.
+async fn ran_out(
+    scene: &Scene,
+    store: &Store,
+    server: &Foreman,
+) -> (DeviceConnection, AttachedTerminal, Millis) {
+    let lan = scene.lan().await;
+    scene.tell_addresses(&[&lan]);
+    let (known, now) = known(scene, &scene.owner, 3 * HOUR);
+    store.keep(&known).unwrap();
+    scene.now.store(now, Relaxed);
+    let device = DeviceConnection::open(store, Some(server), scene.id, options()).await.unwrap();
+    reached(&device, PathKind::Lan).await;
+    let mut terminal = device.attach(TerminalId::fresh(), WRITE);
+    while !matches!(next(&mut terminal).await, TerminalUpdate::Attached(PathKind::Lan)) {}
+    scene.now.store(now + 4 * HOUR, Relaxed);
+    lan.cut().await;
+    (device, terminal, now)
+}
+
 #[tokio::test]
 async fn an_own_right_that_ran_out_while_a_terminal_was_open_is_signed_anew() {
     let (_folder, store) = store();
     let scene = trusting(&store);
     let (server, _listening) = scene.server().await;
-    let lan = scene.lan().await;
-    scene.tell_addresses(&[&lan]);
-    let (known, now) = known(&scene, &scene.owner, 3 * HOUR);
-    store.keep(&known).unwrap();
-    scene.now.store(now, Relaxed);
-    let device = DeviceConnection::open(&store, Some(&server), scene.id, options()).await.unwrap();
-    reached(&device, PathKind::Lan).await;
-    let mut terminal = device.attach(TerminalId::fresh(), WRITE);
-    while !matches!(next(&mut terminal).await, TerminalUpdate::Attached(PathKind::Lan)) {}
-
-    scene.now.store(now + 4 * HOUR, Relaxed);
-    lan.cut().await;
+    let (_device, mut terminal, now) = ran_out(&scene, &store, &server).await;
     terminal.input().write("typed\n").await;
     loop {
         match next(&mut terminal).await {
@@ -94,18 +103,7 @@ async fn a_terminal_that_was_sealed_is_not_typed_into_through_the_server() {
     // Somebody else owns the device, and gave a right for a while.
     scene.owner = Issuer::generate();
     let (server, _listening) = scene.server().await;
-    let lan = scene.lan().await;
-    scene.tell_addresses(&[&lan]);
-    let (known, now) = known(&scene, &scene.owner, 3 * HOUR);
-    store.keep(&known).unwrap();
-    scene.now.store(now, Relaxed);
-    let device = DeviceConnection::open(&store, Some(&server), scene.id, options()).await.unwrap();
-    reached(&device, PathKind::Lan).await;
-    let mut terminal = device.attach(TerminalId::fresh(), WRITE);
-    while !matches!(next(&mut terminal).await, TerminalUpdate::Attached(PathKind::Lan)) {}
-
-    scene.now.store(now + 4 * HOUR, Relaxed);
-    lan.cut().await;
+    let (device, mut terminal, _) = ran_out(&scene, &store, &server).await;
     terminal.input().write("secret\n").await;
     let error = loop {
         match next(&mut terminal).await {
